@@ -1,0 +1,145 @@
+//! The one error type: what failed, why, and the way out, told in one line.
+
+use std::fmt;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure. `Display` is the text behind `ccrun: `: lower case, no full stop,
+/// never more than one line whatever a registry or an image put into it.
+pub struct Error(Box<Failure>);
+
+struct Failure {
+    /// What failed and on what: `pull alpine`, or a call with its arguments.
+    what: String,
+    /// What it was part of, the innermost first.
+    contexts: Vec<String>,
+    /// The kernel's answer, when it was a system call that failed.
+    errno: Option<i32>,
+    /// What the user can do about it.
+    hint: Option<String>,
+    /// The exit status that this failure asks for, where it is not the command's usual one.
+    status: Option<u8>,
+}
+
+impl Error {
+    /// A failure that is no system call's.
+    pub fn new(what: impl Into<String>) -> Error {
+        Error(Box::new(Failure { what: what.into(), contexts: Vec::new(), errno: None, hint: None, status: None }))
+    }
+
+    /// A system call, written as it would be in C with its arguments, that answered `errno`.
+    pub fn call(call: impl Into<String>, errno: i32) -> Error {
+        let mut error = Error::new(call);
+        error.0.errno = Some(errno);
+        error
+    }
+
+    /// What std's file functions answered for `what` (a verb and a path: `read /etc/subuid`).
+    pub fn io(what: impl Into<String>, error: &std::io::Error) -> Error {
+        match error.raw_os_error() {
+            Some(errno) => Error::call(what, errno),
+            None => Error::new(format!("{}: {error}", what.into())),
+        }
+    }
+
+    /// Says what the failed thing was part of; the newest context is printed first.
+    pub fn context(mut self, context: impl Into<String>) -> Error {
+        self.0.contexts.push(context.into());
+        self
+    }
+
+    /// Says what the user can do; the first hint given is kept, as it knows most.
+    pub fn hint(mut self, hint: impl Into<String>) -> Error {
+        self.0.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// Asks for an exit status (125, 126, 127) other than the command's usual one.
+    pub fn with_status(mut self, status: u8) -> Error {
+        self.0.status.get_or_insert(status);
+        self
+    }
+
+    pub fn errno(&self) -> Option<i32> {
+        self.0.errno
+    }
+
+    pub fn status(&self) -> Option<u8> {
+        self.0.status
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Failure { what, contexts, errno, hint, .. } = &*self.0;
+        for context in contexts.iter().rev() {
+            write!(f, "{}: ", Visible(context))?;
+        }
+        write!(f, "{}", Visible(what))?;
+        if let Some(errno) = errno {
+            let text = std::io::Error::from_raw_os_error(*errno).to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            write!(f, ": {text} ({})", crate::sys::errno_name(*errno))?;
+        }
+        if let Some(hint) = hint {
+            write!(f, "; {}", Visible(hint))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Text from outside (images, registries, file names) made safe to print: control
+/// and bidirectional characters become `\xNN` or `\u{NNNN}`, so that they can
+/// neither move the cursor nor forge a line.
+pub struct Visible<'a>(pub &'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        for c in self.0.chars() {
+            match c {
+                '\0'..='\x1f' | '\x7f'..='\u{9f}' => write!(f, "\\x{:02x}", c as u32)?,
+                '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+                | '\u{feff}' => {
+                    write!(f, "\\u{{{:04x}}}", c as u32)?;
+                }
+                _ => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_with_the_outermost_context_first() {
+        let error = Error::call("mount(\"overlay\")", libc::EPERM)
+            .context("make the root")
+            .context("run alpine")
+            .hint("try root");
+        assert_eq!(
+            error.to_string(),
+            "run alpine: make the root: mount(\"overlay\"): Operation not permitted (EPERM); try root"
+        );
+    }
+
+    #[test]
+    fn control_and_bidirectional_characters_are_made_visible() {
+        let error = Error::new("tag \x1b]0;owned\x07\n\u{202e}gpj\u{9b}");
+        assert_eq!(error.to_string(), "tag \\x1b]0;owned\\x07\\x0a\\u{202e}gpj\\x9b");
+    }
+}

@@ -1,0 +1,14 @@
+//! Images: the nouns of the OCI image and distribution specifications.
+
+pub mod auth;
+pub mod config;
+pub mod curl;
+pub mod digest;
+pub mod gzip;
+pub mod layer;
+pub mod manifest;
+pub mod platform;
+pub mod pull;
+pub mod reference;
+pub mod registry;
+pub mod tar;

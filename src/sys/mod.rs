@@ -1,0 +1,77 @@
+//! Thin wrappers around the kernel: the only unsafe code of ccrun.
+//!
+//! Each function is one system call under the kernel's own name. It takes and
+//! gives safe types, and when it fails the error shows the call, its arguments
+//! and the errno. Every call that can fail ends in [`returned`].
+
+pub mod fs;
+
+use crate::error::{Error, Result};
+use std::ffi::CString;
+use std::fmt;
+
+/// The one way out of a system call: its value, or an [`Error`] that shows the call.
+/// `call` is only formatted when it is needed.
+fn returned(value: i64, call: fmt::Arguments<'_>) -> Result<i64> {
+    if value >= 0 {
+        return Ok(value);
+    }
+    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    Err(Error::call(call.to_string(), errno))
+}
+
+/// A path or name as the kernel takes it. The only possible error is a NUL byte inside.
+pub fn cstr(bytes: impl AsRef<std::ffi::OsStr>) -> Result<CString> {
+    use std::os::unix::ffi::OsStrExt;
+    let bytes = bytes.as_ref();
+    CString::new(bytes.as_bytes()).map_err(|_| Error::new(format!("{}: a NUL byte inside a name", bytes.display())))
+}
+
+/// The symbolic name of an errno, `E?` and its number where we have none.
+pub fn errno_name(errno: i32) -> String {
+    let name = match errno {
+        libc::EPERM => "EPERM",
+        libc::ENOENT => "ENOENT",
+        libc::ESRCH => "ESRCH",
+        libc::EINTR => "EINTR",
+        libc::EIO => "EIO",
+        libc::ENXIO => "ENXIO",
+        libc::E2BIG => "E2BIG",
+        libc::ENOEXEC => "ENOEXEC",
+        libc::EBADF => "EBADF",
+        libc::ECHILD => "ECHILD",
+        libc::EAGAIN => "EAGAIN",
+        libc::ENOMEM => "ENOMEM",
+        libc::EACCES => "EACCES",
+        libc::EFAULT => "EFAULT",
+        libc::EBUSY => "EBUSY",
+        libc::EEXIST => "EEXIST",
+        libc::EXDEV => "EXDEV",
+        libc::ENODEV => "ENODEV",
+        libc::ENOTDIR => "ENOTDIR",
+        libc::EISDIR => "EISDIR",
+        libc::EINVAL => "EINVAL",
+        libc::ENFILE => "ENFILE",
+        libc::EMFILE => "EMFILE",
+        libc::ENOTTY => "ENOTTY",
+        libc::ETXTBSY => "ETXTBSY",
+        libc::EFBIG => "EFBIG",
+        libc::ENOSPC => "ENOSPC",
+        libc::ESPIPE => "ESPIPE",
+        libc::EROFS => "EROFS",
+        libc::EMLINK => "EMLINK",
+        libc::EPIPE => "EPIPE",
+        libc::ERANGE => "ERANGE",
+        libc::ENAMETOOLONG => "ENAMETOOLONG",
+        libc::ENOSYS => "ENOSYS",
+        libc::ENOTEMPTY => "ENOTEMPTY",
+        libc::ELOOP => "ELOOP",
+        libc::EUSERS => "EUSERS",
+        libc::EOPNOTSUPP => "EOPNOTSUPP",
+        libc::EOVERFLOW => "EOVERFLOW",
+        libc::ESTALE => "ESTALE",
+        libc::EDQUOT => "EDQUOT",
+        other => return format!("E?{other}"),
+    };
+    name.to_owned()
+}
