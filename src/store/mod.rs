@@ -1,1 +1,11 @@
-//! Where things lie on disk.
+//! Where things lie on disk: one directory, no database, no daemon.
+
+pub mod images;
+pub mod layers;
+mod layout;
+pub mod locks;
+pub mod tree;
+mod walls;
+
+pub use layout::{Store, sync_dir};
+pub use walls::{Walled, Walls};
