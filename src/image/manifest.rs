@@ -206,7 +206,7 @@ fn media_type(value: &Value, content_type: Option<&str>) -> Result<Option<String
 }
 
 fn refuse_schema1(value: &Value, content_type: Option<&str>) -> Result<()> {
-    let named = content_type.is_some_and(|text| text.contains("manifest.v1+"));
+    let named = content_type.is_some_and(|text| text.contains("docker.distribution.manifest.v1+"));
     let version = value.get("schemaVersion").and_then(Value::as_u64);
     if named || version == Some(1) || value.get("fsLayers").is_some() {
         return Err(Error::new("the image has only a manifest of the old schema 1, which nobody can verify")

@@ -325,4 +325,17 @@ mod tests {
             assert_eq!((reference.scheme(), reference.api_host()), (scheme, host), "{text}");
         }
     }
+
+    #[test]
+    fn whatever_is_typed_what_is_accepted_reads_back_the_same() {
+        let seeds = ["docker.io/library/alpine:latest", "localhost:5000/a/b@sha256:", HEX, "[::1]:5/x__y:T", "Ü/é"];
+        crate::image::mutation::each(&seeds, 5000, |bytes| {
+            if let Ok(reference) = Reference::parse(&String::from_utf8_lossy(bytes)) {
+                let again = Reference::parse(&reference.to_string()).unwrap();
+                assert_eq!(again.to_string(), reference.to_string());
+                assert!(reference.to_string().bytes().all(|b| b.is_ascii_graphic()));
+                assert!(!reference.path().contains(".."));
+            }
+        });
+    }
 }
