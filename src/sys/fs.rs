@@ -1,21 +1,430 @@
-//! Files (the lead's stand-in until UNPACK's sys/fs.rs is merged: take UNPACK's side in a conflict).
+//! Files and directories: the *at calls, descriptors, attributes.
+//!
+//! Paths are relative to a directory descriptor wherever that matters for
+//! safety. Flags and modes are libc's own constants.
 
 use super::returned;
-use crate::error::Result;
-use std::ffi::CStr;
-use std::os::fd::{FromRawFd, OwnedFd};
+use crate::error::{Error, Result};
+use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// open(2).
-pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
-    // SAFETY: the path ends with NUL and is only read.
-    let ret = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode) };
-    let fd = returned(ret.into(), format_args!("open({path:?}, {flags:#x})"))?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+/// The kernel's resolve flags for [`openat2`].
+pub use libc::{RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
+
+/// Seconds and nanoseconds since 1970, as file times are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time {
+    pub seconds: i64,
+    pub nanoseconds: u32,
 }
 
-/// umask(2).
+impl Time {
+    fn timespec(self) -> libc::timespec {
+        libc::timespec { tv_sec: self.seconds as _, tv_nsec: self.nanoseconds as _ }
+    }
+}
+
+/// What fstat and fstatat tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Stat {
+    pub dev: u64,
+    pub ino: u64,
+    /// Type and permission bits together, as in C.
+    pub mode: u32,
+    pub nlink: u64,
+    pub uid: u32,
+    pub gid: u32,
+    pub rdev: u64,
+    pub size: u64,
+    pub blocks: u64,
+    pub atime: Time,
+    pub mtime: Time,
+}
+
+impl Stat {
+    /// The type bits alone, to compare with `libc::S_IFDIR` and its like.
+    pub fn kind(&self) -> u32 {
+        self.mode & libc::S_IFMT
+    }
+
+    pub fn is_dir(&self) -> bool {
+        self.kind() == libc::S_IFDIR
+    }
+
+    /// A character device 0:0, overlay's mark for "removed in this layer".
+    pub fn is_whiteout(&self) -> bool {
+        self.kind() == libc::S_IFCHR && self.rdev == 0
+    }
+}
+
+// The integer types behind C's stat differ between architectures.
+#[allow(clippy::unnecessary_cast)]
+impl From<libc::stat> for Stat {
+    fn from(stat: libc::stat) -> Stat {
+        Stat {
+            dev: stat.st_dev as u64,
+            ino: stat.st_ino as u64,
+            mode: stat.st_mode as u32,
+            nlink: stat.st_nlink as u64,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            rdev: stat.st_rdev as u64,
+            size: stat.st_size as u64,
+            blocks: stat.st_blocks as u64,
+            atime: Time { seconds: stat.st_atime as i64, nanoseconds: stat.st_atime_nsec as u32 },
+            mtime: Time { seconds: stat.st_mtime as i64, nanoseconds: stat.st_mtime_nsec as u32 },
+        }
+    }
+}
+
+/// What fstatfs and statfs tell.
+#[derive(Clone, Copy, Debug)]
+pub struct StatFs {
+    /// The magic number of the file system's type.
+    pub kind: i64,
+    /// Bytes that an ordinary user may still write.
+    pub available: u64,
+}
+
+// As above: the widths differ between architectures.
+#[allow(clippy::unnecessary_cast)]
+impl From<libc::statfs> for StatFs {
+    fn from(stat: libc::statfs) -> StatFs {
+        StatFs { kind: stat.f_type as i64, available: (stat.f_bavail as u64).saturating_mul(stat.f_bsize as u64) }
+    }
+}
+
+/// A name in a directory, with its type as far as the file system tells it (`libc::DT_*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    pub name: CString,
+    pub kind: u8,
+}
+
+/// The descriptor that a successful call has just made.
+fn owned(fd: i64) -> OwnedFd {
+    // SAFETY: only called with a value the kernel has just returned as a new descriptor, which nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
+}
+
+/// `open(2)`; O_CLOEXEC is always added.
+pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
+    // SAFETY: the path is a C string that lives through the call.
+    let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode) };
+    returned(fd.into(), format_args!("open({path:?}, {flags:#o})")).map(owned)
+}
+
+/// `openat(2)`; O_CLOEXEC is always added.
+pub fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: the name is a C string that lives through the call; `dir` is open by its type.
+    let fd = unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
+    returned(fd.into(), format_args!("openat({dir}, {name:?}, {flags:#o})")).map(owned)
+}
+
+/// `openat2(2)`, Linux 5.6; O_CLOEXEC is always added. Kernels without it answer ENOSYS.
+pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: open_how is three integers, for which all zeros is a valid value.
+    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
+    how.flags = (flags | libc::O_CLOEXEC) as u64;
+    how.mode = mode.into();
+    how.resolve = resolve;
+    let size = size_of::<libc::open_how>();
+    // SAFETY: the path is a C string and `how` a structure of the size given; both live through the call.
+    let fd = unsafe { libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size) };
+    returned(fd, format_args!("openat2({dir}, {path:?}, {flags:#o}, resolve {resolve:#x})")).map(owned)
+}
+
+/// `mkdirat(2)`.
+pub fn mkdirat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: the name is a C string that lives through the call.
+    let done = unsafe { libc::mkdirat(dir, name.as_ptr(), mode) };
+    returned(done.into(), format_args!("mkdirat({dir}, {name:?}, {mode:#o})")).map(drop)
+}
+
+/// `mknodat(2)`; `mode` holds the type (S_IFIFO, S_IFCHR, S_IFBLK) too.
+pub fn mknodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32, (major, minor): (u32, u32)) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: the name is a C string that lives through the call.
+    let done = unsafe { libc::mknodat(dir, name.as_ptr(), mode, libc::makedev(major, minor)) };
+    returned(done.into(), format_args!("mknodat({dir}, {name:?}, {mode:#o}, {major}:{minor})")).map(drop)
+}
+
+/// `linkat(2)`; without AT_SYMLINK_FOLLOW a link to a symlink is made.
+pub fn linkat(old: BorrowedFd<'_>, target: &CStr, new: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<()> {
+    let (old, new) = (old.as_raw_fd(), new.as_raw_fd());
+    // SAFETY: both names are C strings that live through the call.
+    let done = unsafe { libc::linkat(old, target.as_ptr(), new, name.as_ptr(), flags) };
+    returned(done.into(), format_args!("linkat({old}, {target:?}, {new}, {name:?})")).map(drop)
+}
+
+/// `symlinkat(2)`.
+pub fn symlinkat(target: &CStr, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: both names are C strings that live through the call.
+    let done = unsafe { libc::symlinkat(target.as_ptr(), dir, name.as_ptr()) };
+    returned(done.into(), format_args!("symlinkat({target:?}, {dir}, {name:?})")).map(drop)
+}
+
+/// `unlinkat(2)`; AT_REMOVEDIR removes an empty directory.
+pub fn unlinkat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: the name is a C string that lives through the call.
+    let done = unsafe { libc::unlinkat(dir, name.as_ptr(), flags) };
+    returned(done.into(), format_args!("unlinkat({dir}, {name:?}, {flags:#x})")).map(drop)
+}
+
+/// `renameat(2)`.
+pub fn renameat(old: BorrowedFd<'_>, from: &CStr, new: BorrowedFd<'_>, to: &CStr) -> Result<()> {
+    let (old, new) = (old.as_raw_fd(), new.as_raw_fd());
+    // SAFETY: both names are C strings that live through the call.
+    let done = unsafe { libc::renameat(old, from.as_ptr(), new, to.as_ptr()) };
+    returned(done.into(), format_args!("renameat({old}, {from:?}, {new}, {to:?})")).map(drop)
+}
+
+/// `readlinkat(2)`; an empty name reads the symlink that `dir` itself is an O_PATH descriptor of.
+pub fn readlinkat(dir: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
+    let dir = dir.as_raw_fd();
+    // Linux keeps no target longer than PATH_MAX - 1, so one call is enough.
+    let mut target = vec![0u8; libc::PATH_MAX as usize];
+    // SAFETY: the kernel writes at most `target.len()` bytes into `target`.
+    let length = unsafe { libc::readlinkat(dir, name.as_ptr(), target.as_mut_ptr().cast(), target.len()) };
+    let length = returned(length as i64, format_args!("readlinkat({dir}, {name:?})"))?;
+    target.truncate(length as usize);
+    Ok(target)
+}
+
+/// `fstat(2)`.
+pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat> {
+    let fd = fd.as_raw_fd();
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `stat` has room for what the kernel writes.
+    let done = unsafe { libc::fstat(fd, stat.as_mut_ptr()) };
+    returned(done.into(), format_args!("fstat({fd})"))?;
+    // SAFETY: the call succeeded, so the kernel has filled the structure.
+    Ok(unsafe { stat.assume_init() }.into())
+}
+
+/// `fstatat(2)`; with AT_SYMLINK_NOFOLLOW a symlink is told of itself.
+pub fn fstatat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Stat> {
+    let dir = dir.as_raw_fd();
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the name is a C string and `stat` has room for what the kernel writes.
+    let done = unsafe { libc::fstatat(dir, name.as_ptr(), stat.as_mut_ptr(), flags) };
+    returned(done.into(), format_args!("fstatat({dir}, {name:?}, {flags:#x})"))?;
+    // SAFETY: the call succeeded, so the kernel has filled the structure.
+    Ok(unsafe { stat.assume_init() }.into())
+}
+
+/// `fchmod(2)`.
+pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::fchmod(fd, mode) };
+    returned(done.into(), format_args!("fchmod({fd}, {mode:#o})")).map(drop)
+}
+
+/// `fchmodat(2)`, which follows a symlink: only for names known to be none.
+pub fn fchmodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: the name is a C string that lives through the call.
+    let done = unsafe { libc::fchmodat(dir, name.as_ptr(), mode, 0) };
+    returned(done.into(), format_args!("fchmodat({dir}, {name:?}, {mode:#o})")).map(drop)
+}
+
+/// `fchown(2)`.
+pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::fchown(fd, uid, gid) };
+    returned(done.into(), format_args!("fchown({fd}, {uid}, {gid})")).map(drop)
+}
+
+/// `fchownat(2)`; with AT_SYMLINK_NOFOLLOW a symlink itself is given away.
+pub fn fchownat(dir: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32, flags: i32) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: the name is a C string that lives through the call.
+    let done = unsafe { libc::fchownat(dir, name.as_ptr(), uid, gid, flags) };
+    returned(done.into(), format_args!("fchownat({dir}, {name:?}, {uid}, {gid}, {flags:#x})")).map(drop)
+}
+
+/// `futimens(3)`: access and modification time of an open file.
+pub fn futimens(fd: BorrowedFd<'_>, atime: Time, mtime: Time) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    let times = [atime.timespec(), mtime.timespec()];
+    // SAFETY: the kernel reads the two times, which live through the call.
+    let done = unsafe { libc::futimens(fd, times.as_ptr()) };
+    returned(done.into(), format_args!("futimens({fd}, {mtime:?})")).map(drop)
+}
+
+/// `utimensat(2)`; with AT_SYMLINK_NOFOLLOW a symlink's own times are set.
+pub fn utimensat(dir: BorrowedFd<'_>, name: &CStr, atime: Time, mtime: Time, flags: i32) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    let times = [atime.timespec(), mtime.timespec()];
+    // SAFETY: the name is a C string; the kernel reads the two times; all live through the call.
+    let done = unsafe { libc::utimensat(dir, name.as_ptr(), times.as_ptr(), flags) };
+    returned(done.into(), format_args!("utimensat({dir}, {name:?}, {mtime:?}, {flags:#x})")).map(drop)
+}
+
+/// `fsetxattr(2)`.
+pub fn fsetxattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: the kernel reads `value.len()` bytes of `value`.
+    let done = unsafe { libc::fsetxattr(fd, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    returned(done.into(), format_args!("fsetxattr({fd}, {name:?}, {} bytes)", value.len())).map(drop)
+}
+
+/// `fgetxattr(2)`. A missing attribute is ENODATA.
+pub fn fgetxattr(fd: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
+    let fd = fd.as_raw_fd();
+    grown(format_args!("fgetxattr({fd}, {name:?})"), |buffer, size| {
+        // SAFETY: `grown` gives a buffer that holds `size` bytes, and the kernel writes no more.
+        unsafe { libc::fgetxattr(fd, name.as_ptr(), buffer.cast(), size) as i64 }
+    })
+}
+
+/// `flistxattr(2)`: the names of all attributes.
+pub fn flistxattr(fd: BorrowedFd<'_>) -> Result<Vec<CString>> {
+    let fd = fd.as_raw_fd();
+    let names = grown(format_args!("flistxattr({fd})"), |buffer, size| {
+        // SAFETY: `grown` gives a buffer that holds `size` bytes, and the kernel writes no more.
+        unsafe { libc::flistxattr(fd, buffer.cast(), size) as i64 }
+    })?;
+    Ok(names.split(|&byte| byte == 0).filter(|name| !name.is_empty()).flat_map(CString::new).collect())
+}
+
+/// Calls with room for 256 bytes, then for the most that the kernel ever answers (64 KiB).
+fn grown(call: std::fmt::Arguments<'_>, fill: impl Fn(*mut u8, usize) -> i64) -> Result<Vec<u8>> {
+    let mut buffer = vec![0u8; 256];
+    let mut length = fill(buffer.as_mut_ptr(), buffer.len());
+    if length < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ERANGE) {
+        buffer.resize(65536, 0);
+        length = fill(buffer.as_mut_ptr(), buffer.len());
+    }
+    buffer.truncate(returned(length, call)? as usize);
+    Ok(buffer)
+}
+
+/// `ftruncate(2)`.
+pub fn ftruncate(fd: BorrowedFd<'_>, size: u64) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    let Ok(length) = libc::off_t::try_from(size) else {
+        return Err(Error::call(format!("ftruncate({fd}, {size})"), libc::EFBIG));
+    };
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::ftruncate(fd, length) };
+    returned(done.into(), format_args!("ftruncate({fd}, {size})")).map(drop)
+}
+
+/// `flock(2)` with LOCK_SH, LOCK_EX or LOCK_UN, and LOCK_NB; starts again when a signal interrupts it.
+pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    loop {
+        // SAFETY: no memory is passed.
+        let done = unsafe { libc::flock(fd, operation) };
+        match returned(done.into(), format_args!("flock({fd}, {operation})")) {
+            Err(error) if error.errno() == Some(libc::EINTR) => continue,
+            answer => return answer.map(drop),
+        }
+    }
+}
+
+/// `fstatfs(2)`.
+pub fn fstatfs(fd: BorrowedFd<'_>) -> Result<StatFs> {
+    let fd = fd.as_raw_fd();
+    let mut stat = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: `stat` has room for what the kernel writes.
+    let done = unsafe { libc::fstatfs(fd, stat.as_mut_ptr()) };
+    returned(done.into(), format_args!("fstatfs({fd})"))?;
+    // SAFETY: the call succeeded, so the kernel has filled the structure.
+    Ok(unsafe { stat.assume_init() }.into())
+}
+
+/// `syncfs(2)`: everything written to the file system that holds `fd` reaches the disk.
+pub fn syncfs(fd: BorrowedFd<'_>) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::syncfs(fd) };
+    returned(done.into(), format_args!("syncfs({fd})")).map(drop)
+}
+
+/// `fsync(2)`.
+pub fn fsync(fd: BorrowedFd<'_>) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::fsync(fd) };
+    returned(done.into(), format_args!("fsync({fd})")).map(drop)
+}
+
+/// `pipe2(2)`: the reading end, then the writing end; O_CLOEXEC is always added.
+pub fn pipe2(flags: i32) -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: the kernel writes two descriptors into `ends`.
+    let done = unsafe { libc::pipe2(ends.as_mut_ptr(), flags | libc::O_CLOEXEC) };
+    returned(done.into(), format_args!("pipe2({flags:#o})"))?;
+    Ok((owned(ends[0].into()), owned(ends[1].into())))
+}
+
+/// `fcntl(2)` F_SETPIPE_SZ: how much a pipe holds; the kernel rounds up. EPERM above
+/// /proc/sys/fs/pipe-max-size.
+pub fn set_pipe_size(pipe: BorrowedFd<'_>, size: usize) -> Result<()> {
+    let fd = pipe.as_raw_fd();
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, size as libc::c_int) };
+    returned(done.into(), format_args!("fcntl({fd}, F_SETPIPE_SZ, {size})")).map(drop)
+}
+
+/// `ioctl(2)` FICLONE: `to` shares all blocks of `from`, where the file system can.
+pub fn ficlone(to: BorrowedFd<'_>, from: BorrowedFd<'_>) -> Result<()> {
+    let (to, from) = (to.as_raw_fd(), from.as_raw_fd());
+    // SAFETY: FICLONE takes a descriptor by value.
+    let done = unsafe { libc::ioctl(to, libc::FICLONE as _, from) };
+    returned(done.into(), format_args!("ioctl({to}, FICLONE, {from})")).map(drop)
+}
+
+/// `copy_file_range(2)` at both files' current positions: how much was copied, 0 at the end.
+pub fn copy_file_range(from: BorrowedFd<'_>, to: BorrowedFd<'_>, length: usize) -> Result<usize> {
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    let none = std::ptr::null_mut::<libc::loff_t>();
+    // SAFETY: null offsets mean the files' own positions; no memory is passed.
+    let copied = unsafe { libc::syscall(libc::SYS_copy_file_range, from, none, to, none, length, 0) };
+    returned(copied, format_args!("copy_file_range({from}, {to}, {length})")).map(|copied| copied as usize)
+}
+
+/// `umask(2)`: sets the bits that new files lose, and gives the former ones. It is the whole process's.
 pub fn umask(mask: u32) -> u32 {
-    // SAFETY: no memory is involved; it cannot fail.
-    unsafe { libc::umask(mask) }
+    // SAFETY: no memory is passed, and the call cannot fail.
+    unsafe { libc::umask(mask as libc::mode_t) }
+}
+
+/// `getdents64(2)`: the next names of a directory without `.` and `..`; none at its end.
+pub fn getdents(dir: BorrowedFd<'_>) -> Result<Vec<DirEntry>> {
+    let fd = dir.as_raw_fd();
+    let mut buffer = [0u8; 32768];
+    loop {
+        // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`.
+        let length = unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len()) };
+        let length = returned(length, format_args!("getdents64({fd})"))? as usize;
+        let entries = dirents(buffer.get(..length).unwrap_or_default());
+        if length == 0 || !entries.is_empty() {
+            return Ok(entries);
+        }
+    }
+}
+
+/// Takes linux_dirent64 apart: inode (8 bytes), offset (8), record length (2), type (1), name, zeros.
+fn dirents(mut records: &[u8]) -> Vec<DirEntry> {
+    let mut entries = Vec::new();
+    while let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, kind, name @ ..] = records {
+        let length = u16::from_ne_bytes([*low, *high]) as usize;
+        match CStr::from_bytes_until_nul(name) {
+            Ok(name) if name != c"." && name != c".." => entries.push(DirEntry { name: name.to_owned(), kind: *kind }),
+            _ => {}
+        }
+        records = records.get(length.max(1)..).unwrap_or_default();
+    }
+    entries
 }
