@@ -31,7 +31,9 @@ impl<'a> Header<'a> {
         let unsigned: i64 = bytes().map(i64::from).sum();
         let signed: i64 = bytes().map(|byte| i64::from(byte as i8)).sum();
         if told != unsigned && told != signed {
-            return Err(Error::new(format!("the checksum is {unsigned:o}, not {told:o}: not a tar archive or damaged")));
+            return Err(Error::new(format!(
+                "the checksum is {unsigned:o}, not {told:o}: not a tar archive or damaged"
+            )));
         }
         let format = match &block[257..265] {
             b"ustar  \0" => Format::Gnu,

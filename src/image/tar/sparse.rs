@@ -65,10 +65,7 @@ impl Records {
     }
 
     /// The map that these records give, if they do; `body` reads the one of format 1.0 from the body.
-    pub fn map(
-        self,
-        body: impl FnOnce(Option<Vec<u8>>, u64) -> Result<Map>,
-    ) -> Result<Option<Map>> {
+    pub fn map(self, body: impl FnOnce(Option<Vec<u8>>, u64) -> Result<Map>) -> Result<Option<Map>> {
         let size = || self.size.ok_or_else(|| Error::new("a sparse file without its real size"));
         match (self.major, self.minor) {
             (Some(1), Some(0)) => body(self.name.clone(), size()?).map(Some),
