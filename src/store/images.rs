@@ -27,7 +27,7 @@ impl Image {
 
     /// How many bytes the files of the image's layers hold.
     pub fn size(&self, store: &Store) -> u64 {
-        self.config.diff_ids.iter().map(|diff_id| layers::size(store, diff_id)).sum()
+        self.config.diff_ids.iter().map(|diff_id| layers::Record::read(store, diff_id).size).sum()
     }
 
     /// Whether all of it is here.
@@ -38,6 +38,12 @@ impl Image {
 
 fn dir(store: &Store, id: &Digest) -> PathBuf {
     store.root().join("images").join(id.hex())
+}
+
+/// The config of an image that is here and undamaged, as it was served.
+pub fn config(store: &Store, id: &Digest) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(dir(store, id).join("config.json")).ok()?;
+    Some(bytes).filter(|bytes| Digest::of(bytes) == *id)
 }
 
 /// Reads an image; `None` when it is not here.
