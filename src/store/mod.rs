@@ -5,6 +5,9 @@ pub mod images;
 pub mod layers;
 mod layout;
 pub mod locks;
+pub mod refs;
+#[cfg(test)]
+pub mod testing;
 pub mod tree;
 mod walls;
 
