@@ -1,5 +1,6 @@
 //! Where things lie on disk: one directory, no database, no daemon.
 
+pub mod containers;
 pub mod images;
 pub mod layers;
 mod layout;
