@@ -2,7 +2,13 @@
 
 mod flag;
 mod help;
+mod images;
 mod parse;
+mod progress;
+mod pull;
+mod rmi;
+mod table;
+mod units;
 mod version;
 
 use crate::container::walls::NamespaceWalls;
@@ -15,7 +21,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-static COMMANDS: &[&Command] = &[&version::COMMAND];
+static COMMANDS: &[&Command] = &[&pull::COMMAND, &images::COMMAND, &rmi::COMMAND, &version::COMMAND];
 
 /// Runs the command line `args` (without the program's own name); gives the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {

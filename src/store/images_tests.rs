@@ -28,6 +28,7 @@ fn image(store: &Store, layers: &[&str], names: &[&str]) -> Digest {
 fn rmi(store: &Store, word: &str, force: bool, users: &[User]) -> std::result::Result<Vec<String>, String> {
     let removed = remove(store, word, force, || Ok(users.to_vec())).map_err(|error| error.to_string())?;
     Ok(removed
+        .ok_or_else(|| not_found(word).to_string())?
         .iter()
         .map(|removed| match removed {
             Removed::Untagged(reference) => format!("Untagged: {}", reference.familiar()),
