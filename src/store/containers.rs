@@ -38,7 +38,10 @@ pub struct Record {
 pub enum State {
     Running,
     /// With its exit status, and when that was (seconds since 1970).
-    Exited { code: u8, finished: u64 },
+    Exited {
+        code: u8,
+        finished: u64,
+    },
 }
 
 /// The directory of a container and the lock that says that it lives.
@@ -67,7 +70,13 @@ impl Store {
         let (uid, gid) = self.walls().root_ids();
         for path in [dir.clone(), dir.join("upper"), dir.join("work"), dir.join("rootfs")] {
             std::fs::create_dir(&path)
-                .and_then(|()| if crate::sys::cred::geteuid() == 0 { std::os::unix::fs::chown(&path, Some(uid), Some(gid)) } else { Ok(()) })
+                .and_then(|()| {
+                    if crate::sys::cred::geteuid() == 0 {
+                        std::os::unix::fs::chown(&path, Some(uid), Some(gid))
+                    } else {
+                        Ok(())
+                    }
+                })
                 .map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
         }
         Ok(dir)
@@ -97,7 +106,9 @@ impl Store {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 let holder = self.holder(name).unwrap_or_default();
-                if !holder.is_empty() && ["containers", "live"].iter().any(|dir| self.root().join(dir).join(&holder).exists()) {
+                if !holder.is_empty()
+                    && ["containers", "live"].iter().any(|dir| self.root().join(dir).join(&holder).exists())
+                {
                     return Err(Error::new(format!(
                         "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to \
                          remove (or rename) that container to be able to reuse that name."
@@ -131,7 +142,9 @@ impl Store {
     fn unmark_live(&self, id: &str) -> Result<()> {
         let path = self.live_path(id)?;
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(format!("remove {}", path.display()), &error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io(format!("remove {}", path.display()), &error))
+            }
             _ => Ok(()),
         }
     }
@@ -156,7 +169,8 @@ impl Store {
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io(format!("read {}", path.display()), &e))?;
         let value = serde_json::from_str(&text).unwrap_or(Value::Null);
         Record::from_json(id, &value).ok_or_else(|| {
-            Error::new(format!("{} is damaged", path.display())).hint(format!("ccrun rm -f {} removes the container", short(id)))
+            Error::new(format!("{} is damaged", path.display()))
+                .hint(format!("ccrun rm -f {} removes the container", short(id)))
         })
     }
 
@@ -169,7 +183,8 @@ impl Store {
             }
         }
         let path = self.root().join("containers").join(id).join("exit.json");
-        let value: Value = std::fs::read_to_string(path).ok().and_then(|t| serde_json::from_str(&t).ok()).unwrap_or(Value::Null);
+        let value: Value =
+            std::fs::read_to_string(path).ok().and_then(|t| serde_json::from_str(&t).ok()).unwrap_or(Value::Null);
         let code = value["code"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or(137);
         Ok(State::Exited { code, finished: value["finished"].as_u64().unwrap_or(0) })
     }
@@ -238,7 +253,8 @@ impl Record {
 
     fn from_json(id: &str, value: &Value) -> Option<Record> {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
-        let texts = |name: &str| value[name].as_array().map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned));
+        let texts =
+            |name: &str| value[name].as_array().map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned));
         Some(Record {
             id: text("id").filter(|own| own == id)?,
             name: text("name")?,
