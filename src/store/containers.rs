@@ -122,6 +122,11 @@ impl Store {
         }
     }
 
+    /// Whether a container is called so.
+    pub fn is_name_taken(&self, name: &str) -> bool {
+        self.holder(name).is_some()
+    }
+
     /// The id of the container that has this name.
     fn holder(&self, name: &str) -> Option<String> {
         std::fs::read_link(self.root().join("names").join(name)).ok()?.into_os_string().into_string().ok()
