@@ -2,7 +2,7 @@
 
 use super::flag::{Command, switch};
 use super::parse::Parsed;
-use super::table::table;
+use super::ps::{columns, duration};
 use super::units;
 use crate::error::Result;
 use crate::image::digest::Digest;
@@ -57,20 +57,18 @@ fn run(parsed: &Parsed) -> Result<u8> {
         super::print(&rows.iter().map(|row| id(&row.id) + "\n").collect::<String>())?;
         return Ok(0);
     }
-    let digests = parsed.is_on("digests");
-    let mut header = vec!["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
-    if digests {
-        header.insert(2, "DIGEST");
-    }
-    let mut lines = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
-    for row in rows {
-        let mut line = vec![row.repository, row.tag, id(&row.id), created(row.created), units::size(row.size)];
-        if digests {
-            line.insert(2, row.digest);
-        }
-        lines.push(line);
-    }
-    super::print(&table(&lines))?;
+    let head = ["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"].map(str::to_owned);
+    let cells =
+        |row: Row| [row.repository, row.tag, row.digest, id(&row.id), created(row.created), units::size(row.size)];
+    let lines: Vec<[String; 6]> = std::iter::once(head).chain(rows.into_iter().map(cells)).collect();
+    let text = if parsed.is_on("digests") {
+        columns(&lines)
+    } else {
+        let without =
+            lines.into_iter().map(|[repository, tag, _, id, created, size]| [repository, tag, id, created, size]);
+        columns(&without.collect::<Vec<_>>())
+    };
+    super::print(&text)?;
     Ok(0)
 }
 
@@ -125,5 +123,5 @@ fn created(seconds: i64) -> String {
         return "N/A".to_owned();
     }
     let ago = i64::try_from(now()).unwrap_or(i64::MAX).saturating_sub(seconds);
-    format!("{} ago", units::duration(u64::try_from(ago).unwrap_or(0)))
+    format!("{} ago", duration(u64::try_from(ago).unwrap_or(0)))
 }

@@ -3,11 +3,12 @@
 use super::flag::{Command, one, switch};
 use super::parse::Parsed;
 use super::progress::{Display, Stream};
-use crate::error::Result;
+use crate::error::{Result, Visible};
 use crate::image::platform::Platform;
 use crate::image::pull::{Progress, Pulled};
 use crate::image::reference::Reference;
 use crate::store::Store;
+use crate::store::images::{self, Image};
 
 pub static COMMAND: Command = Command {
     name: "pull",
@@ -26,7 +27,7 @@ pub static COMMAND: Command = Command {
 fn run(parsed: &Parsed) -> Result<u8> {
     let words = parsed.words()?;
     let reference = Reference::parse(words.first().copied().unwrap_or_default())?;
-    let platform = platform(parsed.text("platform")?)?;
+    let platform = parsed.text("platform")?.map_or_else(|| Ok(Platform::host()), Platform::parse)?;
     let quiet = parsed.is_on("quiet");
     let (store, _) = super::open_store(parsed)?;
     if reference.tag_defaulted() && !quiet {
@@ -37,13 +38,8 @@ fn run(parsed: &Parsed) -> Result<u8> {
     Ok(0)
 }
 
-/// The platform of `--platform`, or of the machine.
-pub fn platform(flag: Option<&str>) -> Result<Platform> {
-    flag.map_or_else(|| Ok(Platform::host()), Platform::parse)
-}
-
 /// Pulls and shows how it goes on.
-pub fn pull(store: &Store, reference: &Reference, platform: &Platform, stream: Stream, quiet: bool) -> Result<Pulled> {
+fn pull(store: &Store, reference: &Reference, platform: &Platform, stream: Stream, quiet: bool) -> Result<Pulled> {
     let mut display = Display::new(stream, quiet);
     let pulled = crate::image::pull::pull(store, reference, platform, &mut display);
     display.finish();
@@ -56,14 +52,39 @@ pub fn pull(store: &Store, reference: &Reference, platform: &Platform, stream: S
     Ok(pulled)
 }
 
-/// What Docker warns of before it runs an image that was not made for this machine.
-pub fn platform_warning(image: &Platform, asked_for: Option<&Platform>) -> Option<String> {
-    let host = Platform::host();
-    if asked_for.is_some() || image.runs_on(&host) {
-        return None;
+/// The image that a word of `run` means, if it is here, whole, and for the platform that was asked for.
+pub fn find(store: &Store, word: &str, platform: Option<&Platform>) -> Result<Option<Image>> {
+    let Some(found) = images::find(store, word)? else { return Ok(None) };
+    // A damaged image counts as none: the pull that follows is its repair.
+    let image = images::load(store, &found.id).ok().flatten().filter(|image| image.is_whole(store));
+    let image = image.filter(|image| platform.is_none_or(|platform| image.config.platform.runs_on(platform)));
+    if let Some(image) = &image {
+        warn_of_platform(image, platform);
     }
-    Some(format!(
-        "WARNING: The requested image's platform ({image}) does not match the detected host platform ({host}) \
-         and no specific platform was requested"
-    ))
+    Ok(image)
+}
+
+/// Pulls the image that `run` needs. Stdout belongs to the container, so all is told on stderr.
+pub fn for_run(store: &Store, word: &str, platform: Option<&Platform>, quiet: bool) -> Result<Image> {
+    let reference = Reference::parse(word)?;
+    if !quiet && images::find(store, word).ok().flatten().is_none() {
+        Stream::Stderr.line(&format!("Unable to find image '{}' locally", reference.familiar()));
+    }
+    let wanted = platform.cloned().unwrap_or_else(Platform::host);
+    let pulled = pull(store, &reference, &wanted, Stream::Stderr, quiet)?;
+    let image = images::load(store, &pulled.id)?.ok_or_else(|| images::not_found(word))?;
+    warn_of_platform(&image, platform);
+    Ok(image)
+}
+
+/// Docker's warning before it runs an image that was not made for this machine.
+fn warn_of_platform(image: &Image, asked_for: Option<&Platform>) {
+    let (host, platform) = (Platform::host(), &image.config.platform);
+    if asked_for.is_none() && !platform.runs_on(&host) {
+        Stream::Stderr.line(&format!(
+            "WARNING: The requested image's platform ({}) does not match the detected host platform ({host}) \
+             and no specific platform was requested",
+            Visible(&platform.to_string())
+        ));
+    }
 }

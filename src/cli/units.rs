@@ -20,24 +20,6 @@ pub fn size(bytes: u64) -> String {
     format!("{number}{}", UNITS[unit])
 }
 
-/// How long something took or is ago, in seconds: `About a minute`, `3 weeks`.
-pub fn duration(seconds: u64) -> String {
-    let hours = (seconds + 1800) / 3600;
-    match seconds {
-        0 => "Less than a second".to_owned(),
-        1 => "1 second".to_owned(),
-        2..60 => format!("{seconds} seconds"),
-        60..120 => "About a minute".to_owned(),
-        120..3600 => format!("{} minutes", seconds / 60),
-        _ if hours <= 1 => "About an hour".to_owned(),
-        _ if hours < 48 => format!("{hours} hours"),
-        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
-        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
-        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
-        _ => format!("{} years", hours / 24 / 365),
-    }
-}
-
 /// The seconds since 1970 that an RFC 3339 time means (`2024-05-22T18:18:12.052034407Z`).
 pub fn rfc3339(text: &str) -> Option<i64> {
     let number = |from: usize, to: usize| -> Option<i64> {
@@ -92,25 +74,6 @@ mod tests {
             (u64::MAX, "18.4EB"),
         ] {
             assert_eq!(size(bytes), text);
-        }
-    }
-
-    #[test]
-    fn durations_read_as_dockers() {
-        for (seconds, text) in [
-            (0, "Less than a second"),
-            (1, "1 second"),
-            (59, "59 seconds"),
-            (61, "About a minute"),
-            (150, "2 minutes"),
-            (3600, "About an hour"),
-            (7200, "2 hours"),
-            (3 * 86_400, "3 days"),
-            (21 * 86_400, "3 weeks"),
-            (90 * 86_400, "3 months"),
-            (800 * 86_400, "2 years"),
-        ] {
-            assert_eq!(duration(seconds), text);
         }
     }
 

@@ -101,7 +101,8 @@ fn unmapped(error: Error, user: &User) -> Error {
 /// (/proc/self/fd/7 of an image's config would lead to a descriptor of ours, CVE-2024-21626).
 fn enter(cwd: &Path) -> Result<()> {
     let root = fs::open(c"/", O_PATH | O_DIRECTORY, 0)?;
-    let dir = mounts::mount_point(root.as_fd(), cwd, Kind::Directory).map_err(|error| error.context("working directory"))?;
+    let dir =
+        mounts::mount_point(root.as_fd(), cwd, Kind::Directory).map_err(|error| error.context("working directory"))?;
     if !fs::fstat(dir.as_fd())?.is_dir() {
         return Err(Error::new(format!("Cannot mkdir: {} is not a directory", cwd.display())));
     }

@@ -9,6 +9,7 @@ use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::{host_view, namespaces};
 use crate::store::containers::{Live, Record, now};
+use crate::store::locks::Lock;
 use crate::store::{Store, tree};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
 use crate::sys::process::{self, Child, Status};
@@ -16,12 +17,19 @@ use crate::sys::{fs, mount, signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-/// Runs the container to its end; gives the command's exit status. `say` tells the user what is not an error.
-pub fn run(store: &Store, map: &IdMap, spec: &ContainerSpec, say: &mut dyn FnMut(&str)) -> Result<u8> {
+/// Runs the container to its end; gives the command's exit status. `lock` keeps the image in the store until the
+/// container is on record; `say` tells the user what is not an error.
+pub fn run(
+    store: &Store,
+    map: &IdMap,
+    spec: &ContainerSpec,
+    lock: Option<Lock>,
+    say: &mut dyn FnMut(&str),
+) -> Result<u8> {
     // From here on signals wait until there is somebody to pass them on to.
     signal::block_all()?;
     let live = store.create_container(&spec.id, &spec.name)?;
-    let outcome = run_in(store, map, spec, &live, say);
+    let outcome = run_in(store, map, spec, &live, lock, say);
     match &outcome {
         Ok(code) if !spec.remove => store.finish_container(&spec.id, *code)?,
         // A container that never ran leaves nothing behind.
@@ -30,14 +38,21 @@ pub fn run(store: &Store, map: &IdMap, spec: &ContainerSpec, say: &mut dyn FnMut
     outcome
 }
 
-fn run_in(store: &Store, map: &IdMap, spec: &ContainerSpec, live: &Live, say: &mut dyn FnMut(&str)) -> Result<u8> {
+fn run_in(
+    store: &Store,
+    map: &IdMap,
+    spec: &ContainerSpec,
+    live: &Live,
+    lock: Option<Lock>,
+    say: &mut dyn FnMut(&str),
+) -> Result<u8> {
     make_volumes(store, spec, &live.dir)?;
-    let cgroup = if spec.limits.is_empty() {
-        Cgroup::default()
-    } else {
-        Cgroup::create(&format!("ccrun-{}", spec.id), &spec.limits)?
-    };
-    let outcome = start(store, map, spec, live, &cgroup, say).and_then(|(child, terminal)| {
+    // On record before it is made: whatever happens from here on, a sweeper finds it.
+    let cgroup = Cgroup::plan(&format!("ccrun-{}", spec.id), &spec.limits)?;
+    store.save_record(&record(spec, &cgroup))?;
+    drop(lock);
+    let made = cgroup.make();
+    let outcome = made.and_then(|()| start(map, spec, live, &cgroup, say)).and_then(|(child, terminal)| {
         // The container is on its way: now there is time for what earlier ones have left.
         sweep(store)?;
         let status = match terminal {
@@ -52,7 +67,6 @@ fn run_in(store: &Store, map: &IdMap, spec: &ContainerSpec, live: &Live, say: &m
 
 /// Makes the child, and all that only we can make for it, and waits until the command runs.
 fn start(
-    store: &Store,
     map: &IdMap,
     spec: &ContainerSpec,
     live: &Live,
@@ -79,10 +93,7 @@ fn start(
         let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
         socket::send(ours.as_fd(), b"go", &fds)
     })();
-    // 3. While it works: what `ps` and a sweeper will want to know.
-    let recorded = ready.and_then(|()| store.save_record(&record(spec, cgroup)));
-    let started = recorded.and_then(|()| wait_for_start(&ours, say));
-    match started {
+    match ready.and_then(|()| wait_for_start(&ours, say)) {
         Ok(terminal) => Ok((child, terminal)),
         Err(error) => {
             let _ = child.signal(libc::SIGKILL);
@@ -109,19 +120,27 @@ fn wait_for_start(socket: &OwnedFd, say: &mut dyn FnMut(&str)) -> Result<Option<
 
 /// The host's directories that go into the container, as mounts that show their files under the
 /// container's ids: the host's root is container root in them, without being it anywhere else.
-fn map_trees(spec: &ContainerSpec, child: &Child, dir: &Path, map: &IdMap, say: &mut dyn FnMut(&str)) -> Result<Vec<OwnedFd>> {
+fn map_trees(
+    spec: &ContainerSpec,
+    child: &Child,
+    dir: &Path,
+    map: &IdMap,
+    say: &mut dyn FnMut(&str),
+) -> Result<Vec<OwnedFd>> {
     let host_mounts = if spec.root == Root::Host { host_view::real_mounts()? } else { Vec::new() };
     let sources = mapped_sources(spec, &host_mounts);
     if sources.is_empty() {
         return Ok(Vec::new());
     }
     let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
-    let read_only = |path: &Path| spec.mounts.iter().any(|m| m.read_only && m.source == super::spec::Source::Bind(path.to_owned()));
+    let read_only =
+        |path: &Path| spec.mounts.iter().any(|m| m.read_only && m.source == super::spec::Source::Bind(path.to_owned()));
     let mut trees = Vec::new();
     for (path, is_bind) in sources {
         let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
         let tree = mount::open_tree(source.as_fd(), c"", is_bind)?;
-        let attributes = if is_bind && read_only(&path) { MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY } else { MOUNT_ATTR_NODEV };
+        let attributes =
+            if is_bind && read_only(&path) { MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY } else { MOUNT_ATTR_NODEV };
         if let Err(error) = mount::mount_setattr(tree.as_fd(), is_bind, attributes, Some(userns.as_fd())) {
             match &spec.root {
                 Root::Directory { writable: false, .. } if !is_bind => {
@@ -131,7 +150,10 @@ fn map_trees(spec: &ContainerSpec, child: &Child, dir: &Path, map: &IdMap, say: 
                     continue;
                 }
                 _ => {
-                    say(&format!("no id-mapped mounts of {} here ({error}): its files are nobody's inside", path.display()));
+                    say(&format!(
+                        "no id-mapped mounts of {} here ({error}): its files are nobody's inside",
+                        path.display()
+                    ));
                     mount::mount_setattr(tree.as_fd(), is_bind, attributes, None)?;
                 }
             }

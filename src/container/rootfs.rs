@@ -61,7 +61,9 @@ impl Sources {
     pub fn open(plan: &Plan<'_>, mut trees: Trees) -> Result<Sources> {
         let dir = open_directory(plan.dir)?;
         let lower = match &plan.spec.root {
-            Root::Image { layers } => Lower::Layers(layers.iter().map(|layer| open_directory(layer)).collect::<Result<_>>()?),
+            Root::Image { layers } => {
+                Lower::Layers(layers.iter().map(|layer| open_directory(layer)).collect::<Result<_>>()?)
+            }
             Root::Directory { path, writable } => {
                 let tree = match trees.0.next() {
                     Some(tree) => tree,
@@ -72,7 +74,8 @@ impl Sources {
             }
             Root::Host => Lower::Host(HostView::open(trees.0.by_ref())?),
         };
-        let mounts = plan.spec.mounts.iter().map(|mount| open_source(plan, mount, &mut trees)).collect::<Result<_>>()?;
+        let mounts =
+            plan.spec.mounts.iter().map(|mount| open_source(plan, mount, &mut trees)).collect::<Result<_>>()?;
         Ok(Sources { dir, lower, mounts })
     }
 }

@@ -106,7 +106,8 @@ struct Copier {
 impl Copier {
     fn new(master: OwnedFd, interactive: bool) -> Result<Copier> {
         crate::sys::fs::set_nonblocking(master.as_fd())?;
-        let copier = Copier { master: File::from(master), typed: Vec::new(), reads_input: interactive, reads_output: true };
+        let copier =
+            Copier { master: File::from(master), typed: Vec::new(), reads_input: interactive, reads_output: true };
         copier.follow_size();
         Ok(copier)
     }

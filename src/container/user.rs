@@ -115,7 +115,8 @@ fn read(path: &str) -> Result<String> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001:Bob:/home/bob:/bin/sh\n4242:x:7:7::/:\nbad:x:y:z\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001:Bob:/home/bob:/bin/sh\n4242:x:7:7::/:\nbad:x:y:z\n";
     const GROUP: &str = "root:x:0:root\nstaff:x:50:alice,bob\nbob:x:1001:\nwheel:x:10:bob\n";
 
     fn user(text: &str) -> std::result::Result<(u32, u32, Vec<u32>, String), String> {

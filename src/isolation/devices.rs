@@ -69,7 +69,8 @@ pub fn mount_dev(root: BorrowedFd<'_>, devices: &HostDevices, single_id: bool) -
     for (target, name) in LINKS {
         fs::symlinkat(target, dev.as_fd(), name)?;
     }
-    let pts = if single_id { c"newinstance,ptmxmode=0666,mode=0620" } else { c"newinstance,ptmxmode=0666,mode=0620,gid=5" };
+    let pts =
+        if single_id { c"newinstance,ptmxmode=0666,mode=0620" } else { c"newinstance,ptmxmode=0666,mode=0620,gid=5" };
     let quiet = MS_NOSUID | MS_NOEXEC;
     mount_below(dev.as_fd(), c"pts", c"devpts", quiet, pts)?;
     mount_below(dev.as_fd(), c"shm", c"tmpfs", quiet | MS_NODEV, c"mode=1777,size=65536k")?;

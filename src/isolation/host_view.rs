@@ -107,7 +107,11 @@ impl Builder<'_> {
                 continue;
             }
             let root = self.reopen()?;
-            let target = mounts::mount_point(root.as_fd(), inside, if fs::fstat(copy.as_fd())?.is_dir() { Kind::Directory } else { Kind::File })?;
+            let target = mounts::mount_point(
+                root.as_fd(),
+                inside,
+                if fs::fstat(copy.as_fd())?.is_dir() { Kind::Directory } else { Kind::File },
+            )?;
             self.show(copy, target.as_fd())?;
         }
         Ok(())
@@ -187,7 +191,8 @@ impl Builder<'_> {
 
 /// Whether the caller may see `path` at all, so that it can be the working directory inside.
 pub fn shows(path: &Path) -> bool {
-    !NOT_SHOWN.iter().any(|dir| path.starts_with(dir)) && std::fs::metadata(path).is_ok_and(|meta| meta.mode() & libc::S_IFMT == libc::S_IFDIR)
+    !NOT_SHOWN.iter().any(|dir| path.starts_with(dir))
+        && std::fs::metadata(path).is_ok_and(|meta| meta.mode() & libc::S_IFMT == libc::S_IFDIR)
 }
 
 #[cfg(test)]

@@ -16,7 +16,15 @@ const QUIET: libc::c_ulong = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 /// Covered: secrets of the host, or clocks to spy on its other work by (moby, daemon/pkg/oci/defaults.go).
 const MASKED_PROC: [&std::ffi::CStr; 10] = [
-    c"acpi", c"asound", c"interrupts", c"kcore", c"keys", c"latency_stats", c"sched_debug", c"scsi", c"timer_list",
+    c"acpi",
+    c"asound",
+    c"interrupts",
+    c"kcore",
+    c"keys",
+    c"latency_stats",
+    c"sched_debug",
+    c"scsi",
+    c"timer_list",
     c"timer_stats",
 ];
 const MASKED_SYS: [&std::ffi::CStr; 2] = [c"devices/virtual/powercap", c"firmware"];

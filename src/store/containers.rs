@@ -38,7 +38,10 @@ pub struct Record {
 pub enum State {
     Running,
     /// With its exit status, and when that was (seconds since 1970).
-    Exited { code: u8, finished: u64 },
+    Exited {
+        code: u8,
+        finished: u64,
+    },
 }
 
 /// The directory of a container and the lock that says that it lives.
@@ -67,7 +70,13 @@ impl Store {
         let (uid, gid) = self.walls().root_ids();
         for path in [dir.clone(), dir.join("upper"), dir.join("work"), dir.join("rootfs")] {
             std::fs::create_dir(&path)
-                .and_then(|()| if crate::sys::cred::geteuid() == 0 { std::os::unix::fs::chown(&path, Some(uid), Some(gid)) } else { Ok(()) })
+                .and_then(|()| {
+                    if crate::sys::cred::geteuid() == 0 {
+                        std::os::unix::fs::chown(&path, Some(uid), Some(gid))
+                    } else {
+                        Ok(())
+                    }
+                })
                 .map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
         }
         Ok(dir)
@@ -97,7 +106,9 @@ impl Store {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 let holder = self.holder(name).unwrap_or_default();
-                if !holder.is_empty() && ["containers", "live"].iter().any(|dir| self.root().join(dir).join(&holder).exists()) {
+                if !holder.is_empty()
+                    && ["containers", "live"].iter().any(|dir| self.root().join(dir).join(&holder).exists())
+                {
                     return Err(Error::new(format!(
                         "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to \
                          remove (or rename) that container to be able to reuse that name."
@@ -111,14 +122,21 @@ impl Store {
         }
     }
 
+    /// Whether a container is called so.
+    pub fn is_name_taken(&self, name: &str) -> bool {
+        self.holder(name).is_some()
+    }
+
     /// The id of the container that has this name.
     fn holder(&self, name: &str) -> Option<String> {
         std::fs::read_link(self.root().join("names").join(name)).ok()?.into_os_string().into_string().ok()
     }
 
     pub fn save_record(&self, record: &Record) -> Result<()> {
-        let path = self.dir("containers")?.join(&record.id).join("config.json");
-        write_file(&path, record.to_json().to_string().as_bytes())
+        let path = self.root().join("containers").join(&record.id).join("config.json");
+        // Not by way of a rename: half a record is taken for none, and then the container never ran.
+        std::fs::write(&path, record.to_json().to_string())
+            .map_err(|e| Error::io(format!("write {}", path.display()), &e))
     }
 
     /// Writes how the container ended, and that it lives no more.
@@ -131,7 +149,9 @@ impl Store {
     fn unmark_live(&self, id: &str) -> Result<()> {
         let path = self.live_path(id)?;
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(format!("remove {}", path.display()), &error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io(format!("remove {}", path.display()), &error))
+            }
             _ => Ok(()),
         }
     }
@@ -139,9 +159,11 @@ impl Store {
     /// Removes all that there is of a container, which must not be running.
     pub fn remove_container(&self, id: &str) -> Result<()> {
         let dir = self.dir("containers")?.join(id);
-        if let Ok(record) = self.record(id) {
-            if self.holder(&record.name).is_some_and(|holder| holder == id) {
-                let _ = std::fs::remove_file(self.root().join("names").join(&record.name));
+        // Without a record, cut short or damaged, all names have to be looked through.
+        let names = self.record(id).map_or_else(|_| list(&self.root().join("names")), |record| Ok(vec![record.name]));
+        for name in names.unwrap_or_default() {
+            if self.holder(&name).is_some_and(|holder| holder == id) {
+                let _ = std::fs::remove_file(self.root().join("names").join(name));
             }
         }
         // Overlay leaves this one with mode 0; empty, it can be removed all the same.
@@ -156,7 +178,8 @@ impl Store {
         let text = std::fs::read_to_string(&path).map_err(|e| Error::io(format!("read {}", path.display()), &e))?;
         let value = serde_json::from_str(&text).unwrap_or(Value::Null);
         Record::from_json(id, &value).ok_or_else(|| {
-            Error::new(format!("{} is damaged", path.display())).hint(format!("ccrun rm -f {} removes the container", short(id)))
+            Error::new(format!("{} is damaged", path.display()))
+                .hint(format!("ccrun rm -f {} removes the container", short(id)))
         })
     }
 
@@ -169,7 +192,8 @@ impl Store {
             }
         }
         let path = self.root().join("containers").join(id).join("exit.json");
-        let value: Value = std::fs::read_to_string(path).ok().and_then(|t| serde_json::from_str(&t).ok()).unwrap_or(Value::Null);
+        let value: Value =
+            std::fs::read_to_string(path).ok().and_then(|t| serde_json::from_str(&t).ok()).unwrap_or(Value::Null);
         let code = value["code"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or(137);
         Ok(State::Exited { code, finished: value["finished"].as_u64().unwrap_or(0) })
     }
@@ -238,7 +262,8 @@ impl Record {
 
     fn from_json(id: &str, value: &Value) -> Option<Record> {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
-        let texts = |name: &str| value[name].as_array().map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned));
+        let texts =
+            |name: &str| value[name].as_array().map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned));
         Some(Record {
             id: text("id").filter(|own| own == id)?,
             name: text("name")?,

@@ -4,7 +4,9 @@
 use super::Store;
 use crate::error::{Error, Result};
 use crate::sys::fs;
-use libc::{AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY};
+use libc::{
+    AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY,
+};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::io::ErrorKind;
@@ -34,7 +36,11 @@ impl Store {
         }
         std::fs::create_dir_all(path).map_err(failed)?;
         let (uid, gid) = self.walls().root_ids();
-        if crate::sys::cred::geteuid() == 0 { std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(failed) } else { Ok(()) }
+        if crate::sys::cred::geteuid() == 0 {
+            std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(failed)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -169,7 +175,9 @@ impl Copier<'_> {
             (up(stat.uid, uids), up(stat.gid, gids))
         });
         match chown(uid, gid) {
-            Err(error) if self.shift.is_none() && [Some(libc::EINVAL), Some(libc::EPERM)].contains(&error.errno()) => Ok(()),
+            Err(error) if self.shift.is_none() && [Some(libc::EINVAL), Some(libc::EPERM)].contains(&error.errno()) => {
+                Ok(())
+            }
             other => other,
         }
     }
@@ -184,10 +192,15 @@ fn copy_bytes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
         match fs::copy_file_range(from, to, 1 << 30) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
-            Err(error) if [Some(libc::EXDEV), Some(libc::EINVAL), Some(libc::ENOSYS), Some(libc::EOPNOTSUPP)].contains(&error.errno()) => {
+            Err(error)
+                if [Some(libc::EXDEV), Some(libc::EINVAL), Some(libc::ENOSYS), Some(libc::EOPNOTSUPP)]
+                    .contains(&error.errno()) =>
+            {
                 let failed = |e| Error::io("copy", &e);
                 let (from, to) = (from.try_clone_to_owned().map_err(failed)?, to.try_clone_to_owned().map_err(failed)?);
-                return std::io::copy(&mut std::fs::File::from(from), &mut std::fs::File::from(to)).map(drop).map_err(failed);
+                return std::io::copy(&mut std::fs::File::from(from), &mut std::fs::File::from(to))
+                    .map(drop)
+                    .map_err(failed);
             }
             Err(error) => return Err(error),
         }
