@@ -75,6 +75,11 @@ impl Tar {
         self.add(Block::new(b"././@LongLink", kind, body.len()), &body)
     }
 
+    /// What there is by now.
+    pub fn bytes_so_far(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+
     /// Without the end-of-archive blocks.
     pub fn open_end(self) -> Vec<u8> {
         self.0
