@@ -2,7 +2,7 @@
 //! file capabilities, and everything before it changes a time.
 
 use super::Unpacked;
-use super::tree::{DIRECTORY, Tree, c};
+use super::tree::{DIRECTORY, Tree, absent, c};
 use crate::error::{Error, Result};
 use crate::image::tar::Entry;
 use crate::sys::fs::{self, Time};
@@ -125,7 +125,7 @@ impl Directories {
             let name = if name.is_empty() { c".".to_owned() } else { c(name)? };
             let dir = match fs::openat(parent.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0) {
                 // A later entry has put something else in its place.
-                Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => continue,
+                Err(error) if absent(&error) => continue,
                 dir => dir?,
             };
             own(uid, gid, |uid, gid| fs::fchown(dir.as_fd(), uid, gid), result)?;
