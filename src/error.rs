@@ -67,6 +67,31 @@ impl Error {
     pub fn status(&self) -> Option<u8> {
         self.0.status
     }
+
+    /// The error as bytes, for the way from a cloned child to its parent.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Failure { what, contexts, errno, hint, status } = &*self.0;
+        let number = |n: Option<i32>| n.map(|n| n.to_string()).unwrap_or_default();
+        let mut fields =
+            vec![number(*errno), number(status.map(i32::from)), hint.clone().unwrap_or_default(), what.clone()];
+        fields.extend(contexts.iter().cloned());
+        fields.join("\0").into_bytes()
+    }
+
+    /// The error that [`Error::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Error {
+        let text = String::from_utf8_lossy(bytes);
+        let mut fields = text.split('\0').map(str::to_owned);
+        let mut field = || fields.next().unwrap_or_default();
+        let (errno, status, hint, what) = (field(), field(), field(), field());
+        Error(Box::new(Failure {
+            what,
+            contexts: fields.collect(),
+            errno: errno.parse().ok(),
+            hint: (!hint.is_empty()).then_some(hint),
+            status: status.parse().ok(),
+        }))
+    }
 }
 
 impl fmt::Display for Error {
@@ -135,6 +160,14 @@ mod tests {
             error.to_string(),
             "run alpine: make the root: mount(\"overlay\"): Operation not permitted (EPERM); try root"
         );
+    }
+
+    #[test]
+    fn an_error_survives_the_way_from_child_to_parent() {
+        let error = Error::call("setresuid(7)", libc::EINVAL).context("user bob").hint("use root").with_status(126);
+        let back = Error::from_bytes(&error.to_bytes());
+        assert_eq!(back.to_string(), error.to_string());
+        assert_eq!((back.errno(), back.status()), (Some(libc::EINVAL), Some(126)));
     }
 
     #[test]

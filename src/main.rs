@@ -9,5 +9,5 @@ mod store;
 mod sys;
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    cli::main(std::env::args_os().skip(1)).into()
 }

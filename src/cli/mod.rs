@@ -1,1 +1,91 @@
+//! The command line: what the user says, and what he is told.
 
+mod flag;
+mod help;
+mod limits;
+mod mount;
+mod names;
+mod operand;
+mod parse;
+mod ps;
+mod pull;
+mod rm;
+mod run;
+mod version;
+
+use crate::container::walls::NamespaceWalls;
+use crate::error::{Error, Result};
+use crate::isolation::idmap::IdMap;
+use crate::store::Store;
+use flag::Command;
+use parse::{Asked, Parsed};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+static COMMANDS: &[&Command] = &[&run::COMMAND, &ps::COMMAND, &rm::COMMAND, &version::COMMAND];
+
+/// Runs the command line `args` (without the program's own name); gives the exit status.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let outcome = match parse::parse(args, COMMANDS) {
+        Ok(Asked::Run(parsed)) => {
+            let failure = parsed.command.failure;
+            (parsed.command.run)(&parsed).map_err(|error| error.with_status(failure))
+        }
+        Ok(Asked::Help(None)) => print(&help::overview(COMMANDS)).map(|()| 0),
+        Ok(Asked::Help(Some(command))) => print(&help::of(command)).map(|()| 0),
+        Ok(Asked::Version) => version::print_version().map(|()| 0),
+        Err(error) => Err(error),
+    };
+    outcome.unwrap_or_else(|error| {
+        complain(&error);
+        error.status().unwrap_or(1)
+    })
+}
+
+/// The one line that a failure gets.
+fn complain(error: &Error) {
+    // With stderr gone there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "ccrun: {error}");
+}
+
+/// Writes to stdout; a reader that has gone away (`ccrun images | head`) is no failure.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write to stdout", &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The store that `--root`, `$CCRUN_ROOT` or the user's home says, behind the walls that fit the user.
+fn open_store(parsed: &Parsed) -> Result<(Store, IdMap)> {
+    let named = parsed.root.clone().or_else(|| std::env::var_os("CCRUN_ROOT")).filter(|root| !root.is_empty());
+    let root = named.map_or_else(Store::default_root, |root| Ok(PathBuf::from(root)))?;
+    let root = Store::prepare(&root)?;
+    let map = IdMap::of_caller(&root.join("idmap"))?;
+    let walls = NamespaceWalls { map: map.clone() };
+    Ok((Store::open(root, Box::new(walls)), map))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        for command in COMMANDS {
+            for (i, flag) in command.flags.iter().enumerate() {
+                let others = &command.flags[..i];
+                assert!(!flag.help.is_empty() && !flag.help.ends_with('.'), "{} --{}", command.name, flag.long);
+                assert!(others.iter().all(|other| other.long != flag.long), "{} --{} twice", command.name, flag.long);
+                assert!(
+                    flag.short.is_none() || others.iter().all(|other| other.short != flag.short),
+                    "{} -{:?} twice",
+                    command.name,
+                    flag.short
+                );
+            }
+        }
+    }
+}

@@ -4,7 +4,15 @@
 //! gives safe types, and when it fails the error shows the call, its arguments
 //! and the errno. Every call that can fail ends in [`returned`].
 
+pub mod cred;
 pub mod fs;
+pub mod mount;
+pub mod namespace;
+pub mod net;
+pub mod process;
+pub mod signal;
+pub mod socket;
+pub mod tty;
 
 use crate::error::{Error, Result};
 use std::ffi::CString;

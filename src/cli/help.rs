@@ -1,0 +1,41 @@
+//! Help, made from the table.
+
+use super::flag::{Command, Flag, Value};
+use std::fmt::Write;
+
+/// What `ccrun --help` prints.
+pub fn overview(commands: &[&Command]) -> String {
+    let mut text = String::from(
+        "ccrun pulls container images and runs them: no daemon, no root, nothing to install\n\n\
+         Usage:  ccrun [--root DIR] COMMAND\n\nCommands:\n",
+    );
+    for command in commands {
+        let _ = writeln!(text, "  {:<9}{}", command.name, command.summary);
+    }
+    text.push_str(
+        "\nOptions:\n      --root DIR   Keep images and containers in DIR ($CCRUN_ROOT)\n  \
+         -h, --help       This text; with a command, its flags\n  -v, --version    The version\n",
+    );
+    text
+}
+
+/// What `ccrun COMMAND --help` prints.
+pub fn of(command: &Command) -> String {
+    let mut text = format!("Usage:  ccrun {} {}\n\n{}\n", command.name, command.usage, command.summary);
+    if command.flags.is_empty() {
+        return text;
+    }
+    let left = |flag: &Flag| {
+        let short = flag.short.map_or("    ".to_owned(), |c| format!("-{c}, "));
+        match flag.value {
+            Value::Switch => format!("{short}--{}", flag.long),
+            Value::One(name) | Value::Many(name) => format!("{short}--{} {name}", flag.long),
+        }
+    };
+    let width = command.flags.iter().map(|flag| left(flag).len()).max().unwrap_or(0);
+    text.push_str("\nOptions:\n");
+    for flag in command.flags {
+        let _ = writeln!(text, "  {:<width$}   {}", left(flag), flag.help);
+    }
+    text
+}

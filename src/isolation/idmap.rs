@@ -1,0 +1,272 @@
+//! Id maps: who the container's users are on the host (user_namespaces(7)).
+//!
+//! Inside a user namespace, uid 0 is a number like any other: the map says which
+//! uid of the host stands behind it. Three maps are possible, by who asks:
+//!
+//! * root: ids 0–65535 are a *base range* of the host that no user has, so that
+//!   nothing in a container is ever the host's root;
+//! * a user with `newuidmap` and a line in /etc/subuid: container root is that
+//!   user, the ids from 1 on are the range that the line grants (subuid(5));
+//! * any other user: container root is that user, and there is no other id.
+
+use crate::error::{Error, Result};
+use crate::sys::{cred, process};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// As many ids as an ordinary image uses.
+const IDS: u32 = 65536;
+
+/// Above the ranges of useradd, systemd-nspawn and SSSD and below 2³¹.
+const FREE_RANGE: u32 = 2_100_000_000;
+
+/// `count` ids from `inside` on are `outside` and following on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    pub inside: u32,
+    pub outside: u32,
+    pub count: u32,
+}
+
+/// How a map gets into the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Writer {
+    /// By us: root may map any ids, a user may map himself.
+    Ourselves,
+    /// By the set-user-id programs newuidmap and newgidmap.
+    Helpers { newuidmap: PathBuf, newgidmap: PathBuf },
+}
+
+/// The map of a container's user namespace.
+#[derive(Clone, Debug)]
+pub struct IdMap {
+    uids: Vec<Extent>,
+    gids: Vec<Extent>,
+    writer: Writer,
+}
+
+impl IdMap {
+    /// The map for the calling user. Root's choice of a base range is kept in the file `kept`,
+    /// because the files of the store lie in it.
+    pub fn of_caller(kept: &Path) -> Result<IdMap> {
+        let (uid, gid) = (cred::geteuid(), cred::getegid());
+        if uid == 0 {
+            if let Some(base) = base_range(kept)? {
+                return Ok(IdMap::base(base));
+            }
+            return Ok(IdMap::single(uid, gid));
+        }
+        let helpers = (process::find_program("newuidmap"), process::find_program("newgidmap"));
+        let (Some(newuidmap), Some(newgidmap)) = helpers else {
+            return Ok(IdMap::single(uid, gid));
+        };
+        let name = user_name(uid);
+        let range = |file| subordinate(&read_or_empty(file), &[name.as_deref().unwrap_or(""), &uid.to_string()]);
+        let (Some(uids), Some(gids)) = (range("/etc/subuid"), range("/etc/subgid")) else {
+            return Ok(IdMap::single(uid, gid));
+        };
+        let extents = |own: u32, (start, count): (u32, u32)| {
+            vec![
+                Extent { inside: 0, outside: own, count: 1 },
+                Extent { inside: 1, outside: start, count: count.min(IDS - 1) },
+            ]
+        };
+        Ok(IdMap {
+            uids: extents(uid, uids),
+            gids: extents(gid, gids),
+            writer: Writer::Helpers { newuidmap, newgidmap },
+        })
+    }
+
+    fn base(base: u32) -> IdMap {
+        let extents = vec![Extent { inside: 0, outside: base, count: IDS }];
+        IdMap { uids: extents.clone(), gids: extents, writer: Writer::Ourselves }
+    }
+
+    fn single(uid: u32, gid: u32) -> IdMap {
+        let one = |outside| vec![Extent { inside: 0, outside, count: 1 }];
+        IdMap { uids: one(uid), gids: one(gid), writer: Writer::Ourselves }
+    }
+
+    /// Whether container root is the only id there is.
+    pub fn is_single(&self) -> bool {
+        self.uids.len() == 1 && self.uids[0].count == 1
+    }
+
+    /// Whether container root is somebody else than the caller: true for root's base range.
+    pub fn is_shifted(&self) -> bool {
+        self.uids[0].outside != cred::geteuid()
+    }
+
+    /// The host's uid and gid behind container root.
+    pub fn root_ids(&self) -> (u32, u32) {
+        (self.uids[0].outside, self.gids[0].outside)
+    }
+
+    pub fn maps_uid(&self, uid: u32) -> bool {
+        maps(&self.uids, uid)
+    }
+
+    pub fn maps_gid(&self, gid: u32) -> bool {
+        maps(&self.gids, gid)
+    }
+
+    /// Writes the map for the user namespace of our child `pid`, which must still be dumpable
+    /// (its /proc files are root's otherwise).
+    pub fn write(&self, pid: process::pid_t) -> Result<()> {
+        match &self.writer {
+            Writer::Helpers { newuidmap, newgidmap } => {
+                // Both at once: each is a program to start, and they do not depend on each other.
+                let running = start_helper(newuidmap, pid, &self.uids)?;
+                let second = start_helper(newgidmap, pid, &self.gids)?;
+                finish_helper(newuidmap, "/etc/subuid", running)?;
+                finish_helper(newgidmap, "/etc/subgid", second)
+            }
+            Writer::Ourselves => {
+                if self.is_single() {
+                    // Without it the kernel refuses an unprivileged gid_map: a process could leave a
+                    // group that a file's mode excludes (CVE-2014-8989).
+                    write_file(pid, "setgroups", "deny")?;
+                }
+                write_file(pid, "uid_map", &lines(&self.uids))?;
+                write_file(pid, "gid_map", &lines(&self.gids))
+            }
+        }
+    }
+}
+
+fn maps(extents: &[Extent], id: u32) -> bool {
+    extents.iter().any(|e| id >= e.inside && id - e.inside < e.count)
+}
+
+fn lines(extents: &[Extent]) -> String {
+    extents.iter().map(|e| format!("{} {} {}\n", e.inside, e.outside, e.count)).collect()
+}
+
+fn write_file(pid: process::pid_t, name: &str, text: &str) -> Result<()> {
+    let path = format!("/proc/{pid}/{name}");
+    std::fs::write(&path, text)
+        .map_err(|e| super::namespaces::explain(Error::io(format!("write {:?} to {path}", text.trim_end()), &e)))
+}
+
+fn start_helper(program: &Path, pid: process::pid_t, extents: &[Extent]) -> Result<std::process::Child> {
+    let numbers = extents.iter().flat_map(|e| [e.inside, e.outside, e.count]).map(|n| n.to_string());
+    Command::new(program)
+        .arg(pid.to_string())
+        .args(numbers)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| Error::io(format!("start {}", program.display()), &e))
+}
+
+fn finish_helper(program: &Path, file: &str, running: std::process::Child) -> Result<()> {
+    let output = running.wait_with_output().map_err(|e| Error::io(format!("{}", program.display()), &e))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().next().unwrap_or("no reason given").to_owned();
+    Err(super::namespaces::explain(Error::new(said))
+        .hint(format!("{} must be set-user-id root and {file} must grant your user the range", program.display())))
+}
+
+/// The first id of root's base range; `None` when this user namespace does not have it
+/// (root of another container).
+fn base_range(kept: &Path) -> Result<Option<u32>> {
+    if let Ok(text) = std::fs::read_to_string(kept) {
+        let base = text.trim().parse().map_err(|_| {
+            Error::new(format!("{}: not a number", kept.display()))
+                .hint("it holds the first host id of root's containers")
+        })?;
+        return Ok(Some(base));
+    }
+    let (subuid, subgid) = (read_or_empty("/etc/subuid"), read_or_empty("/etc/subgid"));
+    let users = ["root", "0", "containers", "ccrun"];
+    let granted = |text: &str| subordinate(text, &users).filter(|(_, count)| *count >= IDS).map(|(start, _)| start);
+    let base = match (granted(&subuid), granted(&subgid)) {
+        (Some(uids), Some(gids)) if uids == gids => uids,
+        _ => free_range(&[&subuid, &subgid], &read_or_empty("/etc/passwd")),
+    };
+    if !covers(&read_or_empty("/proc/self/uid_map"), base) || !covers(&read_or_empty("/proc/self/gid_map"), base) {
+        return Ok(None);
+    }
+    let new = kept.with_extension("new");
+    std::fs::write(&new, format!("{base}\n"))
+        .and_then(|()| std::fs::rename(&new, kept))
+        .map_err(|e| Error::io(format!("write {}", kept.display()), &e))?;
+    Ok(Some(base))
+}
+
+/// A range that no line of the subordinate id files and no user touches.
+fn free_range(subordinates: &[&str], passwd: &str) -> u32 {
+    let mut taken: Vec<(u32, u32)> = subordinates.iter().flat_map(|text| text.lines().filter_map(range_of)).collect();
+    taken.extend(passwd.lines().filter_map(|line| Some((line.split(':').nth(2)?.parse().ok()?, 1))));
+    (0..)
+        .map(|slot| FREE_RANGE + slot * IDS)
+        .find(|base| {
+            taken
+                .iter()
+                .all(|(start, count)| u64::from(*start) + u64::from(*count) <= (*base).into() || *start >= base + IDS)
+        })
+        .unwrap_or(FREE_RANGE)
+}
+
+fn range_of(line: &str) -> Option<(u32, u32)> {
+    let mut fields = line.trim().split(':').skip(1);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// The first range of at least one id that a subuid(5) text grants to one of `users`.
+fn subordinate(text: &str, users: &[&str]) -> Option<(u32, u32)> {
+    text.lines()
+        .filter(|line| line.split(':').next().is_some_and(|user| !user.is_empty() && users.contains(&user)))
+        .find_map(|line| range_of(line).filter(|(start, count)| *count > 0 && start.checked_add(*count).is_some()))
+}
+
+/// Whether a /proc/PID/uid_map text has all ids of the range from `base` on.
+fn covers(map: &str, base: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map_while(|n| n.parse::<u64>().ok());
+        let (Some(inside), _, Some(count)) = (numbers.next(), numbers.next(), numbers.next()) else { return false };
+        u64::from(base) >= inside && u64::from(base) + u64::from(IDS) <= inside + count
+    })
+}
+
+fn user_name(uid: u32) -> Option<String> {
+    let passwd = read_or_empty("/etc/passwd");
+    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
+    line.split(':').next().map(str::to_owned)
+}
+
+fn read_or_empty(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_found_by_name_or_number_and_broken_lines_are_passed_over() {
+        let text = "alice:100000:65536\n# no\nbob:x:1\nbob:165536:0\n1001:231072:65536\nbob:4294967295:2\n";
+        assert_eq!(subordinate(text, &["alice"]), Some((100_000, 65536)));
+        assert_eq!(subordinate(text, &["bob"]), None);
+        assert_eq!(subordinate(text, &["bob", "1001"]), Some((231_072, 65536)));
+        assert_eq!(subordinate(text, &[""]), None);
+    }
+
+    #[test]
+    fn the_free_range_avoids_every_user_and_grant() {
+        assert_eq!(free_range(&["a:100000:65536"], "root:x:0:0"), FREE_RANGE);
+        assert_eq!(free_range(&[&format!("a:{}:10", FREE_RANGE + 5)], ""), FREE_RANGE + IDS);
+        assert_eq!(free_range(&[], &format!("u:x:{}:0", FREE_RANGE + 1)), FREE_RANGE + IDS);
+    }
+
+    #[test]
+    fn a_nested_user_namespace_does_not_cover_the_base_range() {
+        assert!(covers("         0          0 4294967295\n", FREE_RANGE));
+        assert!(!covers("0 1000 1\n1 100000 65536\n", FREE_RANGE));
+    }
+}

@@ -1,0 +1,82 @@
+//! Who a process is: ids, capabilities and the prctl(2)s that guard it.
+//!
+//! The raw system calls, not libc's: libc's versions first stop all threads of a
+//! process, and ccrun calls these in a fresh clone that has just one.
+
+use super::returned;
+use crate::error::Result;
+
+pub fn geteuid() -> u32 {
+    // SAFETY: no memory is involved; it cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+pub fn getegid() -> u32 {
+    // SAFETY: no memory is involved; it cannot fail.
+    unsafe { libc::getegid() }
+}
+
+/// setresuid(2), all three ids.
+pub fn setresuid(uid: u32) -> Result<()> {
+    // SAFETY: no memory is involved.
+    let ret = unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) };
+    returned(ret, format_args!("setresuid({uid}, {uid}, {uid})")).map(drop)
+}
+
+/// setresgid(2), all three ids.
+pub fn setresgid(gid: u32) -> Result<()> {
+    // SAFETY: no memory is involved.
+    let ret = unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) };
+    returned(ret, format_args!("setresgid({gid}, {gid}, {gid})")).map(drop)
+}
+
+/// setgroups(2).
+pub fn setgroups(groups: &[u32]) -> Result<()> {
+    // SAFETY: the pointer and the count are of one slice.
+    let ret = unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) };
+    returned(ret, format_args!("setgroups({groups:?})")).map(drop)
+}
+
+/// prctl(2) PR_SET_DUMPABLE 0: nobody without privilege over this memory's user namespace
+/// may open our /proc/PID/{mem,exe,fd} or trace us.
+pub fn set_undumpable() -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE, 0")
+}
+
+/// prctl(2) PR_SET_DUMPABLE 1: our /proc files are our own again.
+pub fn set_dumpable() -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 1, "PR_SET_DUMPABLE, 1")
+}
+
+/// prctl(2) PR_SET_PDEATHSIG: the signal that we get when our parent ends.
+/// Cleared by changes of ids, so it comes after them.
+pub fn set_pdeathsig(signal: i32) -> Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong, "PR_SET_PDEATHSIG")
+}
+
+/// prctl(2) PR_SET_NAME: the name that `ps` shows, at most 15 bytes.
+pub fn set_name(name: &std::ffi::CStr) -> Result<()> {
+    prctl(libc::PR_SET_NAME, name.as_ptr() as libc::c_ulong, "PR_SET_NAME")
+}
+
+/// prctl(2) PR_CAPBSET_DROP: no program that we start can gain `capability` again.
+pub fn drop_bounding(capability: u32) -> Result<()> {
+    prctl(libc::PR_CAPBSET_DROP, capability.into(), "PR_CAPBSET_DROP")
+}
+
+fn prctl(option: i32, value: libc::c_ulong, call: &str) -> Result<()> {
+    // SAFETY: of the options used here only PR_SET_NAME takes a pointer, and its caller gives a live C string.
+    let ret = unsafe { libc::prctl(option, value, 0, 0, 0) };
+    returned(ret.into(), format_args!("prctl({call})")).map(drop)
+}
+
+/// capset(2): effective and permitted become `capabilities` (a bit each), inheritable becomes empty.
+pub fn capset(capabilities: u64) -> Result<()> {
+    const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+    let header = [LINUX_CAPABILITY_VERSION_3, 0];
+    let (low, high) = (capabilities as u32, (capabilities >> 32) as u32);
+    let data = [[low, low, 0], [high, high, 0]];
+    // SAFETY: version 3 takes a header of two words and two triples of words; 0 means this process.
+    let ret = unsafe { libc::syscall(libc::SYS_capset, &raw const header, &raw const data) };
+    returned(ret, format_args!("capset({capabilities:#x})")).map(drop)
+}

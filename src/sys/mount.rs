@@ -1,0 +1,87 @@
+//! Mounts: mount(2), umount2(2), pivot_root(2), open_tree(2), move_mount(2), mount_setattr(2).
+
+use super::returned;
+use crate::error::Result;
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+pub use libc::{
+    MNT_DETACH, MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_STRICTATIME,
+};
+
+pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
+pub const MOUNT_ATTR_NOSUID: u64 = 0x2;
+pub const MOUNT_ATTR_NODEV: u64 = 0x4;
+const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
+const OPEN_TREE_CLONE: i32 = 1;
+
+/// mount(2). `data` is what the file system itself understands.
+pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: libc::c_ulong, data: &CStr) -> Result<()> {
+    // SAFETY: all four strings end with NUL and are only read.
+    let ret = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), fstype.as_ptr(), flags, data.as_ptr().cast()) };
+    returned(ret.into(), format_args!("mount({source:?}, {target:?}, {fstype:?}, {flags:#x}, {data:?})")).map(drop)
+}
+
+/// umount2(2).
+pub fn umount2(target: &CStr, flags: i32) -> Result<()> {
+    // SAFETY: the string ends with NUL and is only read.
+    let ret = unsafe { libc::umount2(target.as_ptr(), flags) };
+    returned(ret.into(), format_args!("umount2({target:?}, {flags:#x})")).map(drop)
+}
+
+/// pivot_root(2): `new_root` becomes `/`, the old root appears at `put_old`.
+pub fn pivot_root(new_root: &CStr, put_old: &CStr) -> Result<()> {
+    // SAFETY: both strings end with NUL and are only read.
+    let ret = unsafe { libc::syscall(libc::SYS_pivot_root, new_root.as_ptr(), put_old.as_ptr()) };
+    returned(ret, format_args!("pivot_root({new_root:?}, {put_old:?})")).map(drop)
+}
+
+/// open_tree(2) with OPEN_TREE_CLONE (Linux 5.2): a detached copy of the mount at `path` below
+/// `dir`, with all mounts below it if `recursive`.
+pub fn open_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
+    let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC | libc::AT_EMPTY_PATH;
+    if recursive {
+        flags |= libc::AT_RECURSIVE;
+    }
+    // SAFETY: the path ends with NUL and is only read.
+    let ret = unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) };
+    let fd = returned(ret, format_args!("open_tree({}, {path:?}, {flags:#x})", dir.as_raw_fd()))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// move_mount(2): attaches the detached `mount` onto the file or directory that `target` is open on.
+/// No path is looked up, so that no symbolic link can redirect it.
+pub fn move_mount(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
+    const F_EMPTY_PATH: u32 = 0x4;
+    const T_EMPTY_PATH: u32 = 0x40;
+    let (from, to) = (mount.as_raw_fd(), target.as_raw_fd());
+    let empty = c"".as_ptr();
+    // SAFETY: both paths are the empty string: the descriptors themselves are meant.
+    let ret = unsafe { libc::syscall(libc::SYS_move_mount, from, empty, to, empty, F_EMPTY_PATH | T_EMPTY_PATH) };
+    returned(ret, format_args!("move_mount({from}, {to})")).map(drop)
+}
+
+/// mount_setattr(2) (Linux 5.12) on the mount that `mount` is open on, and on those below it if `recursive`.
+/// With `idmap`, a user namespace's descriptor, the files' owners are seen through its map.
+pub fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, set: u64, idmap: Option<BorrowedFd<'_>>) -> Result<()> {
+    #[repr(C)]
+    struct MountAttr {
+        attr_set: u64,
+        attr_clr: u64,
+        propagation: u64,
+        userns_fd: u64,
+    }
+    let attr = MountAttr {
+        attr_set: set | if idmap.is_some() { MOUNT_ATTR_IDMAP } else { 0 },
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: idmap.map_or(0, |fd| fd.as_raw_fd() as u64),
+    };
+    let fd = mount.as_raw_fd();
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let size = std::mem::size_of_val(&attr);
+    // SAFETY: `attr` has the layout of struct mount_attr and `size` is its own size.
+    let ret = unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size) };
+    returned(ret, format_args!("mount_setattr({fd}, attr_set={:#x})", attr.attr_set)).map(drop)
+}

@@ -1,0 +1,18 @@
+//! Namespaces: unshare(2), sethostname(2).
+
+use super::returned;
+use crate::error::Result;
+
+/// unshare(2): new namespaces (`CLONE_NEW*`) for this process.
+pub fn unshare(flags: i32) -> Result<()> {
+    // SAFETY: no memory is involved.
+    let ret = unsafe { libc::unshare(flags) };
+    returned(ret.into(), format_args!("unshare({})", super::process::clone_flags(flags))).map(drop)
+}
+
+/// sethostname(2), in the UTS namespace of this process.
+pub fn sethostname(name: &str) -> Result<()> {
+    // SAFETY: the pointer and the length are of one string.
+    let ret = unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) };
+    returned(ret.into(), format_args!("sethostname({name:?})")).map(drop)
+}

@@ -1,0 +1,303 @@
+//! Processes: clone3(2), execve(2), wait4(2), pidfd_send_signal(2).
+
+use super::returned;
+use crate::error::{Error, Result};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+pub use libc::{
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS, pid_t,
+};
+
+/// A child process that is ours to wait for.
+pub struct Child {
+    pid: pid_t,
+    pidfd: OwnedFd,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Exited(u8),
+    Killed(i32),
+}
+
+impl Status {
+    /// As a shell and Docker report it: the status itself, or 128 + the signal.
+    pub fn code(self) -> u8 {
+        match self {
+            Status::Exited(code) => code,
+            Status::Killed(signal) => 128u8.wrapping_add(signal as u8),
+        }
+    }
+
+    fn of(raw: i32) -> Status {
+        if libc::WIFSIGNALED(raw) {
+            Status::Killed(libc::WTERMSIG(raw))
+        } else {
+            Status::Exited(libc::WEXITSTATUS(raw) as u8)
+        }
+    }
+}
+
+impl Child {
+    pub fn pid(&self) -> pid_t {
+        self.pid
+    }
+
+    /// Waits for the end of the child (wait4(2)).
+    pub fn wait(&self) -> Result<Status> {
+        match wait4(self.pid, 0)? {
+            Some((_, status)) => Ok(status),
+            None => Err(Error::new(format!("wait4({}): nothing to wait for", self.pid))),
+        }
+    }
+
+    /// The status if the child has ended.
+    pub fn try_wait(&self) -> Result<Option<Status>> {
+        Ok(wait4(self.pid, libc::WNOHANG)?.map(|(_, status)| status))
+    }
+
+    /// pidfd_send_signal(2): cannot hit a stranger that got the same number.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        let fd = self.pidfd.as_raw_fd();
+        // SAFETY: the siginfo pointer may be null: the kernel then fills it in as for kill(2).
+        let ret =
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, std::ptr::null::<libc::siginfo_t>(), 0) };
+        returned(ret, format_args!("pidfd_send_signal({}, {signal})", self.pid)).map(drop)
+    }
+}
+
+impl AsFd for Child {
+    /// Readable once the child has ended (pidfd_open(2)).
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// clone3(2) without a shared memory: a fork with new namespaces (`flags`: `CLONE_NEW*`),
+/// whose child may start inside the cgroup v2 directory `cgroup` (Linux 5.7).
+/// The child runs `child` on a copy of this process's memory and ends with its value.
+///
+/// Where the kernel or a seccomp filter knows no clone3, clone(2) does the same but for `cgroup`.
+///
+/// Call it from a single-threaded process only: other threads' locks would stay taken in the copy.
+pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -> i32) -> Result<Child> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let mut pidfd: i32 = -1;
+    // SAFETY: clone_args is plain integers; zero means "not asked for" in every field.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags as u32 as u64 | libc::CLONE_PIDFD as u64;
+    args.pidfd = &raw mut pidfd as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    let size = std::mem::size_of_val(&args);
+    // SAFETY: no CLONE_VM and no stack given, so that the child returns here on its own copy of
+    // this stack, as after fork(2); `pidfd` outlives the call.
+    let mut ret = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size) };
+    if ret < 0 && cgroup.is_none() && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS) {
+        let flags = (flags | libc::CLONE_PIDFD | libc::SIGCHLD) as u32 as u64;
+        // SAFETY: as above; clone(2) stores the pidfd where the parent's thread id would go.
+        ret = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
+    }
+    let pid = returned(ret, format_args!("clone3({})", clone_flags(flags)))? as pid_t;
+    if pid == 0 {
+        _exit(child());
+    }
+    // SAFETY: CLONE_PIDFD made this descriptor for us alone.
+    Ok(Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+}
+
+/// fork(2): [`clone3`] without new namespaces.
+pub fn fork(child: impl FnOnce() -> i32) -> Result<Child> {
+    clone3(0, None, child)
+}
+
+/// The flags as they would stand in C.
+pub fn clone_flags(flags: i32) -> String {
+    let names = [
+        (CLONE_NEWUSER, "CLONE_NEWUSER"),
+        (CLONE_NEWPID, "CLONE_NEWPID"),
+        (CLONE_NEWNS, "CLONE_NEWNS"),
+        (CLONE_NEWUTS, "CLONE_NEWUTS"),
+        (CLONE_NEWIPC, "CLONE_NEWIPC"),
+        (CLONE_NEWCGROUP, "CLONE_NEWCGROUP"),
+        (CLONE_NEWNET, "CLONE_NEWNET"),
+    ];
+    let set: Vec<&str> = names.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| *name).collect();
+    if set.is_empty() { "0".to_owned() } else { set.join("|") }
+}
+
+/// _exit(2): ends this process at once, without what `exit` would still do for the parent's copy.
+pub fn _exit(status: i32) -> ! {
+    // SAFETY: ends the process; nothing of it is used again.
+    unsafe { libc::_exit(status) }
+}
+
+/// wait4(2) for `pid` (-1: any child); `None` when WNOHANG found none that has ended.
+pub fn wait4(pid: pid_t, options: i32) -> Result<Option<(pid_t, Status)>> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` is ours; no rusage is asked for.
+        let ret = unsafe { libc::wait4(pid, &mut status, options, std::ptr::null_mut()) };
+        match returned(ret.into(), format_args!("wait4({pid})")) {
+            Ok(0) => return Ok(None),
+            Ok(pid) => return Ok(Some((pid as pid_t, Status::of(status)))),
+            Err(error) if error.errno() == Some(libc::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// execve(2). Returns only when it failed.
+pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Error {
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|s| s.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
+    };
+    let (args, env) = (pointers(argv), pointers(envp));
+    // SAFETY: both arrays end with a null pointer and their strings outlive the call.
+    let ret = unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    match returned(ret.into(), format_args!("execve({path:?})")) {
+        Ok(_) => Error::new("execve returned without an error"),
+        Err(error) => error,
+    }
+}
+
+/// setsid(2): a session of our own, without a controlling terminal.
+pub fn setsid() -> Result<()> {
+    // SAFETY: no memory is involved.
+    returned(unsafe { libc::setsid() }.into(), format_args!("setsid()")).map(drop)
+}
+
+/// getppid(2): 0 when the parent lives outside this PID namespace.
+pub fn getppid() -> pid_t {
+    // SAFETY: no memory is involved; it cannot fail.
+    unsafe { libc::getppid() }
+}
+
+/// What can be done with a descriptor, or what is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// It can be read, or the other side has hung up.
+    pub read: bool,
+    pub write: bool,
+}
+
+/// poll(2) until one of `fds` can be read or has hung up; tells for each whether it is one. `timeout` in
+/// milliseconds, -1 for none. An interruption by a signal counts as nothing ready.
+pub fn poll(fds: &[BorrowedFd<'_>], timeout: i32) -> Result<Vec<bool>> {
+    let wanted: Vec<_> = fds.iter().map(|fd| (*fd, Readiness { read: true, write: false })).collect();
+    Ok(poll_all(&wanted, timeout)?.into_iter().map(|ready| ready.read).collect())
+}
+
+/// As [`poll`], for reading and writing; a descriptor for which nothing is waited is left out.
+pub fn poll_all(fds: &[(BorrowedFd<'_>, Readiness)], timeout: i32) -> Result<Vec<Readiness>> {
+    let polled = |(fd, wanted): &(BorrowedFd<'_>, Readiness)| {
+        let events = if wanted.read { libc::POLLIN } else { 0 } | if wanted.write { libc::POLLOUT } else { 0 };
+        // A negative number is passed over: a hang-up would be reported even if nothing is waited for.
+        libc::pollfd { fd: if events == 0 { -1 } else { fd.as_raw_fd() }, events, revents: 0 }
+    };
+    let mut polled: Vec<libc::pollfd> = fds.iter().map(polled).collect();
+    // SAFETY: the pointer and the length are of one live array.
+    let ret = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout) };
+    match returned(ret.into(), format_args!("poll()")) {
+        Err(error) if error.errno() != Some(libc::EINTR) => Err(error),
+        Err(_) => Ok(vec![Readiness::default(); fds.len()]),
+        Ok(_) => Ok(polled
+            .iter()
+            .map(|p| Readiness { read: p.revents & !libc::POLLOUT != 0, write: p.revents & libc::POLLOUT != 0 })
+            .collect()),
+    }
+}
+
+/// close(2) in a fresh clone, whose copy of `fd` nobody will drop: the process ends by execve or _exit.
+pub fn close(fd: &OwnedFd) {
+    // SAFETY: the owner of this copy lives on the parent's stack frames, which the clone never returns to.
+    unsafe { libc::close(fd.as_raw_fd()) };
+}
+
+/// Overwrites our command line, as `ps` shows it, and our name (prctl(2) PR_SET_NAME): what the supervisor
+/// was called with is nobody's business in the container. Needs /proc.
+pub fn set_title(title: &str) -> Result<()> {
+    let path = "/proc/self/stat";
+    let stat = std::fs::read_to_string(path).map_err(|e| Error::io(format!("read {path}"), &e))?;
+    // The name in parentheses may hold anything, so count from behind it: proc_pid_stat(5), fields 48 and 49.
+    let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').skip(45)).into_iter().flatten();
+    let bounds: Vec<usize> = fields.take(2).filter_map(|field| field.parse().ok()).collect();
+    if let [start, end] = bounds[..]
+        && start > 0
+        && end > start
+    {
+        let length = title.len().min(end - start - 1);
+        // SAFETY: the kernel says that this is our argument area, which is writable; nobody reads the
+        // arguments any more in this clone, and the last byte stays NUL.
+        unsafe {
+            std::ptr::write_bytes(start as *mut u8, 0, end - start);
+            std::ptr::copy_nonoverlapping(title.as_ptr(), start as *mut u8, length);
+        }
+    }
+    super::cred::set_name(&super::cstr(title)?)
+}
+
+/// close_range(2) from `first` on; where the kernel lacks it (before 5.9), one by one.
+pub fn close_range_from(first: i32) {
+    // SAFETY: the caller owns no descriptor at or above `first` any more: this runs in a fresh
+    // clone, right before execve or the init loop, and nothing there is dropped afterwards.
+    let ret = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    if ret < 0 {
+        for fd in first..4096 {
+            // SAFETY: as above; closing a number that is not open only answers EBADF.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+/// The CLOSE_RANGE_CLOEXEC form: everything from `first` on is closed by the next execve.
+pub fn cloexec_from(first: i32) {
+    const CLOSE_RANGE_CLOEXEC: u32 = 4;
+    // SAFETY: only sets a flag on descriptors; no descriptor changes its owner.
+    let ret = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) };
+    if ret < 0 {
+        for fd in first..4096 {
+            // SAFETY: as above.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+}
+
+/// dup2(2) of `fd` onto a standard stream (0, 1 or 2).
+pub fn dup2(fd: BorrowedFd<'_>, stream: i32) -> Result<()> {
+    // SAFETY: `stream` is a standard stream, which nobody owns as an OwnedFd.
+    let ret = unsafe { libc::dup2(fd.as_raw_fd(), stream) };
+    returned(ret.into(), format_args!("dup2({}, {stream})", fd.as_raw_fd())).map(drop)
+}
+
+pub fn getpid() -> pid_t {
+    // SAFETY: no memory is involved; it cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// The program `name` in one of PATH's absolute directories: `.` or an empty part could be anybody's.
+pub fn find_program(name: &str) -> Option<std::path::PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(name))
+        .find(|file| std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
+}
+
+/// chdir(2).
+pub fn chdir(path: &CStr) -> Result<()> {
+    // SAFETY: the path ends with NUL and is only read.
+    returned(unsafe { libc::chdir(path.as_ptr()) }.into(), format_args!("chdir({path:?})")).map(drop)
+}
+
+/// fchdir(2).
+pub fn fchdir(dir: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: no memory is involved.
+    returned(unsafe { libc::fchdir(dir.as_raw_fd()) }.into(), format_args!("fchdir({})", dir.as_raw_fd())).map(drop)
+}

@@ -1,0 +1,90 @@
+//! Signals: sigprocmask(2), sigaction(2), sigwaitinfo(2), signalfd(2), kill(2).
+
+use super::returned;
+use crate::error::Result;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// The first number that is no signal (`_NSIG`).
+pub const COUNT: i32 = 65;
+
+fn full_set() -> libc::sigset_t {
+    // SAFETY: sigset_t is plain bits, and sigfillset writes all of them.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        set
+    }
+}
+
+/// Blocks every signal that can be blocked, so that each is taken when we are ready for it.
+pub fn block_all() -> Result<()> {
+    mask(libc::SIG_BLOCK)
+}
+
+/// Unblocks every signal: a new program must not start with ours blocked.
+pub fn unblock_all() -> Result<()> {
+    mask(libc::SIG_UNBLOCK)
+}
+
+fn mask(how: i32) -> Result<()> {
+    // SAFETY: the set is initialised; the old mask is not asked for.
+    let ret = unsafe { libc::sigprocmask(how, &full_set(), std::ptr::null_mut()) };
+    returned(ret.into(), format_args!("sigprocmask({how})")).map(drop)
+}
+
+/// Gives every signal its default action again: what is ignored stays ignored
+/// across execve(2), and Rust's start-up ignores SIGPIPE.
+pub fn reset_all() {
+    for signal in 1..COUNT {
+        // SAFETY: SIG_DFL installs no code. KILL, STOP and libc's own answer EINVAL, which is right.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Waits for the next of the blocked signals.
+pub fn wait_any() -> Result<i32> {
+    loop {
+        // SAFETY: the set is initialised; siginfo is not asked for.
+        let ret = unsafe { libc::sigwaitinfo(&full_set(), std::ptr::null_mut()) };
+        match returned(ret.into(), format_args!("sigwaitinfo()")) {
+            Err(error) if error.errno() == Some(libc::EINTR) => {}
+            other => return other.map(|signal| signal as i32),
+        }
+    }
+}
+
+/// A descriptor from which blocked signals are read (signalfd(2)).
+pub struct SignalFd(OwnedFd);
+
+impl SignalFd {
+    pub fn new() -> Result<SignalFd> {
+        // SAFETY: the set is initialised; -1 asks for a new descriptor.
+        let ret = unsafe { libc::signalfd(-1, &full_set(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+        let fd = returned(ret.into(), format_args!("signalfd()"))?;
+        // SAFETY: the kernel has just made this descriptor for us.
+        Ok(SignalFd(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+    }
+
+    /// The next signal, `None` when none is pending.
+    pub fn read(&self) -> Option<i32> {
+        // SAFETY: signalfd_siginfo is plain integers, and the kernel writes whole ones only.
+        unsafe {
+            let mut info: libc::signalfd_siginfo = std::mem::zeroed();
+            let size = std::mem::size_of_val(&info);
+            let read = libc::read(self.0.as_raw_fd(), (&raw mut info).cast(), size);
+            (read == size as isize).then_some(info.ssi_signo as i32)
+        }
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// kill(2): `pid` -1 means every process that we may signal but ourselves.
+pub fn kill(pid: libc::pid_t, signal: i32) -> Result<()> {
+    // SAFETY: no memory is involved.
+    returned(unsafe { libc::kill(pid, signal) }.into(), format_args!("kill({pid}, {signal})")).map(drop)
+}

@@ -1,0 +1,88 @@
+//! A pair of connected sockets that carries messages and descriptors: socketpair(2), unix(7).
+
+use super::returned;
+use crate::error::Result;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// The most descriptors that one message carries here (the kernel allows 253).
+pub const MAX_FDS: usize = 64;
+
+/// socketpair(2) of SOCK_SEQPACKET: each message arrives whole, and the end of one side reads as an empty one.
+pub fn socketpair() -> Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [-1; 2];
+    // SAFETY: `fds` has room for the two descriptors.
+    let ret =
+        unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) };
+    returned(ret.into(), format_args!("socketpair(AF_UNIX, SOCK_SEQPACKET)"))?;
+    // SAFETY: the kernel has just made both descriptors for us.
+    Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
+}
+
+/// Room for the header and [`MAX_FDS`] descriptors, aligned as cmsghdr wants it.
+#[repr(C, align(8))]
+struct Control([u8; 16 + 4 * MAX_FDS]);
+
+/// sendmsg(2): one message of `bytes` with `fds` (at most [`MAX_FDS`]); a gone reader is an error, not a SIGPIPE.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut control = Control([0; 16 + 4 * MAX_FDS]);
+    let mut iov = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: msghdr is plain data; zero means absent in every field.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut iov;
+    message.msg_iovlen = 1;
+    if !fds.is_empty() {
+        let fds: Vec<i32> = fds.iter().take(MAX_FDS).map(|fd| fd.as_raw_fd()).collect();
+        let size = std::mem::size_of_val(&fds[..]);
+        message.msg_control = (&raw mut control).cast();
+        // SAFETY: the header is aligned and the control area has room for it and MAX_FDS descriptors.
+        unsafe {
+            message.msg_controllen = libc::CMSG_SPACE(size as u32) as _;
+            let header = libc::CMSG_FIRSTHDR(&raw const message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(size as u32) as _;
+            std::ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), size);
+        }
+    }
+    // SAFETY: `message` points at live memory for the time of the call.
+    let ret = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    returned(ret as i64, format_args!("sendmsg({}, {} bytes)", socket.as_raw_fd(), bytes.len())).map(drop)
+}
+
+/// recvmsg(2): the next message, at most `buffer.len()` bytes of it, and its descriptors (close-on-exec).
+/// 0 bytes: the other side is gone.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
+    let mut control = Control([0; 16 + 4 * MAX_FDS]);
+    let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: msghdr is plain data; zero means absent in every field.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut iov;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = std::mem::size_of::<Control>() as _;
+    let read = loop {
+        // SAFETY: `message` points at live memory for the time of the call.
+        let ret = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        match returned(ret as i64, format_args!("recvmsg({})", socket.as_raw_fd())) {
+            Err(error) if error.errno() == Some(libc::EINTR) => {}
+            other => break other?,
+        }
+    };
+    let mut fds = Vec::new();
+    // SAFETY: the kernel has filled the control area in with whole headers, and each descriptor in
+    // an SCM_RIGHTS message is new and ours.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+        while !header.is_null() {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let size = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                for i in 0..size / 4 {
+                    let fd = libc::CMSG_DATA(header).cast::<i32>().add(i).read_unaligned();
+                    fds.push(OwnedFd::from_raw_fd(fd));
+                }
+            }
+            header = libc::CMSG_NXTHDR(&raw const message, header);
+        }
+    }
+    Ok((read as usize, fds))
+}

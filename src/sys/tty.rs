@@ -1,0 +1,85 @@
+//! Terminals: termios(3), ioctl_tty(2), pty(7).
+
+use super::returned;
+use crate::error::Result;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// The settings of a terminal, to be put back later.
+#[derive(Clone)]
+pub struct Termios(libc::termios);
+
+/// Rows, columns and pixels of a terminal.
+#[derive(Clone, Copy)]
+pub struct WindowSize(libc::winsize);
+
+pub fn isatty(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: no memory is involved.
+    unsafe { libc::isatty(fd.as_raw_fd()) == 1 }
+}
+
+pub fn tcgetattr(fd: BorrowedFd<'_>) -> Result<Termios> {
+    // SAFETY: termios is plain data, which tcgetattr fills in.
+    let mut termios = unsafe { std::mem::zeroed() };
+    // SAFETY: `termios` is ours to write.
+    let ret = unsafe { libc::tcgetattr(fd.as_raw_fd(), &mut termios) };
+    returned(ret.into(), format_args!("tcgetattr({})", fd.as_raw_fd())).map(|_| Termios(termios))
+}
+
+pub fn tcsetattr(fd: BorrowedFd<'_>, termios: &Termios) -> Result<()> {
+    // SAFETY: the settings are only read.
+    let ret = unsafe { libc::tcsetattr(fd.as_raw_fd(), libc::TCSANOW, &termios.0) };
+    returned(ret.into(), format_args!("tcsetattr({})", fd.as_raw_fd())).map(drop)
+}
+
+impl Termios {
+    /// cfmakeraw(3): every byte goes through as it is, none is acted on.
+    pub fn raw(&self) -> Termios {
+        let mut raw = self.clone();
+        // SAFETY: changes the plain data of `raw` only.
+        unsafe { libc::cfmakeraw(&mut raw.0) };
+        raw
+    }
+}
+
+/// ioctl(TIOCGWINSZ).
+pub fn window_size(fd: BorrowedFd<'_>) -> Result<WindowSize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one winsize.
+    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ as _, &raw mut size) };
+    returned(ret.into(), format_args!("ioctl({}, TIOCGWINSZ)", fd.as_raw_fd())).map(|_| WindowSize(size))
+}
+
+/// ioctl(TIOCSWINSZ).
+pub fn set_window_size(fd: BorrowedFd<'_>, size: WindowSize) -> Result<()> {
+    // SAFETY: TIOCSWINSZ reads one winsize.
+    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSWINSZ as _, &raw const size.0) };
+    returned(ret.into(), format_args!("ioctl({}, TIOCSWINSZ)", fd.as_raw_fd())).map(drop)
+}
+
+impl WindowSize {
+    pub fn columns(self) -> u16 {
+        self.0.ws_col
+    }
+}
+
+/// The other end of the pty whose ptmx is `master`: unlocked, then opened by TIOCGPTPEER (Linux 4.13)
+/// and not by its name, which another file system could lie under.
+pub fn open_peer(master: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let unlocked: libc::c_int = 0;
+    // SAFETY: TIOCSPTLCK reads one int.
+    let ret = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK as _, &raw const unlocked) };
+    returned(ret.into(), format_args!("ioctl({}, TIOCSPTLCK)", master.as_raw_fd()))?;
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: TIOCGPTPEER takes open flags by value.
+    let ret = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER as _, flags) };
+    let fd = returned(ret.into(), format_args!("ioctl({}, TIOCGPTPEER)", master.as_raw_fd()))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// ioctl(TIOCSCTTY): `fd` becomes the controlling terminal of our session.
+pub fn set_controlling(fd: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: TIOCSCTTY takes an int by value; 0 steals it from nobody.
+    let ret = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSCTTY as _, 0) };
+    returned(ret.into(), format_args!("ioctl({}, TIOCSCTTY)", fd.as_raw_fd())).map(drop)
+}
