@@ -64,6 +64,8 @@ impl Dir {
 
 impl Drop for Dir {
     fn drop(&mut self) {
+        // For those who are not root: directories without write permission let nothing go.
+        _ = Command::new("chmod").args(["-R", "u+rwx"]).arg(&self.0).stderr(std::process::Stdio::null()).status();
         let parent = File::open(self.0.parent().unwrap()).unwrap();
         let name = c(self.0.file_name().unwrap().as_encoded_bytes()).unwrap();
         remove::remove(parent.as_fd(), &name).unwrap();
@@ -569,9 +571,11 @@ fn what_gnu_tar_makes_of_a_real_tree_we_make_too() {
     let (theirs, ours) = (Dir::new("gnu"), Dir::new("own"));
     let tar = theirs.0.join("tar");
     let tar_command = |args: &[&str]| assert!(Command::new("tar").args(args).status().unwrap().success());
+    // /etc has files that only root can read.
+    let (etc, owners) = if owns_all() { ("etc", "--same-owner") } else { ("bin", "--no-same-owner") };
     let path = |path: &Path| path.to_str().unwrap().to_owned();
-    tar_command(&["-C", "/", "-cf", &path(&tar), "--format=posix", "--sparse", "etc", "usr/share/zoneinfo", "bin"]);
-    tar_command(&["-C", &path(&theirs.layer()), "-xpf", &path(&tar), "--numeric-owner"]);
+    tar_command(&["-C", "/", "-cf", &path(&tar), "--format=posix", "--sparse", etc, "usr/share/zoneinfo", "bin"]);
+    tar_command(&["-C", &path(&theirs.layer()), "-xpf", &path(&tar), "--numeric-owner", owners]);
     let unpacked = ours.unpack(&std::fs::read(&tar).unwrap()).unwrap();
     if owns_all() {
         assert_eq!((unpacked.owners_lost, unpacked.devices_lost), (0, 0));
@@ -615,7 +619,7 @@ fn any_damaged_layer_stays_inside() {
         .file("d/up/secret", "evil")
         .link(b'1', "d/up/h", "l")
         .end();
-    for _ in 0..3000 {
+    for _ in 0..2000 {
         let mut bytes = seed.clone();
         random.mutate(&mut bytes);
         for block in bytes.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar") {
