@@ -87,7 +87,7 @@ impl From<libc::stat> for Stat {
 pub struct StatFs {
     /// The magic number of the file system's type.
     pub kind: i64,
-    /// Bytes that an ordinary user may still write.
+    /// Bytes that an ordinary user may still write; `u64::MAX` where nobody counts.
     pub available: u64,
 }
 
@@ -95,7 +95,9 @@ pub struct StatFs {
 #[allow(clippy::unnecessary_cast)]
 impl From<libc::statfs> for StatFs {
     fn from(stat: libc::statfs) -> StatFs {
-        StatFs { kind: stat.f_type as i64, available: (stat.f_bavail as u64).saturating_mul(stat.f_bsize as u64) }
+        // Some file systems keep no account at all, and tell so by having no blocks.
+        let counted = (stat.f_bavail as u64).saturating_mul(stat.f_bsize as u64);
+        StatFs { kind: stat.f_type as i64, available: if stat.f_blocks == 0 { u64::MAX } else { counted } }
     }
 }
 

@@ -234,6 +234,9 @@ fn nothing_is_read_into_memory_because_a_header_says_so() {
         assert!(error(tar).contains("more than 1048576"));
     }
     assert!(error(Tar::default().long(b'L', &[b'x'; 256]).file("f", "").end()).contains("longer than 255"));
+    let many: Vec<String> = (0..300).map(|n| format!("SCHILY.xattr.user.{n}")).collect();
+    let many: Vec<(&str, &[u8])> = many.iter().map(|key| (key.as_str(), &b"x"[..])).collect();
+    assert!(error(Tar::default().pax(b'x', &many).file("f", "").end()).contains("more than 256 extended"));
     let deep = "d/".repeat(2100);
     assert!(error(Tar::default().long(b'L', deep.as_bytes()).file("f", "").end()).contains("longer than 4095"));
     assert!(error(Tar::default().file("", "").end()).contains("no name"));
