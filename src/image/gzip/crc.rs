@@ -18,13 +18,17 @@ const fn tables() -> [[u32; 256]; STEP] {
             bit += 1;
         }
         tables[0][byte] = sum;
-        let mut following = 1;
-        while following < STEP {
-            sum = tables[0][(sum & 0xff) as usize] ^ (sum >> 8);
-            tables[following][byte] = sum;
-            following += 1;
-        }
         byte += 1;
+    }
+    let mut following = 1;
+    while following < STEP {
+        byte = 0;
+        while byte < 256 {
+            let sum = tables[following - 1][byte];
+            tables[following][byte] = tables[0][(sum & 0xff) as usize] ^ (sum >> 8);
+            byte += 1;
+        }
+        following += 1;
     }
     tables
 }
