@@ -28,6 +28,8 @@ pub struct Plan<'a> {
 
 /// Messages of the child to the supervisor begin with one of these.
 pub mod message {
+    /// What the supervisor has room for.
+    pub const MOST_BYTES: usize = 8 << 10;
     /// [`crate::error::Error::to_bytes`] follows: the container could not be started.
     pub const FAILED: u8 = b'E';
     /// The master of the container's terminal comes with it.
@@ -59,7 +61,9 @@ pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
 }
 
 fn fail(socket: &OwnedFd, error: Error) -> i32 {
-    let _ = socket::send(socket.as_fd(), &[&[message::FAILED], &error.to_bytes()[..]].concat(), &[]);
+    let bytes = error.to_bytes();
+    let length = bytes.len().min(message::MOST_BYTES);
+    let _ = socket::send(socket.as_fd(), &[&[message::FAILED], &bytes[..length]].concat(), &[]);
     125
 }
 
@@ -72,7 +76,7 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     if size == 0 {
         return Err(Error::new("the supervisor ended"));
     }
-    let trees = Trees::new(spec, sent);
+    let trees = Trees::new(sent);
 
     // 2. Shut ourselves off before anything of the container's is touched.
     cred::set_undumpable()?;
