@@ -12,6 +12,7 @@
 
 mod hub;
 mod image;
+mod inside;
 mod procs;
 mod pty;
 mod registry;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
             cases().for_each(|case| println!("{}", case.name()));
             ExitCode::SUCCESS
         }
+        Some("--inside") => inside::run(&args[1..]),
         Some("--serve-registry") => serve::registry(&args[1..]),
         Some("--hub") => serve::hub(&args[1..]),
         _ => runner::run_all(cases(), &args),

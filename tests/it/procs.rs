@@ -9,7 +9,6 @@ pub struct Process {
     pub pid: i32,
     pub parent: i32,
     pub zombie: bool,
-    pub name: String,
 }
 
 pub fn all() -> Vec<Process> {
@@ -18,11 +17,11 @@ pub fn all() -> Vec<Process> {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let Ok(stat) = std::fs::read(entry.path().join("stat")) else { continue };
         let stat = String::from_utf8_lossy(&stat);
-        let (Some(open), Some(close)) = (stat.find('('), stat.rfind(") ")) else { continue };
+        let Some(close) = stat.rfind(") ") else { continue };
         let mut rest = stat[close + 2..].split(' ');
         let zombie = rest.next().is_some_and(|state| state == "Z" || state == "X");
         let parent = rest.next().and_then(|ppid| ppid.parse().ok()).unwrap_or(0);
-        all.push(Process { pid, parent, zombie, name: stat[open + 1..close].to_owned() });
+        all.push(Process { pid, parent, zombie });
     }
     all
 }
@@ -94,7 +93,9 @@ pub fn cgroup_dirs(pid: i32) -> Vec<std::path::PathBuf> {
             let [_, target, kind, options, ..] = fields[..] else { continue };
             let same = match kind {
                 "cgroup2" => controllers.is_empty(),
-                "cgroup" => !controllers.is_empty() && controllers.split(',').all(|one| options.split(',').any(|o| o == one)),
+                "cgroup" => {
+                    !controllers.is_empty() && controllers.split(',').all(|one| options.split(',').any(|o| o == one))
+                }
                 _ => false,
             };
             if same {

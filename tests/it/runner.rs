@@ -23,7 +23,6 @@ pub enum Who {
     Root,
     /// The two kinds of ordinary user.
     Users,
-    Subuid,
     /// As everybody, where Docker Hub's names lead to the stand-in.
     Hub,
     /// Once, as whoever started the tests.
@@ -46,7 +45,6 @@ impl Case {
             Who::Every | Who::Hub => true,
             Who::Root => mode == Mode::Root,
             Who::Users => mode != Mode::Root,
-            Who::Subuid => mode == Mode::Subuid,
             Who::Once => at == 0,
         }
     }
@@ -217,6 +215,7 @@ pub fn run_case(case: &Case) -> ExitCode {
         store: dir.join("store"),
         dir,
         ccrun: text(base.join("ccrun")),
+        it: text(base.join("it")),
         busybox: text(base.join(mode.name()).join("busybox")),
         alpine: text(base.join(mode.name()).join("alpine")),
     };

@@ -36,6 +36,8 @@ pub struct Sandbox {
     /// $CCRUN_ROOT of every ccrun of this test.
     pub store: PathBuf,
     pub ccrun: String,
+    /// The tests' own binary.
+    pub it: String,
     pub busybox: String,
     pub alpine: String,
 }
@@ -145,11 +147,6 @@ impl Cmd {
         self
     }
 
-    pub fn without_env(mut self, name: &str) -> Cmd {
-        self.command.env_remove(name);
-        self
-    }
-
     pub fn cwd(mut self, dir: impl AsRef<Path>) -> Cmd {
         self.command.current_dir(dir);
         self
@@ -162,19 +159,6 @@ impl Cmd {
 
     pub fn timeout(mut self, seconds: u64) -> Cmd {
         self.timeout = Duration::from_secs(seconds);
-        self
-    }
-
-    pub fn arg(mut self, arg: &str) -> Cmd {
-        self.command.arg(arg);
-        self.shown += " ";
-        self.shown += arg;
-        self
-    }
-
-    /// Changes the command in a way that has no method here.
-    pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Cmd {
-        change(&mut self.command);
         self
     }
 
@@ -276,7 +260,7 @@ impl Running {
         let stderr = String::from_utf8_lossy(&self.stderr.lock().expect("lock").0).into_owned();
         let stdout = String::from_utf8_lossy(&bytes).into_owned();
         let status = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        Out { shown: self.shown, status, stdout, bytes, stderr }
+        Out { shown: self.shown, status, stdout, stderr }
     }
 }
 
@@ -286,7 +270,6 @@ pub struct Out {
     /// The exit status, 128 + N for a signal, as a shell says it.
     pub status: i32,
     pub stdout: String,
-    pub bytes: Vec<u8>,
     pub stderr: String,
 }
 

@@ -42,12 +42,6 @@ pub fn reap() -> bool {
     unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) > 0 }
 }
 
-pub fn mkfifo(path: &Path, mode: u32) {
-    let path = cstr(path);
-    // SAFETY: `path` lives across the call and ends in NUL.
-    check(unsafe { libc::mkfifo(path.as_ptr(), mode) }).expect("mkfifo");
-}
-
 /// A mount and a network namespace of our own, with the loopback interface up.
 pub fn unshare_mounts_and_network() -> io::Result<()> {
     // SAFETY: takes plain numbers; the caller is single-threaded, and it is its own namespaces that change.
@@ -86,10 +80,10 @@ pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
 /// A new pseudo-terminal: our side and the program's.
 pub fn openpty(rows: u16, cols: u16) -> io::Result<(OwnedFd, OwnedFd)> {
     let (mut ours, mut theirs) = (-1, -1);
-    let mut size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the out-parameters live across the call; null name and termios are allowed.
     unsafe {
-        check(libc::openpty(&mut ours, &mut theirs, std::ptr::null_mut(), std::ptr::null_mut(), &mut size))?;
+        check(libc::openpty(&mut ours, &mut theirs, std::ptr::null_mut(), std::ptr::null_mut(), &size))?;
         libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC);
         libc::fcntl(theirs, libc::F_SETFD, libc::FD_CLOEXEC);
         Ok((OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)))
@@ -130,15 +124,6 @@ pub fn with_controlling_terminal(command: &mut Command) {
     }
 }
 
-/// The command starts with one resource limit lowered.
-pub fn with_rlimit(command: &mut Command, resource: i32, value: u64) {
-    let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
-    // SAFETY: between fork and exec only one plain system call is made.
-    unsafe {
-        command.pre_exec(move || check(libc::setrlimit(resource as _, &limit)).map(drop));
-    }
-}
-
 /// The command's signal is at its default even if ours is not, and it dies with us.
 pub fn dies_with_us(command: &mut Command) {
     // SAFETY: between fork and exec only one plain system call is made.
@@ -161,4 +146,12 @@ pub fn lgetxattr(path: &Path, name: &str) -> Option<Vec<u8>> {
     let length = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
     value.truncate(usize::try_from(length).ok()?);
     Some(value)
+}
+
+/// The CPU time that this process has used.
+pub fn cpu_time() -> std::time::Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime fills one timespec, which lives across the call.
+    check(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) }).expect("clock_gettime");
+    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

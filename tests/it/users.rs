@@ -49,8 +49,12 @@ impl Base {
         let parent = std::env::var_os("CCRUN_IT_DIR").map_or(PathBuf::from("/var/tmp"), PathBuf::from);
         let dir = parent.join(format!("ccrun-it.{}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("mkdir");
-        shell(&format!("chmod 755 {0} && cp {1} {0}/ccrun && cp /proc/{2}/exe {0}/it && chmod 755 {0}/ccrun {0}/it",
-            dir.display(), ccrun.display(), std::process::id()));
+        shell(&format!(
+            "chmod 755 {0} && cp {1} {0}/ccrun && cp /proc/{2}/exe {0}/it && chmod 755 {0}/ccrun {0}/it",
+            dir.display(),
+            ccrun.display(),
+            std::process::id()
+        ));
 
         let wanted = std::env::var("CCRUN_IT_MODES").unwrap_or_default();
         let wanted = |mode: Mode| wanted.is_empty() || wanted.split(',').any(|word| word == mode.name());
@@ -63,7 +67,11 @@ impl Base {
         for &(mode, uid, gid) in &base.modes {
             let own = base.dir.join(mode.name());
             // `|| :`: a user who finds fixtures made by root may not read /etc/shadow in them.
-            shell(&format!("mkdir -p {0} && {{ cp -a {1}/busybox {1}/alpine {0}/ 2>/dev/null || :; }}", own.display(), fixtures.display()));
+            shell(&format!(
+                "mkdir -p {0} && {{ cp -a {1}/busybox {1}/alpine {0}/ 2>/dev/null || :; }}",
+                own.display(),
+                fixtures.display()
+            ));
             if mode != Mode::Root && sys::uid() == 0 {
                 shell(&format!("chown -R {uid}:{gid} {}", own.display()));
             }
@@ -84,7 +92,8 @@ impl Base {
             return;
         }
         // Several runs at once share the users; the last one out removes them.
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open("/run/ccrun-it.lock").expect("lock");
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open("/run/ccrun-it.lock").expect("lock");
         sys::flock(lock.as_raw_fd(), libc::LOCK_EX);
         for (mode, user) in [(Mode::Subuid, WITH), (Mode::Nosubuid, WITHOUT)] {
             if !wanted(mode) {
@@ -122,7 +131,9 @@ impl Base {
             shell(&format!("rm -rf {dir}"));
         } else {
             // Files of a subuid range can only be removed by the root of that range.
-            shell(&format!("unshare --map-root-user --map-auto rm -rf {dir} 2>/dev/null || chmod -R u+rwX {dir} 2>/dev/null; rm -rf {dir}"));
+            shell(&format!(
+                "unshare --map-root-user --map-auto rm -rf {dir} 2>/dev/null || chmod -R u+rwX {dir} 2>/dev/null; rm -rf {dir}"
+            ));
         }
         if let Some(lock) = self._lock.filter(|_| self.made_users)
             && sys::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)
@@ -147,7 +158,9 @@ fn shell(script: &str) {
 
 /// An ordinary user, with a range of subordinate ids or surely without.
 fn make_user(name: &str, subuid: bool) -> Result<(u32, u32), String> {
-    let script = format!("id {name} >/dev/null 2>&1 || useradd -m -s /bin/sh {name} 2>/dev/null || adduser -D -s /bin/sh {name}");
+    let script = format!(
+        "id {name} >/dev/null 2>&1 || useradd -m -s /bin/sh {name} 2>/dev/null || adduser -D -s /bin/sh {name}"
+    );
     if !Command::new("sh").arg("-c").arg(script).status().is_ok_and(|status| status.success()) {
         return Err(format!("no user {name} could be made"));
     }
