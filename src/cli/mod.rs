@@ -2,7 +2,15 @@
 
 mod flag;
 mod help;
+mod limits;
+mod mount;
+mod names;
+mod operand;
 mod parse;
+mod ps;
+mod pull;
+mod rm;
+mod run;
 mod version;
 
 use crate::container::walls::NamespaceWalls;
@@ -15,7 +23,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-static COMMANDS: &[&Command] = &[&version::COMMAND];
+static COMMANDS: &[&Command] = &[&run::COMMAND, &ps::COMMAND, &rm::COMMAND, &version::COMMAND];
 
 /// Runs the command line `args` (without the program's own name); gives the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {

@@ -1,3 +1,11 @@
 //! A container's life: from what the user asked for to its exit status.
 
+mod command;
+pub mod create;
+mod host_files;
+mod init;
+mod rootfs;
+pub mod spec;
+mod supervise;
+mod user;
 pub mod walls;

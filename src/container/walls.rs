@@ -19,6 +19,7 @@ impl Walls for NamespaceWalls {
         let (ours, theirs) = socket::socketpair()?;
         let flags = process::CLONE_NEWUSER | process::CLONE_NEWNS | process::CLONE_NEWNET | process::CLONE_NEWIPC;
         let child = process::clone3(flags, None, || {
+            process::close(&ours);
             let outcome = enter(dir, &theirs, self.map.is_single()).and_then(|()| inside());
             i32::from(Walled::report(&theirs, outcome).is_err())
         });

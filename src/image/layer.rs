@@ -1,1 +1,327 @@
+//! Makes a directory out of a layer's tar stream, as overlay wants its lower layers.
+//!
+//! Whatever the stream says, nothing outside the directory is touched: parents are
+//! reached by descriptors confined to it, the last name is never followed, and a file
+//! is only ever written to when it was created by the same call. (The caller locks the
+//! process into the directory besides.) Each entry replaces what an earlier one of the
+//! same layer has left under its name, as tar does.
 
+mod attributes;
+mod links;
+mod name;
+mod remove;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unpacked;
+
+use crate::error::{Error, Result};
+use crate::image::tar::{Archive, Entry, Extent, Kind};
+use crate::sys::fs;
+use attributes::Directories;
+pub use links::link_from_lower;
+use name::{Meaning, Place};
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::rc::Rc;
+use tree::{Tree, c};
+pub use unpacked::{Link, Unpacked};
+
+/// The xattr of an empty file that stands for a whiteout where the kernel lets nobody
+/// but the host's root make even the device 0:0 (before 5.8). Overlay understands it since 6.7.
+pub const WHITEOUT_XATTR: &CStr = c"user.overlay.whiteout";
+
+/// What is read from the stream at once.
+const BUFFER: usize = 256 << 10;
+/// How often the free space is looked at: after so many bytes.
+const SPACE_CHECK: u64 = 32 << 20;
+
+/// Where unpacking stops with an error, so that no stream can fill memory or disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub entries: u64,
+    /// Bytes of file contents.
+    pub bytes: u64,
+    /// Bytes that have to stay free on the disk.
+    pub reserve: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { entries: 10_000_000, bytes: u64::MAX, reserve: 32 << 20 }
+    }
+}
+
+/// Reads one uncompressed tar stream to its very end and makes the layer of it in the
+/// empty directory `root`.
+///
+/// A whiteout `.wh.x` becomes a character device 0:0 called x, an opaque directory gets
+/// [`user.overlay.opaque`](tree::OPAQUE). To be called as the (container's) root; sets the
+/// process's umask to 0. What could not be kept is counted in the result, and hard links to
+/// files of lower layers are listed there for [`link_from_lower`].
+pub fn unpack(source: &mut dyn Read, root: BorrowedFd<'_>, limits: &Limits) -> Result<Unpacked> {
+    unpack_buffered(BufReader::with_capacity(BUFFER, source), Tree::new(root), root, limits)
+}
+
+fn unpack_buffered<R: BufRead>(source: R, tree: Tree<'_>, root: BorrowedFd<'_>, limits: &Limits) -> Result<Unpacked> {
+    // 1. Modes are just as they are told, and the root is what overlay shows as `/` when
+    //    the layer says nothing of it. Its group must not be inherited by what is made in it.
+    fs::umask(0);
+    // Refused where somebody else made the directory, who then keeps it.
+    _ = fs::fchown(root, 0, 0);
+    fs::fchmod(root, 0o755)?;
+    // 2. One entry after another.
+    let mut archive = Archive::new(source);
+    let mut layer = Layer {
+        root,
+        tree,
+        limits,
+        directories: Directories::default(),
+        links: links::Deferred::default(),
+        result: Unpacked::default(),
+        unchecked: SPACE_CHECK,
+    };
+    while let Some(entry) = archive.next()? {
+        layer.entry(&entry, &mut archive).map_err(|error| entry.blame(error))?;
+    }
+    layer.result.stream = archive.finish()?;
+    // 3. Hard links whose target came after them.
+    layer.result.deferred = layer.links.resolve(&mut layer.tree)?;
+    // 4. Directories get their modes and times last: no file can be put into them any more.
+    layer.directories.apply(&mut layer.tree, &mut layer.result)?;
+    Ok(layer.result)
+}
+
+/// A layer being made.
+struct Layer<'a> {
+    root: BorrowedFd<'a>,
+    tree: Tree<'a>,
+    limits: &'a Limits,
+    directories: Directories,
+    links: links::Deferred,
+    result: Unpacked,
+    /// Bytes written since the free space was looked at.
+    unchecked: u64,
+}
+
+impl Layer<'_> {
+    fn entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Result<()> {
+        self.result.entries += 1;
+        if self.result.entries > self.limits.entries {
+            return Err(Error::new(format!("more than {} entries", self.limits.entries)));
+        }
+        // A file's inode takes space as well.
+        self.space(512)?;
+        let Place::Below { parent, name } = name::place(&entry.name)? else {
+            if entry.kind != Kind::Directory {
+                return Err(Error::new("the root can only be a directory"));
+            }
+            attributes::set_xattrs(self.root, &entry.xattrs, &mut self.result);
+            return self.directories.remember(Vec::new(), entry);
+        };
+        match name::meaning(&parent, name)? {
+            Meaning::Plain => {}
+            Meaning::Ignored => return Ok(()),
+            Meaning::Opaque => return tree::make_opaque(self.tree.make(&parent)?.as_fd()),
+            Meaning::Whiteout(hidden) => return self.whiteout(&parent, hidden),
+        }
+        let dir = self.tree.make(&parent)?;
+        let (dir, cname) = (dir.as_fd(), c(name)?);
+        match entry.kind {
+            Kind::Directory => self.directory(dir, &cname, &parent, name, entry),
+            Kind::File => self.file(dir, &cname, entry, archive),
+            Kind::Symlink => {
+                let target = c(&entry.link)?;
+                self.replacing(dir, &cname, || fs::symlinkat(&target, dir, &cname))?;
+                attributes::set_by_name(dir, &cname, entry, &mut self.result)
+            }
+            Kind::HardLink => self.hard_link(dir, &cname, &parent, name, entry),
+            Kind::Fifo => {
+                self.replacing(dir, &cname, || fs::mknodat(dir, &cname, libc::S_IFIFO | entry.mode & 0o777, (0, 0)))?;
+                attributes::set_by_name(dir, &cname, entry, &mut self.result)
+            }
+            Kind::Character => self.device(dir, &cname, libc::S_IFCHR, entry),
+            Kind::Block => self.device(dir, &cname, libc::S_IFBLK, entry),
+        }
+    }
+
+    /// Makes something under a name; when the name is taken, removes what has it and tries again.
+    fn replacing<T>(&mut self, dir: BorrowedFd<'_>, name: &CStr, make: impl Fn() -> Result<T>) -> Result<T> {
+        match make() {
+            Err(error) if error.errno() == Some(libc::EEXIST) => {
+                self.tree.forget();
+                remove::remove(dir, name)?;
+                make()
+            }
+            made => made,
+        }
+    }
+
+    fn directory(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        cname: &CStr,
+        parent: &[u8],
+        name: &[u8],
+        entry: &Entry,
+    ) -> Result<()> {
+        // Its final mode may forbid writing, or hand its group on to what is made in it.
+        match fs::mkdirat(dir, cname, 0o700) {
+            Err(error) if error.errno() == Some(libc::EEXIST) => {
+                let stat = fs::fstatat(dir, cname, libc::AT_SYMLINK_NOFOLLOW)?;
+                let hidden = is_whiteout(dir, cname, &stat);
+                if !stat.is_dir() {
+                    self.tree.forget();
+                    remove::remove(dir, cname)?;
+                    fs::mkdirat(dir, cname, 0o700)?;
+                }
+                if hidden {
+                    // Removed and made anew by this layer: nothing of it shines through from below.
+                    tree::make_opaque(self.open_directory(dir, cname)?.as_fd())?;
+                }
+            }
+            made => made?,
+        }
+        if !entry.xattrs.is_empty() {
+            attributes::set_xattrs(self.open_directory(dir, cname)?.as_fd(), &entry.xattrs, &mut self.result);
+        }
+        let mut path = parent.to_vec();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        self.directories.remember(path, entry)
+    }
+
+    fn open_directory(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+        fs::openat(dir, name, tree::DIRECTORY | libc::O_NOFOLLOW, 0)
+    }
+
+    fn file<R: BufRead>(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        entry: &Entry,
+        archive: &mut Archive<R>,
+    ) -> Result<()> {
+        const CREATE: i32 = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+        let file = File::from(self.replacing(dir, name, || fs::openat(dir, name, CREATE, entry.mode & 0o777))?);
+        match &entry.sparse {
+            None => self.write(&file, Extent { offset: 0, length: entry.size }, archive)?,
+            Some(extents) => {
+                for extent in extents {
+                    self.write(&file, *extent, archive)?;
+                }
+                fs::ftruncate(file.as_fd(), entry.size)?;
+            }
+        }
+        attributes::set(file.as_fd(), entry, &mut self.result)
+    }
+
+    /// Writes the next bytes of the body to their place in the file.
+    fn write<R: BufRead>(&mut self, file: &File, extent: Extent, archive: &mut Archive<R>) -> Result<()> {
+        let Extent { mut offset, length: mut left } = extent;
+        while left > 0 {
+            let ready = archive.body()?;
+            let chunk = usize::try_from(left).ok().and_then(|left| ready.get(..left)).unwrap_or(ready);
+            let count = chunk.len();
+            if count == 0 {
+                return Err(Error::new("the body is shorter than its map"));
+            }
+            self.space(count as u64)?;
+            file.write_all_at(chunk, offset).map_err(|error| Error::io("write its contents", &error))?;
+            archive.consume(count);
+            self.result.bytes += count as u64;
+            if self.result.bytes > self.limits.bytes {
+                return Err(Error::new(format!("more than {} bytes of files", self.limits.bytes)));
+            }
+            offset = offset.saturating_add(count as u64);
+            left -= count as u64;
+        }
+        Ok(())
+    }
+
+    /// Looks now and then whether the disk has room for `more` bytes.
+    fn space(&mut self, more: u64) -> Result<()> {
+        self.unchecked = self.unchecked.saturating_add(more);
+        if self.unchecked >= SPACE_CHECK {
+            self.unchecked = 0;
+            if fs::fstatfs(self.root)?.available < self.limits.reserve.saturating_add(more) {
+                return Err(Error::call("keep some space free on the store's disk", libc::ENOSPC));
+            }
+        }
+        Ok(())
+    }
+
+    fn device(&mut self, dir: BorrowedFd<'_>, name: &CStr, kind: u32, entry: &Entry) -> Result<()> {
+        match self.replacing(dir, name, || fs::mknodat(dir, name, kind | entry.mode & 0o777, entry.device)) {
+            // Only the host's root may make devices, and containers get theirs from elsewhere.
+            Err(error) if error.errno() == Some(libc::EPERM) => {
+                self.result.devices_lost += 1;
+                Ok(())
+            }
+            made => made.and_then(|()| attributes::set_by_name(dir, name, entry, &mut self.result)),
+        }
+    }
+
+    /// `.wh.x` hides what lower layers have under x, and nothing of this layer, in whatever order they come.
+    fn whiteout(&mut self, parent: &[u8], hidden: &[u8]) -> Result<()> {
+        let dir = self.tree.make(parent)?;
+        let name = c(hidden)?;
+        match fs::mknodat(dir.as_fd(), &name, libc::S_IFCHR, (0, 0)) {
+            Err(error) if error.errno() == Some(libc::EEXIST) => {
+                if fs::fstatat(dir.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW)?.is_dir() {
+                    tree::make_opaque(self.open_directory(dir.as_fd(), &name)?.as_fd())?;
+                }
+                Ok(())
+            }
+            Err(error) if error.errno() == Some(libc::EPERM) => {
+                const CREATE: i32 = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
+                let file = fs::openat(dir.as_fd(), &name, CREATE, 0)?;
+                fs::fsetxattr(file.as_fd(), WHITEOUT_XATTR, b"y")
+            }
+            made => made,
+        }
+    }
+
+    fn hard_link(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        cname: &CStr,
+        parent: &[u8],
+        name: &[u8],
+        entry: &Entry,
+    ) -> Result<()> {
+        let link = Link::new(&entry.link, parent, name)?;
+        let target: Option<(Rc<OwnedFd>, _)> = links::target(&mut self.tree, &link)?;
+        let Some((target_dir, target)) = target else {
+            // It lies in a lower layer or comes later; until then nothing has this name.
+            match remove::remove(dir, cname) {
+                Err(error) if error.errno() != Some(libc::ENOENT) => return Err(error),
+                _ => self.tree.forget(),
+            }
+            return self.links.push(link);
+        };
+        let theirs = fs::fstatat(target_dir.as_fd(), &target, libc::AT_SYMLINK_NOFOLLOW)?;
+        if let Ok(ours) = fs::fstatat(dir, cname, libc::AT_SYMLINK_NOFOLLOW) {
+            if (ours.dev, ours.ino) == (theirs.dev, theirs.ino) {
+                return Ok(());
+            }
+        }
+        self.replacing(dir, cname, || fs::linkat(target_dir.as_fd(), &target, dir, cname, 0))
+    }
+}
+
+/// Whether `name`, of which `stat` tells, stands for something removed from lower layers.
+fn is_whiteout(dir: BorrowedFd<'_>, name: &CStr, stat: &fs::Stat) -> bool {
+    // The fallback has no permission bits at all, which no file of an image needs.
+    stat.is_whiteout()
+        || (stat.mode == libc::S_IFREG
+            && stat.size == 0
+            && fs::openat(dir, name, libc::O_RDONLY | libc::O_NOFOLLOW, 0)
+                .and_then(|file| fs::fgetxattr(file.as_fd(), WHITEOUT_XATTR))
+                .is_ok())
+}

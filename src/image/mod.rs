@@ -7,8 +7,11 @@ pub mod digest;
 pub mod gzip;
 pub mod layer;
 pub mod manifest;
+#[cfg(test)]
+pub mod mutation;
 pub mod platform;
 pub mod pull;
 pub mod reference;
 pub mod registry;
 pub mod tar;
+pub mod url;

@@ -1,1 +1,284 @@
+//! The distribution API of one repository: manifests and blobs, with the token that they need.
 
+use super::auth::{self, Challenge};
+use super::curl::{self, Body, Failure, Request, Response};
+use super::digest::Digest;
+use super::manifest::{self, Descriptor};
+use super::reference::Reference;
+use super::url::Url;
+use crate::error::{Error, Result};
+use serde_json::Value;
+use std::time::Duration;
+
+/// How often a request is tried that fails for no lasting reason.
+const TRIES: u32 = 5;
+/// The longest that a registry may make us wait before we try again.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// Answers that are no content (errors, tokens) are not longer.
+const ANSWER_MAX: u64 = 64 << 10;
+
+/// A repository in a registry, for reading.
+#[derive(Clone)]
+pub struct Repository {
+    registry: Url,
+    reference: Reference,
+    token: Option<String>,
+}
+
+/// A manifest as it was served.
+pub struct Served {
+    pub bytes: Vec<u8>,
+    pub content_type: Option<String>,
+}
+
+impl Repository {
+    /// The repository that `reference` names.
+    pub fn new(reference: &Reference) -> Result<Repository> {
+        let registry = Url::parse(&format!("{}://{}/", reference.scheme(), reference.api_host()))?;
+        Ok(Repository { registry, reference: reference.clone(), token: None })
+    }
+
+    /// Gets the manifest or index that a tag or digest names; a digest is checked by the caller.
+    pub fn manifest(&mut self, wanted: &str) -> Result<Served> {
+        let accepted = manifest::ACCEPTED.join(", ");
+        let url = self.url("manifests", wanted)?;
+        let mut tries = Tries::new();
+        loop {
+            let answer = self.get(&url, Some(&accepted), manifest::MANIFEST_MAX);
+            let failure = match answer {
+                Ok(response) if response.status == 200 => {
+                    let content_type = response.header("content-type").map(str::to_owned);
+                    match response.read(manifest::MANIFEST_MAX) {
+                        Ok(bytes) => return Ok(Served { bytes, content_type }),
+                        Err(failure) => failure.into(),
+                    }
+                }
+                Ok(response) => self.refusal(response, wanted),
+                Err(failure) => failure.into(),
+            };
+            tries.again(failure)?;
+        }
+    }
+
+    /// Starts to get a blob. Size and digest of what comes are for the caller to check.
+    pub fn blob(&mut self, blob: &Descriptor) -> Result<Body> {
+        let digest = blob.digest.to_string();
+        let url = self.url("blobs", &digest)?;
+        let mut tries = Tries::new();
+        loop {
+            let failure = match self.get(&url, None, blob.size) {
+                Ok(response) if response.status == 200 => return Ok(response.body),
+                Ok(response) => self.refusal(response, &digest),
+                Err(failure) => failure.into(),
+            };
+            tries.again(failure)?;
+        }
+    }
+
+    /// Gets a small blob whole, and checks it.
+    pub fn small_blob(&mut self, blob: &Descriptor, max: u64) -> Result<Vec<u8>> {
+        let digest = blob.digest.to_string();
+        let url = self.url("blobs", &digest)?;
+        let mut tries = Tries::new();
+        loop {
+            let failure = match self.get(&url, None, max) {
+                Ok(response) if response.status == 200 => match response.read(max) {
+                    Ok(bytes) => return check(blob, bytes),
+                    Err(failure) => failure.into(),
+                },
+                Ok(response) => self.refusal(response, &digest),
+                Err(failure) => failure.into(),
+            };
+            tries.again(failure)?;
+        }
+    }
+
+    fn url(&self, kind: &str, wanted: &str) -> Result<Url> {
+        self.registry.join(&format!("/v2/{}/{kind}/{wanted}", self.reference.path()))
+    }
+
+    /// One GET with the token that we have; without one, or when it has run out, a new one is asked for once.
+    fn get(&mut self, url: &Url, accept: Option<&str>, max_size: u64) -> std::result::Result<Response, Failure> {
+        let response = curl::get(self.request(url, accept, max_size))?;
+        if response.status != 401 {
+            return Ok(response);
+        }
+        let challenges: Vec<Challenge> = response.headers("www-authenticate").flat_map(Challenge::parse).collect();
+        let Some(bearer) = challenges.iter().find(|challenge| challenge.is("bearer")) else {
+            if challenges.iter().any(|challenge| challenge.is("basic")) {
+                return Err(Error::new(format!("{}: no basic auth credentials", self.registry.host())).into());
+            }
+            return Ok(response);
+        };
+        self.token = None;
+        let url_of_token = auth::token_url(bearer, &self.registry, self.reference.path())?;
+        drop(response);
+        self.token = Some(self.new_token(url_of_token)?);
+        curl::get(self.request(url, accept, max_size))
+    }
+
+    fn request(&self, url: &Url, accept: Option<&str>, max_size: u64) -> Request {
+        let accept = accept.map(|accept| ("Accept", accept.to_owned()));
+        let token = self.token.as_ref().map(|token| ("Authorization", format!("Bearer {token}")));
+        // An error's text may be longer than what was asked for.
+        Request {
+            url: url.clone(),
+            headers: accept.into_iter().chain(token).collect(),
+            max_size: max_size.max(ANSWER_MAX),
+        }
+    }
+
+    fn new_token(&self, url: Url) -> std::result::Result<String, Failure> {
+        let place = url.without_query();
+        let response = curl::get(Request { url, headers: Vec::new(), max_size: ANSWER_MAX })?;
+        match response.status {
+            200 => Ok(auth::token(&response.read(ANSWER_MAX)?).map_err(|error| error.context(place))?),
+            401 | 403 => Err(self.denied("the token server refused").into()),
+            status => {
+                let transient = status == 429 || status >= 500;
+                let error = Error::new(format!("{place}: HTTP status {status} instead of a token"));
+                Err(Failure { error, transient })
+            }
+        }
+    }
+
+    fn denied(&self, why: &str) -> Error {
+        Error::new(format!(
+            "pull access denied for {}, repository does not exist or may require 'ccrun login': {why}",
+            self.reference.familiar_name()
+        ))
+    }
+
+    /// What an answer other than 200 means.
+    fn refusal(&self, response: Response, wanted: &str) -> Refusal {
+        let status = response.status;
+        let retry_after = response.header("retry-after").and_then(|seconds| seconds.parse().ok());
+        let body = response.read(ANSWER_MAX).unwrap_or_default();
+        let said = RegistryError::read(&body);
+        let name = self.reference.familiar_name();
+        let error = match (status, said.code.as_str()) {
+            (401 | 403, _) | (_, "DENIED" | "UNAUTHORIZED") => self.denied(&said.to_string()),
+            (404, "NAME_UNKNOWN") => Error::new(format!("repository {name} not found: {said}")),
+            (404, "BLOB_UNKNOWN") => Error::new(format!("blob {wanted} of {name} not found: {said}")),
+            (404, _) => {
+                let separator = if Digest::parse(wanted).is_ok() { '@' } else { ':' };
+                Error::new(format!("manifest for {name}{separator}{wanted} not found: {said}"))
+            }
+            (429, _) => Error::new(format!("{} limits how much is pulled: {said}", self.registry.host()))
+                .hint("wait, or pull from a mirror"),
+            _ => Error::new(format!("{}: HTTP status {status}: {said}", self.registry.host())),
+        };
+        // Hub's pull limit lasts for hours; trying again only makes it worse.
+        let is_quota = said.message.contains("pull rate limit");
+        let transient = matches!(status, 408 | 429 | 500 | 502 | 503 | 504) && !is_quota;
+        Refusal { error, transient, retry_after: retry_after.map(Duration::from_secs) }
+    }
+}
+
+/// Bytes that are what their descriptor says.
+pub fn check(blob: &Descriptor, bytes: Vec<u8>) -> Result<Vec<u8>> {
+    let digest = Digest::of(&bytes);
+    if bytes.len() as u64 != blob.size {
+        return Err(Error::new(format!("{} has {} bytes instead of {}", blob.digest, bytes.len(), blob.size)));
+    }
+    if digest != blob.digest {
+        return Err(Error::new(format!("{} is wrong: what came has the digest {digest}", blob.digest)));
+    }
+    Ok(bytes)
+}
+
+/// A request that failed, and when to try it again.
+struct Refusal {
+    error: Error,
+    transient: bool,
+    retry_after: Option<Duration>,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        Refusal { error: failure.error, transient: failure.transient, retry_after: None }
+    }
+}
+
+/// Counts the tries of one request.
+struct Tries(u32);
+
+impl Tries {
+    fn new() -> Tries {
+        Tries(1)
+    }
+
+    /// Waits before the next try, or gives the failure back as final.
+    fn again(&mut self, failure: Refusal) -> Result<()> {
+        let wait = failure.retry_after.unwrap_or(Duration::from_millis(250 << self.0));
+        if !failure.transient || self.0 >= TRIES || wait > WAIT_MAX {
+            return Err(failure.error);
+        }
+        self.0 += 1;
+        std::thread::sleep(wait);
+        Ok(())
+    }
+}
+
+/// The first error in a registry's answer.
+#[derive(Default)]
+struct RegistryError {
+    code: String,
+    message: String,
+}
+
+impl RegistryError {
+    fn read(body: &[u8]) -> RegistryError {
+        if manifest::looks_like_html(body) {
+            return RegistryError { code: String::new(), message: "an HTML page and no registry's answer".to_owned() };
+        }
+        let value: Value = serde_json::from_slice(body).unwrap_or_default();
+        let error = value.get("errors").and_then(|errors| errors.get(0)).unwrap_or(&value);
+        let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        RegistryError { code: text("code"), message: text("message") }
+    }
+}
+
+/// `manifest unknown: manifest unknown`, as Docker writes it.
+impl std::fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let code = self.code.to_lowercase().replace('_', " ");
+        match (code.as_str(), self.message.as_str()) {
+            ("", "") => f.write_str("the registry did not say why"),
+            (code, "") => f.write_str(code),
+            ("", message) => f.write_str(message),
+            (code, message) => write!(f, "{code}: {message}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_errors_read_as_dockers() {
+        for (body, text) in [
+            (
+                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{}}]}"#,
+                "manifest unknown: manifest unknown",
+            ),
+            (r#"{"errors":[{"code":"DENIED"}]}"#, "denied"),
+            (r#"{"message":"no"}"#, "no"),
+            ("<html>", "an HTML page and no registry's answer"),
+            ("", "the registry did not say why"),
+            (r#"{"errors":{}}"#, "the registry did not say why"),
+            ("[1]", "the registry did not say why"),
+        ] {
+            assert_eq!(RegistryError::read(body.as_bytes()).to_string(), text, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_blob_is_checked_by_size_and_digest() {
+        let blob = Descriptor { media_type: String::new(), digest: Digest::of(b"abc"), size: 3 };
+        assert_eq!(check(&blob, b"abc".to_vec()).unwrap(), b"abc");
+        assert!(check(&blob, b"abd".to_vec()).is_err());
+        assert!(check(&blob, b"abcd".to_vec()).is_err());
+    }
+}

@@ -1,6 +1,15 @@
 //! The kernel's parts of a container, one to a file, each a lesson: what it is,
 //! why it is done in this order, and the man page to read on in.
 
+pub mod capabilities;
+pub mod cgroup;
+pub mod devices;
+pub mod host_view;
 pub mod idmap;
+pub mod mounts;
 pub mod namespaces;
+pub mod network;
+pub mod overlay;
+pub mod procfs;
 pub mod rootfs;
+pub mod tty;

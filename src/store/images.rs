@@ -1,1 +1,266 @@
+//! Images: `images/<id>/` holds an image's config and manifest as they were served.
 
+use super::locks::{Draft, Lock};
+use super::refs::{self, Ref};
+use super::{Store, layers, sync_dir};
+use crate::error::{Error, Result};
+use crate::image::config::Config;
+use crate::image::digest::Digest;
+use crate::image::reference::Reference;
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+/// An image that is in the store.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The digest of the config, which is what Docker calls the image's id.
+    pub id: Digest,
+    pub config: Config,
+}
+
+impl Image {
+    /// The directories of the image's layers, the lowest first. An empty layer may stand there several times.
+    pub fn layers(&self, store: &Store) -> Vec<PathBuf> {
+        self.config.diff_ids.iter().map(|diff_id| layers::path(store, diff_id)).collect()
+    }
+
+    /// How many bytes the files of the image's layers hold.
+    pub fn size(&self, store: &Store) -> u64 {
+        self.config.diff_ids.iter().map(|diff_id| layers::size(store, diff_id)).sum()
+    }
+
+    /// Whether all of it is here.
+    pub fn is_whole(&self, store: &Store) -> bool {
+        self.config.diff_ids.iter().all(|diff_id| layers::exists(store, diff_id))
+    }
+}
+
+fn dir(store: &Store, id: &Digest) -> PathBuf {
+    store.root().join("images").join(id.hex())
+}
+
+/// Reads an image; `None` when it is not here.
+pub fn load(store: &Store, id: &Digest) -> Result<Option<Image>> {
+    let path = dir(store, id).join("config.json");
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(format!("read {}", path.display()), &error)),
+    };
+    let damaged = || {
+        Error::new(format!("{} is damaged", path.display()))
+            .hint(format!("remove it with 'ccrun rmi -f {}' and pull it again", id.short()))
+    };
+    // The name is the digest: what a disk or a hand has changed does not run.
+    if Digest::of(&bytes) != *id {
+        return Err(damaged());
+    }
+    let config = Config::parse(&bytes).map_err(|_| damaged())?;
+    Ok(Some(Image { id: *id, config }))
+}
+
+/// Makes an image visible, whose layers are all there; the caller holds the shared lock.
+pub fn add(store: &Store, config: &[u8], manifest: &[u8]) -> Result<Digest> {
+    let id = Digest::of(config);
+    let draft = Draft::new(store)?;
+    let half = draft.path().join("image");
+    let write = |name: &str, bytes: &[u8]| {
+        let mut file = std::fs::File::create_new(half.join(name))?;
+        file.write_all(bytes).and_then(|()| file.sync_all())
+    };
+    std::fs::create_dir(&half)
+        .and_then(|()| write("config.json", config))
+        .and_then(|()| write("manifest.json", manifest))
+        .map_err(|error| Error::io(format!("write {}", half.display()), &error))?;
+    sync_dir(&half)?;
+    let images = store.dir("images")?;
+    let path = dir(store, &id);
+    // An image that is there already may be a damaged one.
+    if path.exists() {
+        let _ = std::fs::rename(&path, draft.path().join("old"));
+    }
+    match std::fs::rename(&half, &path) {
+        Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty) => {
+            return Err(Error::io(format!("rename {} to {}", half.display(), path.display()), &error));
+        }
+        _ => {}
+    }
+    sync_dir(&images)?;
+    Ok(id)
+}
+
+/// The ids of all images, with or without a name.
+pub fn ids(store: &Store) -> Result<Vec<Digest>> {
+    let images = store.dir("images")?;
+    let entries =
+        std::fs::read_dir(&images).map_err(|error| Error::io(format!("read {}", images.display()), &error))?;
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut ids: Vec<Digest> = names.filter_map(|name| Digest::from_hex(&name).ok()).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// An image that a user's word stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub id: Digest,
+    /// The name that the word was; none when it was an id.
+    pub reference: Option<Reference>,
+}
+
+/// What a user's word means: a reference, an id or the beginning of one, in this order.
+/// `None` when nothing here is called so.
+pub fn find(store: &Store, word: &str) -> Result<Option<Found>> {
+    let named = match Reference::parse(word) {
+        Ok(reference) => refs::read(store, &reference)?.map(|entry| (entry.image, reference)),
+        Err(_) => None,
+    };
+    if let Some((id, reference)) = named {
+        return Ok(Some(Found { id, reference: Some(reference) }));
+    }
+    let hex = word.strip_prefix("sha256:").unwrap_or(word);
+    let is_hex = !hex.is_empty() && hex.len() <= 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_hex {
+        // Its own fault is what a word that can be no reference is told.
+        return Reference::parse(word).map(|_| None);
+    }
+    let mut matching = ids(store)?.into_iter().filter(|id| id.hex().starts_with(hex));
+    match (matching.next(), matching.next()) {
+        (Some(id), None) => Ok(Some(Found { id, reference: None })),
+        (Some(_), Some(_)) => Err(Error::new(format!("multiple images found with the prefix {word}"))),
+        (None, _) => Ok(None),
+    }
+}
+
+/// What Docker says of a word that [`find`] finds nothing for.
+pub fn not_found(word: &str) -> Error {
+    let name = Reference::parse(word).map_or_else(|_| word.to_owned(), |reference| reference.familiar());
+    Error::new(format!("No such image: {name}"))
+}
+
+/// A container and the image that it was made from.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub container: String,
+    pub image: Digest,
+    pub running: bool,
+}
+
+/// What happened when an image was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    Untagged(Reference),
+    Deleted(Digest),
+}
+
+/// Removes a name or an image, as `docker rmi` does: an image goes with its last name, and its
+/// layers go when no other image has them. `users` tells which containers there are; it is
+/// asked for under the lock, so that none can begin meanwhile.
+pub fn remove(
+    store: &Store,
+    word: &str,
+    force: bool,
+    users: impl FnOnce() -> Result<Vec<User>>,
+) -> Result<Vec<Removed>> {
+    let lock = Lock::exclusive(store)?;
+    let Found { id, reference } = find(store, word)?.ok_or_else(|| not_found(word))?;
+    let (all, _) = refs::list(store)?;
+    let names: Vec<&Ref> = all.iter().filter(|entry| entry.image == id).collect();
+    let users: Vec<User> = users()?.into_iter().filter(|user| user.image == id).collect();
+    let going = names_to_remove(&names, reference.as_ref());
+    let stays = going.len() < names.len();
+    if !stays {
+        refuse_if_used(word, &id, reference.as_ref(), force, &users)?;
+    }
+    if reference.is_none() && !force {
+        let repositories: BTreeSet<String> = names.iter().map(|entry| entry.reference.name()).collect();
+        if repositories.len() > 1 {
+            return Err(Error::new(format!(
+                "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories",
+                id.short()
+            )));
+        }
+    }
+    let mut removed = Vec::new();
+    for entry in going {
+        refs::remove(store, &entry.reference)?;
+        removed.push(Removed::Untagged(entry.reference.clone()));
+    }
+    // What a container still stands on stays, without a name.
+    if stays || !users.is_empty() {
+        return Ok(removed);
+    }
+    let gone = delete(store, &id)?;
+    removed.push(Removed::Deleted(id));
+    // The names are gone; to remove the files takes time, and nobody needs to wait for it.
+    drop(lock);
+    drop(gone);
+    Ok(removed)
+}
+
+/// A tag goes alone as long as its repository has another for the same image; the last one
+/// takes the repository's digests with it. An id means all names.
+fn names_to_remove<'a>(names: &[&'a Ref], reference: Option<&Reference>) -> Vec<&'a Ref> {
+    let Some(reference) = reference else { return names.to_vec() };
+    let same = |entry: &&Ref| match reference.digest() {
+        Some(_) => entry.reference.digest() == reference.digest(),
+        None => entry.reference.tag() == reference.tag() && entry.reference.digest().is_none(),
+    };
+    let in_repository = || names.iter().copied().filter(|entry| entry.reference.name() == reference.name());
+    let is_last = !in_repository().any(|entry| entry.reference.tag().is_some() && !same(&entry));
+    in_repository().filter(|entry| same(entry) || (is_last && entry.reference.tag().is_none())).collect()
+}
+
+fn refuse_if_used(word: &str, id: &Digest, reference: Option<&Reference>, force: bool, users: &[User]) -> Result<()> {
+    let running = users.iter().find(|user| user.running);
+    let Some(user) = running.or(users.first()) else { return Ok(()) };
+    let container = user.container.get(..12).unwrap_or(&user.container);
+    let image = id.short();
+    match (reference, user.running) {
+        (Some(_), _) if !force => Err(Error::new(format!(
+            "conflict: unable to remove repository reference \"{word}\" (must force) - \
+             container {container} is using its referenced image {image}"
+        ))),
+        (None, true) => Err(Error::new(format!(
+            "conflict: unable to delete {image} (cannot be forced) - image is being used by running container {container}"
+        ))),
+        (None, false) if !force => Err(Error::new(format!(
+            "conflict: unable to delete {image} (must be forced) - image is being used by stopped container {container}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Takes an image and the layers that no other has out of sight, under the exclusive lock.
+/// Their files go when what this gives is dropped.
+fn delete<'s>(store: &'s Store, id: &Digest) -> Result<Vec<Draft<'s>>> {
+    let mut unused: BTreeSet<Digest> = match load(store, id) {
+        Ok(Some(image)) => image.config.diff_ids.into_iter().collect(),
+        // Nothing says which layers a damaged image had; they may be others' too.
+        _ => BTreeSet::new(),
+    };
+    for other in ids(store)?.iter().filter(|other| *other != id) {
+        match load(store, other) {
+            Ok(image) => image.iter().flat_map(|image| &image.config.diff_ids).for_each(|diff_id| {
+                unused.remove(diff_id);
+            }),
+            Err(_) => unused.clear(),
+        }
+    }
+    let draft = Draft::new(store)?;
+    let path = dir(store, id);
+    match std::fs::rename(&path, draft.path().join("image")) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(Error::io(format!("rename {}", path.display()), &error));
+        }
+        _ => {}
+    }
+    let mut gone = layers::take_away(store, &unused)?;
+    gone.push(draft);
+    Ok(gone)
+}
+
+#[cfg(test)]
+#[path = "images_tests.rs"]
+mod tests;

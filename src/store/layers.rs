@@ -1,1 +1,151 @@
+//! Layers: one directory each by diff id, shared by all images, never changed.
+//!
+//! Beside `layers/<diff id>/` lies `<diff id>.json`, which says what the directory itself cannot.
 
+use super::locks::Draft;
+use super::{Store, sync_dir};
+use crate::error::{Error, Result};
+use crate::image::digest::Digest;
+use crate::sys::{cstr, fs};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs::{DirBuilder, Permissions};
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+/// Where a layer's files are.
+pub fn path(store: &Store, diff_id: &Digest) -> PathBuf {
+    store.root().join("layers").join(diff_id.hex())
+}
+
+/// Whether a layer is here; if it is, it is whole.
+pub fn exists(store: &Store, diff_id: &Digest) -> bool {
+    path(store, diff_id).is_dir()
+}
+
+/// How many bytes a layer's files hold, 0 when nobody noted it.
+pub fn size(store: &Store, diff_id: &Digest) -> u64 {
+    let record = std::fs::read(record_path(store, diff_id)).unwrap_or_default();
+    let value: Value = serde_json::from_slice(&record).unwrap_or_default();
+    value.get("size").and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn record_path(store: &Store, diff_id: &Digest) -> PathBuf {
+    store.root().join("layers").join(format!("{}.json", diff_id.hex()))
+}
+
+/// A layer that is being made.
+pub struct LayerDraft<'s> {
+    store: &'s Store,
+    draft: Draft<'s>,
+    diff_id: Digest,
+}
+
+impl<'s> LayerDraft<'s> {
+    /// Begins to make a layer; waits when another process is at it. `None` when it is there (by then).
+    pub fn begin(store: &'s Store, diff_id: &Digest) -> Result<Option<LayerDraft<'s>>> {
+        if exists(store, diff_id) {
+            return Ok(None);
+        }
+        let draft = Draft::named(store, &format!("layer-{}", diff_id.hex()))?;
+        let draft = LayerDraft { store, draft, diff_id: *diff_id };
+        Ok(Some(draft).filter(|_| !exists(store, diff_id)))
+    }
+
+    /// The directory to unpack into.
+    pub fn root(&self) -> PathBuf {
+        self.draft.path().join("root")
+    }
+
+    /// Makes the directory to unpack into; what an earlier try has left there goes.
+    /// It belongs to container root, who fills it behind the walls.
+    pub fn clear(&self) -> Result<()> {
+        let root = self.root();
+        self.store.remove_tree(&root)?;
+        let failed = |error| Error::io(format!("make the directory {}", root.display()), &error);
+        DirBuilder::new().mode(0o755).create(&root).map_err(failed)?;
+        std::fs::set_permissions(&root, Permissions::from_mode(0o755)).map_err(failed)?;
+        let (uid, gid) = self.store.walls().root_ids();
+        chown(&root, Some(uid), Some(gid)).map_err(failed)
+    }
+
+    /// Makes the layer visible. The caller has verified it; `size` is how many bytes its files hold.
+    pub fn publish(self, size: u64) -> Result<()> {
+        let root = self.root();
+        // 1. All of it reaches the disk before its name does.
+        let opened = fs::open(&cstr(&root)?, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)?;
+        fs::syncfs(opened.as_fd())?;
+        // 2. The record is worth nothing without the layer, so it may come first.
+        let layers = self.store.dir("layers")?;
+        write_through(&self.draft, &record_path(self.store, &self.diff_id), &json!({ "size": size }).to_string())?;
+        // 3. The layer itself.
+        move_dir(&root, &path(self.store, &self.diff_id))?;
+        sync_dir(&layers)
+    }
+}
+
+/// Writes a small file whole or not at all.
+pub fn write_through(draft: &Draft<'_>, path: &Path, text: &str) -> Result<()> {
+    let failed = |error| Error::io(format!("write {}", path.display()), &error);
+    let half = draft.path().join("file");
+    std::fs::write(&half, text).map_err(failed)?;
+    std::fs::File::open(&half).and_then(|file| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&half, path).map_err(failed)
+}
+
+/// Renames a directory of container root's into another directory. That writes its `..`, which
+/// needs write permission on the directory itself, and `/` is mode 0555 in many an image.
+fn move_dir(from: &Path, to: &Path) -> Result<()> {
+    let failed = |error: std::io::Error| Error::io(format!("rename {} to {}", from.display(), to.display()), &error);
+    match std::fs::rename(from, to) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+        other => return other.map_err(failed),
+    }
+    let mode = std::fs::symlink_metadata(from).map_err(failed)?.permissions();
+    std::fs::set_permissions(from, Permissions::from_mode(0o755)).map_err(failed)?;
+    std::fs::rename(from, to).map_err(failed)?;
+    std::fs::set_permissions(to, mode).map_err(failed)
+}
+
+/// Takes layers out of sight. The caller holds the exclusive lock and knows that no image and
+/// no container uses them. Their files go when what this gives is dropped, which needs no lock.
+pub fn take_away<'s>(store: &'s Store, diff_ids: &BTreeSet<Digest>) -> Result<Vec<Draft<'s>>> {
+    let mut drafts = Vec::new();
+    for diff_id in diff_ids {
+        let draft = Draft::new(store)?;
+        if exists(store, diff_id) {
+            move_dir(&path(store, diff_id), &draft.path().join("root"))?;
+        }
+        let _ = std::fs::remove_file(record_path(store, diff_id));
+        drafts.push(draft);
+    }
+    Ok(drafts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::TestStore;
+    use super::*;
+
+    #[test]
+    fn a_layer_is_visible_when_it_is_whole() {
+        let store = TestStore::new();
+        let id = Digest::of(b"layer");
+        let draft = LayerDraft::begin(&store, &id).unwrap().unwrap();
+        draft.clear().unwrap();
+        std::fs::write(draft.root().join("file"), "x").unwrap();
+        draft.clear().unwrap();
+        assert!(!exists(&store, &id));
+        std::fs::set_permissions(draft.root(), Permissions::from_mode(0o555)).unwrap();
+        draft.publish(7).unwrap();
+        assert!(exists(&store, &id) && size(&store, &id) == 7);
+        assert_eq!(std::fs::metadata(path(&store, &id)).unwrap().permissions().mode() & 0o777, 0o555);
+        assert!(LayerDraft::begin(&store, &id).unwrap().is_none());
+        drop(take_away(&store, &BTreeSet::from([id])).unwrap());
+        assert!(!exists(&store, &id) && size(&store, &id) == 0);
+        assert_eq!(std::fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(store.root().join("layers")).unwrap().count(), 0);
+    }
+}

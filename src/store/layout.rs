@@ -95,3 +95,11 @@ fn make_private(path: &Path) -> Result<()> {
 pub fn sync_dir(path: &Path) -> Result<()> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(|e| Error::io(format!("sync {}", path.display()), &e))
 }
+
+/// Writes a small file whole or not at all: readers see the old one or the new one.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let new = path.with_extension("new");
+    std::fs::write(&new, bytes)
+        .and_then(|()| std::fs::rename(&new, path))
+        .map_err(|e| Error::io(format!("write {}", path.display()), &e))
+}

@@ -1,1 +1,199 @@
+//! Who is at work in the store. All locks are flock(2)s: they end with their holder,
+//! so that nothing has to be repaired after a crash but the half-made things in `tmp/`.
 
+use super::Store;
+use crate::error::{Error, Result};
+use crate::sys::{cstr, fs};
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The lock over all of the store. It is shared by those who begin to use an image or make one
+/// visible, and exclusive for those who take images or layers away; nobody holds it for long.
+pub struct Lock {
+    _file: OwnedFd,
+}
+
+impl Lock {
+    /// What is in the store stays there as long as this is held.
+    pub fn shared(store: &Store) -> Result<Lock> {
+        Lock::take(store, libc::LOCK_SH)
+    }
+
+    /// Nobody else begins to use anything as long as this is held.
+    pub fn exclusive(store: &Store) -> Result<Lock> {
+        Lock::take(store, libc::LOCK_EX)
+    }
+
+    fn take(store: &Store, operation: i32) -> Result<Lock> {
+        let file = open_lock(&store.root().join("lock"))?;
+        fs::flock(file.as_fd(), operation)?;
+        Ok(Lock { _file: file })
+    }
+}
+
+/// A directory below `tmp/` for what is half-made. It and all in it goes away when this is
+/// dropped; if its maker is killed first, [`sweep`] finds its lock free and removes it.
+pub struct Draft<'s> {
+    store: &'s Store,
+    path: PathBuf,
+    _lock: OwnedFd,
+}
+
+impl<'s> Draft<'s> {
+    /// A draft of our own.
+    pub fn new(store: &'s Store) -> Result<Draft<'s>> {
+        let tmp = store.dir("tmp")?;
+        loop {
+            let path = fresh_name(&tmp, "draft");
+            if let Some(lock) = claim(&path, libc::LOCK_EX | libc::LOCK_NB)? {
+                return Ok(Draft { store, path, _lock: lock });
+            }
+        }
+    }
+
+    /// The one draft of this name: waits as long as another process works on it.
+    pub fn named(store: &'s Store, name: &str) -> Result<Draft<'s>> {
+        let path = store.dir("tmp")?.join(name);
+        loop {
+            if let Some(lock) = claim(&path, libc::LOCK_EX)? {
+                return Ok(Draft { store, path, _lock: lock });
+            }
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed now is left to the next sweep.
+        let _ = discard(self.store, &self.path);
+    }
+}
+
+/// Removes what killed processes have left half-made in `tmp/`; what somebody works on stays.
+/// Gives the first failure, after all the rest has been tried.
+pub fn sweep(store: &Store) -> Result<()> {
+    let tmp = store.dir("tmp")?;
+    let failed = |error: std::io::Error| Error::io(format!("read {}", tmp.display()), &error);
+    let mut outcome = Ok(());
+    for entry in std::fs::read_dir(&tmp).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let swept = match open_lock(&path.join("lock")) {
+            Ok(lock) => match fs::flock(lock.as_fd(), libc::LOCK_EX | libc::LOCK_NB) {
+                Ok(()) if is_current(&path, &lock) => discard(store, &path),
+                _ => Ok(()),
+            },
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(()),
+            // A stray file, which nobody of us has made.
+            Err(_) => store.remove_tree(&path),
+        };
+        outcome = outcome.and(swept);
+    }
+    outcome
+}
+
+/// Removes a draft whose lock the caller holds. It is renamed first, because whoever waits for
+/// the lock must find nothing under the old name as soon as we begin.
+fn discard(store: &Store, path: &Path) -> Result<()> {
+    let is_gone = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"gone"));
+    let gone = if is_gone(path) { path.to_owned() } else { fresh_name(&store.dir("tmp")?, "gone") };
+    match std::fs::rename(path, &gone) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io(format!("rename {}", path.display()), &error)),
+        Ok(()) => store.remove_tree(&gone),
+    }
+}
+
+/// Makes the directory `path` and takes its lock; `None` when it was taken by somebody else,
+/// or went away before we had it.
+fn claim(path: &Path, operation: i32) -> Result<Option<OwnedFd>> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(Error::io(format!("make the directory {}", path.display()), &error));
+        }
+        _ => {}
+    }
+    let lock = match open_lock(&path.join("lock")) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(None),
+        other => other?,
+    };
+    match fs::flock(lock.as_fd(), operation) {
+        Err(error) if error.errno() == Some(libc::EWOULDBLOCK) => return Ok(None),
+        other => other?,
+    }
+    Ok(Some(lock).filter(|lock| is_current(path, lock)))
+}
+
+/// Whether a lock that we have got still is the one that lies in `dir`.
+fn is_current(dir: &Path, lock: &OwnedFd) -> bool {
+    let there = std::fs::symlink_metadata(dir.join("lock")).map(|meta| (meta.dev(), meta.ino()));
+    let ours = lock.try_clone().map(std::fs::File::from).and_then(|file| file.metadata());
+    matches!((there, ours), (Ok(there), Ok(ours)) if there == (ours.dev(), ours.ino()))
+}
+
+fn open_lock(path: &Path) -> Result<OwnedFd> {
+    fs::open(&cstr(path)?, libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW, 0o600)
+}
+
+/// A name in `tmp` that nobody has.
+fn fresh_name(tmp: &Path, kind: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let pid = std::process::id();
+    loop {
+        let path = tmp.join(format!("{kind}-{pid}-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        if std::fs::symlink_metadata(&path).is_err() {
+            return path;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::TestStore;
+    use super::*;
+
+    fn names(store: &Store) -> usize {
+        std::fs::read_dir(store.root().join("tmp")).unwrap().count()
+    }
+
+    #[test]
+    fn a_draft_goes_away_with_its_maker() {
+        let store = TestStore::new();
+        let draft = Draft::new(&store).unwrap();
+        std::fs::create_dir(draft.path().join("root")).unwrap();
+        sweep(&store).unwrap();
+        assert!(draft.path().join("root").is_dir());
+        drop(draft);
+        assert_eq!(names(&store), 0);
+    }
+
+    #[test]
+    fn what_a_killed_maker_left_is_swept() {
+        let store = TestStore::new();
+        let tmp = store.dir("tmp").unwrap();
+        std::fs::create_dir_all(tmp.join("layer-1/root/a/b")).unwrap();
+        std::fs::create_dir_all(tmp.join("gone-1-1/root")).unwrap();
+        std::fs::write(tmp.join("layer-1/lock"), "").unwrap();
+        std::fs::write(tmp.join("stray"), "").unwrap();
+        sweep(&store).unwrap();
+        assert_eq!(names(&store), 0);
+    }
+
+    #[test]
+    fn a_name_is_one_makers_only() {
+        let store = TestStore::new();
+        let draft = Draft::named(&store, "layer-1").unwrap();
+        let path = draft.path().to_owned();
+        assert!(claim(&path, libc::LOCK_EX | libc::LOCK_NB).unwrap().is_none());
+        drop(draft);
+        assert!(!path.exists());
+        drop(Draft::named(&store, "layer-1").unwrap());
+    }
+}

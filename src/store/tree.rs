@@ -1,9 +1,19 @@
-//! Whole directory trees: removing them, whoever owns what is inside.
+//! Whole directory trees: copying them with all that belongs to a file, and removing
+//! them, whoever owns what is inside.
 
 use super::Store;
 use crate::error::{Error, Result};
+use crate::sys::fs;
+use libc::{
+    AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY,
+};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
 use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+
+const OPAQUE: &CStr = c"user.overlay.opaque";
 
 impl Store {
     /// Removes `path` and all below it; that it is not there is fine. Without root, files that belong
@@ -16,6 +26,21 @@ impl Store {
         }
         self.walls().spawn(path, &mut || empty(Path::new("/")).map(|()| Vec::new()))?.wait()?;
         std::fs::remove_dir(path).map_err(|e| Error::io(format!("remove {}", path.display()), &e))
+    }
+
+    /// Makes the directory `path` with its parents, and gives it to container root.
+    pub fn make_for_root(&self, path: &Path) -> Result<()> {
+        let failed = |e| Error::io(format!("make the directory {}", path.display()), &e);
+        if path.is_dir() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(path).map_err(failed)?;
+        let (uid, gid) = self.walls().root_ids();
+        if crate::sys::cred::geteuid() == 0 {
+            std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(failed)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -32,4 +57,167 @@ fn empty(dir: &Path) -> Result<()> {
         removed.map_err(|e| Error::io(format!("remove {}", entry.path().display()), &e))?;
     }
     Ok(())
+}
+
+/// Lays the tree `from` over the tree `to`, as overlay would show the two: names that `from` marks as
+/// removed go away, opaque directories hide what was there. Owners that cannot be given are left out.
+pub fn merge(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+    let root = fs::openat(to, c".", O_RDONLY | O_DIRECTORY, 0)?;
+    Copier { root: root.as_fd(), shift: None, links: HashMap::new() }.directory(from, to, b"")
+}
+
+/// Copies the tree at `from` into the new directory `to`, its owners moved up by `shift`: what an
+/// id-mapped mount would show, made by hand. Gives `to` opened.
+pub fn copy_shifted(from: &Path, to: &Path, shift: (u32, u32)) -> Result<OwnedFd> {
+    std::fs::create_dir(to).map_err(|e| Error::io(format!("make the directory {}", to.display()), &e))?;
+    let open = |path: &Path| fs::open(&crate::sys::cstr(path)?, O_RDONLY | O_DIRECTORY, 0);
+    let (from, to) = (open(from)?, open(to)?);
+    Copier { root: to.as_fd(), shift: Some(shift), links: HashMap::new() }.directory(from.as_fd(), to.as_fd(), b"")?;
+    Ok(to)
+}
+
+struct Copier<'a> {
+    /// Where all is copied to; hard links are made from names below it.
+    root: BorrowedFd<'a>,
+    shift: Option<(u32, u32)>,
+    /// Where a file with several names has been copied to.
+    links: HashMap<(u64, u64), Vec<u8>>,
+}
+
+impl Copier<'_> {
+    /// Copies what is in `from` into `to`, which is at `path` below the root, then the directory's own attributes.
+    fn directory(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
+        let source = fs::openat(from, c".", O_RDONLY | O_DIRECTORY, 0)?;
+        loop {
+            let entries = fs::getdents(source.as_fd())?;
+            if entries.is_empty() {
+                break;
+            }
+            for entry in entries {
+                let below = [path, if path.is_empty() { b"" } else { b"/" }, entry.name.to_bytes()].concat();
+                self.entry(source.as_fd(), to, &entry.name, &below)
+                    .map_err(|error| error.context(format!("copy {}", String::from_utf8_lossy(&below))))?;
+            }
+        }
+        let to = fs::openat(to, c".", O_RDONLY | O_DIRECTORY, 0)?;
+        self.attributes(source.as_fd(), to.as_fd(), &fs::fstat(source.as_fd())?)
+    }
+
+    fn entry(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> Result<()> {
+        let stat = fs::fstatat(from, name, AT_SYMLINK_NOFOLLOW)?;
+        let old = fs::fstatat(to, name, AT_SYMLINK_NOFOLLOW).ok();
+        if stat.is_dir() {
+            let source = fs::openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
+            let opaque = fs::fgetxattr(source.as_fd(), OPAQUE).is_ok_and(|value| value == b"y");
+            if old.is_some_and(|old| opaque || !old.is_dir()) {
+                remove(to, name)?;
+            }
+            if opaque || !old.is_some_and(|old| old.is_dir()) {
+                fs::mkdirat(to, name, 0o700)?;
+            }
+            let target = fs::openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
+            return self.directory(source.as_fd(), target.as_fd(), path);
+        }
+        if old.is_some() {
+            remove(to, name)?;
+        }
+        if stat.is_whiteout() {
+            return Ok(());
+        }
+        if stat.nlink > 1 {
+            if let Some(first) = self.links.get(&(stat.dev, stat.ino)) {
+                return fs::linkat(self.root, &CString::new(first.clone()).unwrap_or_default(), to, name, 0);
+            }
+            self.links.insert((stat.dev, stat.ino), path.to_owned());
+        }
+        match stat.kind() {
+            libc::S_IFREG => {
+                let source = fs::openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0)?;
+                let target = fs::openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)?;
+                copy_bytes(source.as_fd(), target.as_fd())?;
+                self.attributes(source.as_fd(), target.as_fd(), &stat)
+            }
+            libc::S_IFLNK => {
+                let target = CString::new(fs::readlinkat(from, name)?).unwrap_or_default();
+                fs::symlinkat(&target, to, name)?;
+                self.owner(|uid, gid| fs::fchownat(to, name, uid, gid, AT_SYMLINK_NOFOLLOW), &stat)?;
+                fs::utimensat(to, name, stat.atime, stat.mtime, AT_SYMLINK_NOFOLLOW)
+            }
+            _ => {
+                let device = (libc::major(stat.rdev) as u32, libc::minor(stat.rdev) as u32);
+                match fs::mknodat(to, name, stat.mode, device) {
+                    // A user namespace makes no devices, and the container could not open them anyway.
+                    Err(error) if error.errno() == Some(libc::EPERM) => return Ok(()),
+                    other => other?,
+                }
+                self.owner(|uid, gid| fs::fchownat(to, name, uid, gid, AT_SYMLINK_NOFOLLOW), &stat)?;
+                fs::fchmodat(to, name, stat.mode & 0o7777)
+            }
+        }
+    }
+
+    /// Owner, then mode (a change of owner clears set-user-id), then the rest; times last.
+    fn attributes(&self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, stat: &fs::Stat) -> Result<()> {
+        self.owner(|uid, gid| fs::fchown(to, uid, gid), stat)?;
+        fs::fchmod(to, stat.mode & 0o7777)?;
+        for name in fs::flistxattr(from).unwrap_or_default() {
+            if !name.to_bytes().starts_with(b"user.overlay.") {
+                // Attributes of a security module, or on a file system without them.
+                let _ = fs::fgetxattr(from, &name).and_then(|value| fs::fsetxattr(to, &name, &value));
+            }
+        }
+        fs::futimens(to, stat.atime, stat.mtime)
+    }
+
+    fn owner(&self, chown: impl FnOnce(u32, u32) -> Result<()>, stat: &fs::Stat) -> Result<()> {
+        let (uid, gid) = self.shift.map_or((stat.uid, stat.gid), |(uids, gids)| {
+            let up = |id: u32, by: u32| if id < 65536 { id + by } else { by + 65534 };
+            (up(stat.uid, uids), up(stat.gid, gids))
+        });
+        match chown(uid, gid) {
+            Err(error) if self.shift.is_none() && [Some(libc::EINVAL), Some(libc::EPERM)].contains(&error.errno()) => {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// The bytes of a file: shared where the file system can (FICLONE), else copied within the kernel.
+fn copy_bytes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+    if fs::ficlone(to, from).is_ok() {
+        return Ok(());
+    }
+    loop {
+        match fs::copy_file_range(from, to, 1 << 30) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error)
+                if [Some(libc::EXDEV), Some(libc::EINVAL), Some(libc::ENOSYS), Some(libc::EOPNOTSUPP)]
+                    .contains(&error.errno()) =>
+            {
+                let failed = |e| Error::io("copy", &e);
+                let (from, to) = (from.try_clone_to_owned().map_err(failed)?, to.try_clone_to_owned().map_err(failed)?);
+                return std::io::copy(&mut std::fs::File::from(from), &mut std::fs::File::from(to))
+                    .map(drop)
+                    .map_err(failed);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Removes the name `name` of `dir` with all below it.
+fn remove(dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
+    if !fs::fstatat(dir, name, AT_SYMLINK_NOFOLLOW)?.is_dir() {
+        return fs::unlinkat(dir, name, 0);
+    }
+    let inside = fs::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
+    loop {
+        let entries = fs::getdents(inside.as_fd())?;
+        if entries.is_empty() {
+            return fs::unlinkat(dir, name, AT_REMOVEDIR);
+        }
+        entries.iter().try_for_each(|entry| remove(inside.as_fd(), &entry.name))?;
+    }
 }

@@ -43,15 +43,15 @@ pub fn set_undumpable() -> Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 0, "PR_SET_DUMPABLE, 0")
 }
 
+/// prctl(2) PR_SET_DUMPABLE 1: our /proc files are our own again.
+pub fn set_dumpable() -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 1, "PR_SET_DUMPABLE, 1")
+}
+
 /// prctl(2) PR_SET_PDEATHSIG: the signal that we get when our parent ends.
 /// Cleared by changes of ids, so it comes after them.
 pub fn set_pdeathsig(signal: i32) -> Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong, "PR_SET_PDEATHSIG")
-}
-
-/// prctl(2) PR_SET_KEEPCAPS: keep permitted capabilities across the next change of uid.
-pub fn set_keepcaps(keep: bool) -> Result<()> {
-    prctl(libc::PR_SET_KEEPCAPS, keep.into(), "PR_SET_KEEPCAPS")
 }
 
 /// prctl(2) PR_SET_NAME: the name that `ps` shows, at most 15 bytes.

@@ -178,18 +178,68 @@ pub fn getppid() -> pid_t {
     unsafe { libc::getppid() }
 }
 
+/// What can be done with a descriptor, or what is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// It can be read, or the other side has hung up.
+    pub read: bool,
+    pub write: bool,
+}
+
 /// poll(2) until one of `fds` can be read or has hung up; tells for each whether it is one. `timeout` in
 /// milliseconds, -1 for none. An interruption by a signal counts as nothing ready.
 pub fn poll(fds: &[BorrowedFd<'_>], timeout: i32) -> Result<Vec<bool>> {
-    let mut polled: Vec<libc::pollfd> =
-        fds.iter().map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
+    let wanted: Vec<_> = fds.iter().map(|fd| (*fd, Readiness { read: true, write: false })).collect();
+    Ok(poll_all(&wanted, timeout)?.into_iter().map(|ready| ready.read).collect())
+}
+
+/// As [`poll`], for reading and writing; a descriptor for which nothing is waited is left out.
+pub fn poll_all(fds: &[(BorrowedFd<'_>, Readiness)], timeout: i32) -> Result<Vec<Readiness>> {
+    let polled = |(fd, wanted): &(BorrowedFd<'_>, Readiness)| {
+        let events = if wanted.read { libc::POLLIN } else { 0 } | if wanted.write { libc::POLLOUT } else { 0 };
+        // A negative number is passed over: a hang-up would be reported even if nothing is waited for.
+        libc::pollfd { fd: if events == 0 { -1 } else { fd.as_raw_fd() }, events, revents: 0 }
+    };
+    let mut polled: Vec<libc::pollfd> = fds.iter().map(polled).collect();
     // SAFETY: the pointer and the length are of one live array.
     let ret = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout) };
     match returned(ret.into(), format_args!("poll()")) {
         Err(error) if error.errno() != Some(libc::EINTR) => Err(error),
-        Err(_) => Ok(vec![false; fds.len()]),
-        Ok(_) => Ok(polled.iter().map(|p| p.revents != 0).collect()),
+        Err(_) => Ok(vec![Readiness::default(); fds.len()]),
+        Ok(_) => Ok(polled
+            .iter()
+            .map(|p| Readiness { read: p.revents & !libc::POLLOUT != 0, write: p.revents & libc::POLLOUT != 0 })
+            .collect()),
     }
+}
+
+/// close(2) in a fresh clone, whose copy of `fd` nobody will drop: the process ends by execve or _exit.
+pub fn close(fd: &OwnedFd) {
+    // SAFETY: the owner of this copy lives on the parent's stack frames, which the clone never returns to.
+    unsafe { libc::close(fd.as_raw_fd()) };
+}
+
+/// Overwrites our command line, as `ps` shows it, and our name (prctl(2) PR_SET_NAME): what the supervisor
+/// was called with is nobody's business in the container. Needs /proc.
+pub fn set_title(title: &str) -> Result<()> {
+    let path = "/proc/self/stat";
+    let stat = std::fs::read_to_string(path).map_err(|e| Error::io(format!("read {path}"), &e))?;
+    // The name in parentheses may hold anything, so count from behind it: proc_pid_stat(5), fields 48 and 49.
+    let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').skip(45)).into_iter().flatten();
+    let bounds: Vec<usize> = fields.take(2).filter_map(|field| field.parse().ok()).collect();
+    if let [start, end] = bounds[..]
+        && start > 0
+        && end > start
+    {
+        let length = title.len().min(end - start - 1);
+        // SAFETY: the kernel says that this is our argument area, which is writable; nobody reads the
+        // arguments any more in this clone, and the last byte stays NUL.
+        unsafe {
+            std::ptr::write_bytes(start as *mut u8, 0, end - start);
+            std::ptr::copy_nonoverlapping(title.as_ptr(), start as *mut u8, length);
+        }
+    }
+    super::cred::set_name(&super::cstr(title)?)
 }
 
 /// close_range(2) from `first` on; where the kernel lacks it (before 5.9), one by one.
@@ -223,15 +273,6 @@ pub fn dup2(fd: BorrowedFd<'_>, stream: i32) -> Result<()> {
     // SAFETY: `stream` is a standard stream, which nobody owns as an OwnedFd.
     let ret = unsafe { libc::dup2(fd.as_raw_fd(), stream) };
     returned(ret.into(), format_args!("dup2({}, {stream})", fd.as_raw_fd())).map(drop)
-}
-
-/// fcntl(2) F_DUPFD_CLOEXEC at `least` or above.
-pub fn dup_above(fd: BorrowedFd<'_>, least: i32) -> Result<OwnedFd> {
-    // SAFETY: makes a new descriptor; the old one stays with its owner.
-    let ret = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
-    let fd = returned(ret.into(), format_args!("fcntl({}, F_DUPFD_CLOEXEC, {least})", fd.as_raw_fd()))?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 pub fn getpid() -> pid_t {

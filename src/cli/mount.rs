@@ -1,0 +1,205 @@
+//! `-v`, `--mount` and `--tmpfs`.
+
+use super::limits;
+use super::parse::{Parsed, utf8};
+use crate::container::spec::{Mount, Source};
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// The mounts that the flags ask for, in their order.
+pub fn read(parsed: &Parsed) -> Result<Vec<Mount>> {
+    let mut mounts = Vec::new();
+    for (flag, value) in parsed.in_order() {
+        let made = match flag {
+            "volume" => volume(utf8(value, "--volume")?)?,
+            "mount" => in_words(utf8(value, "--mount")?)?,
+            "tmpfs" => tmpfs(utf8(value, "--tmpfs")?)?,
+            _ => continue,
+        };
+        if mounts.iter().any(|other: &Mount| other.target == made.target) {
+            return Err(Error::new(format!("Duplicate mount point: {}", made.target.display())));
+        }
+        mounts.push(made);
+    }
+    Ok(mounts)
+}
+
+/// `SOURCE:TARGET[:OPTIONS]`, or `TARGET` alone for a volume without a name.
+fn volume(text: &str) -> Result<Mount> {
+    let wrong =
+        |why: &str| Error::new(format!("invalid volume specification: '{text}': {why}")).hint("SOURCE:DIR[:ro]");
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, goal, options) = match parts[..] {
+        [goal] => (None, goal, ""),
+        [source, goal] => (Some(source), goal, ""),
+        [source, goal, options] => (Some(source), goal, options),
+        _ => return Err(wrong("too many colons")),
+    };
+    let mut read_only = false;
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option {
+            "ro" => read_only = true,
+            // Labels of SELinux, propagation (always private here), and no copying into a volume that is not new.
+            "rw" | "z" | "Z" | "rprivate" | "private" => {}
+            other => return Err(Error::new(format!("invalid mode: {other}")).hint("ro, rw and z are known")),
+        }
+    }
+    let target = target(goal).map_err(|_| wrong("mount path must be absolute"))?;
+    let source = match source {
+        None => Source::Anonymous,
+        Some("") => return Err(wrong("empty source")),
+        Some(path) if path.starts_with(['/', '.']) => {
+            let path = absolute(path)?;
+            // As Docker does for -v, though not for --mount.
+            if !path.exists() {
+                std::fs::create_dir_all(&path)
+                    .map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
+            }
+            Source::Bind(path)
+        }
+        Some(name) => Source::Volume(volume_name(name)?),
+    };
+    Ok(Mount { source, target, read_only })
+}
+
+/// `type=bind,source=/a,target=/b,readonly`.
+fn in_words(text: &str) -> Result<Mount> {
+    let wrong = |why: String| Error::new(format!("invalid argument \"{text}\" for \"--mount\" flag: {why}"));
+    let (mut kind, mut source, mut goal, mut read_only, mut options) = ("volume", None, None, false, Vec::new());
+    for field in text.split(',') {
+        let (key, value) = field.split_once('=').unwrap_or((field, ""));
+        match key {
+            "type" => kind = value,
+            "source" | "src" => source = Some(value),
+            "target" | "dst" | "destination" => goal = Some(value),
+            "readonly" | "ro" => {
+                read_only = match value {
+                    "" | "true" | "1" => true,
+                    "false" | "0" => false,
+                    _ => return Err(wrong(format!("invalid value for {key}: {value}"))),
+                }
+            }
+            "tmpfs-size" => options.push(format!(
+                "size={}",
+                limits::size(value).ok_or_else(|| wrong(format!("invalid value for {key}: {value}")))?
+            )),
+            "tmpfs-mode" if value.bytes().all(|b| matches!(b, b'0'..=b'7')) => options.push(format!("mode={value}")),
+            "bind-propagation" if ["rprivate", "private"].contains(&value) => {}
+            _ => return Err(wrong(format!("unexpected key or value in '{field}'"))),
+        }
+    }
+    let target = target(goal.ok_or_else(|| wrong("target is required".into()))?)?;
+    let source = match (kind, source) {
+        ("bind", Some(path)) => {
+            let path = absolute(path)?;
+            if !path.exists() {
+                return Err(Error::new(format!(
+                    "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                    path.display()
+                )));
+            }
+            Source::Bind(path)
+        }
+        ("bind", None) => return Err(wrong("source is required".into())),
+        ("volume", Some(name)) => Source::Volume(volume_name(name)?),
+        ("volume", None) => Source::Anonymous,
+        ("tmpfs", None) => Source::Tmpfs(if options.is_empty() { "mode=1777".into() } else { options.join(",") }),
+        ("tmpfs", Some(_)) => return Err(wrong("a tmpfs has no source".into())),
+        _ => return Err(wrong(format!("mount type unknown: \"{kind}\"")).hint("bind, volume and tmpfs are known")),
+    };
+    Ok(Mount { source, target, read_only })
+}
+
+/// `DIR[:OPTIONS]` with tmpfs(5) options; only those that mean the files and no flag of the mount.
+fn tmpfs(text: &str) -> Result<Mount> {
+    let (goal, options) = text.split_once(':').unwrap_or((text, ""));
+    let mut kept = Vec::new();
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option.split_once('=').map_or(option, |(key, _)| key) {
+            "size" | "mode" | "uid" | "gid" | "nr_inodes" | "nr_blocks" => kept.push(option),
+            "rw" | "nosuid" | "nodev" | "noexec" => {}
+            _ => {
+                return Err(Error::new(format!("invalid tmpfs option [\"{option}\"]"))
+                    .hint("size, mode, uid, gid and nr_inodes are known"));
+            }
+        }
+    }
+    let options = if kept.iter().any(|option| option.starts_with("mode=")) {
+        kept.join(",")
+    } else {
+        [&["mode=1777"], &kept[..]].concat().join(",")
+    };
+    Ok(Mount { source: Source::Tmpfs(options), target: target(goal)?, read_only: false })
+}
+
+fn target(text: &str) -> Result<PathBuf> {
+    let path = Path::new(text);
+    if !path.is_absolute() || path == Path::new("/") || text.contains('\0') {
+        return Err(Error::new(format!("invalid mount path: '{text}' mount path must be absolute, and not '/'")));
+    }
+    Ok(path.components().collect())
+}
+
+fn absolute(path: &str) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|e| Error::io(format!("mount source {path}"), &e))
+}
+
+fn volume_name(name: &str) -> Result<String> {
+    let valid = name.len() > 1
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if valid {
+        return Ok(name.to_owned());
+    }
+    Err(Error::new(format!(
+        "\"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed"
+    ))
+    .hint("a directory of the host begins with / or ./"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_volume_is_read() {
+        let made = |text| volume(text).unwrap();
+        assert_eq!(
+            made("data:/a/"),
+            Mount { source: Source::Volume("data".into()), target: "/a".into(), read_only: false }
+        );
+        assert_eq!(
+            made("/tmp:/a:ro,z"),
+            Mount { source: Source::Bind("/tmp".into()), target: "/a".into(), read_only: true }
+        );
+        assert_eq!(made("/a").source, Source::Anonymous);
+        let said = |text| volume(text).unwrap_err().to_string();
+        assert!(said("/tmp:/a:zz").starts_with("invalid mode: zz"));
+        assert!(said("/tmp:rel").contains("mount path must be absolute"));
+        assert!(said("a:b:c:d").contains("too many colons"));
+        assert!(said("!x:/a").contains("invalid characters"));
+    }
+
+    #[test]
+    fn mounts_in_words_are_read() {
+        let made = in_words("type=bind,source=/tmp,target=/a,readonly").unwrap();
+        assert_eq!(made, Mount { source: Source::Bind("/tmp".into()), target: "/a".into(), read_only: true });
+        let tmpfs = in_words("type=tmpfs,dst=/t,tmpfs-size=1m").unwrap();
+        assert_eq!(tmpfs.source, Source::Tmpfs("size=1048576".into()));
+        for (text, said) in [
+            ("type=bind,source=/nope-at-all,target=/a", "bind source path does not exist: /nope-at-all"),
+            ("type=x,target=/a", "mount type unknown"),
+            ("type=bind,source=/tmp", "target is required"),
+            ("type=volume,target=/a,bogus=1", "unexpected key"),
+        ] {
+            assert!(in_words(text).unwrap_err().to_string().contains(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn tmpfs_options_cannot_be_anything() {
+        assert_eq!(tmpfs("/t").unwrap().source, Source::Tmpfs("mode=1777".into()));
+        assert_eq!(tmpfs("/t:size=1m,mode=700").unwrap().source, Source::Tmpfs("size=1m,mode=700".into()));
+        assert!(tmpfs("/t:suid").is_err());
+    }
+}

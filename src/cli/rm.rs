@@ -1,0 +1,48 @@
+//! `ccrun rm`.
+
+use super::flag::{Command, switch};
+use super::parse::Parsed;
+use crate::container::create;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::containers::State;
+
+pub static COMMAND: Command = Command {
+    name: "rm",
+    usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+    summary: "Remove containers that have ended",
+    flags: &[switch(Some('f'), "force", "Do not mind containers that are not there, or damaged")],
+    operands: (1, usize::MAX),
+    runs_program: false,
+    failure: 1,
+    run,
+};
+
+fn run(parsed: &Parsed) -> Result<u8> {
+    let (store, _) = super::open_store(parsed)?;
+    create::sweep(&store)?;
+    let mut status = 0;
+    for word in parsed.words()? {
+        match remove(&store, word) {
+            Ok(()) => super::print(&format!("{word}\n"))?,
+            Err(error) => {
+                super::complain(&error);
+                let gone = store.find_container(word).is_err();
+                if !(parsed.is_on("force") && gone) {
+                    status = 1;
+                }
+            }
+        }
+    }
+    Ok(status)
+}
+
+fn remove(store: &Store, word: &str) -> Result<()> {
+    let id = store.find_container(word)?;
+    if store.container_state(&id)? == State::Running {
+        return Err(Error::new(format!(
+            "You cannot remove a running container {id}. End its command before attempting removal"
+        )));
+    }
+    store.remove_container(&id)
+}

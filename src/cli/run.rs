@@ -1,0 +1,290 @@
+//! `ccrun run`.
+
+use super::flag::{Command, many, one, switch};
+use super::parse::Parsed;
+use super::{limits, mount, names, operand};
+use crate::container::create;
+use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
+use crate::error::{Error, Result};
+use crate::image::platform::Platform;
+use crate::isolation::host_view;
+use crate::isolation::network::Network;
+use crate::store::images::Image;
+use crate::store::locks::Lock;
+use crate::sys::tty;
+use operand::Wanted;
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+pub static COMMAND: Command = Command {
+    name: "run",
+    usage: "[OPTIONS] [IMAGE] COMMAND [ARG...]",
+    summary: "Run a command in a new container",
+    flags: &[
+        one(
+            None,
+            "rootfs",
+            "DIR[:rw]",
+            "Run on the files in DIR, which are not changed; rw: writes go through ($CCRUN_ROOTFS)",
+        ),
+        one(None, "image", "IMAGE", "Run on this image; all operands are the command"),
+        one(None, "pull", "WHEN", "Pull the image: always, missing (default) or never"),
+        one(None, "platform", "OS/ARCH", "Platform of the image, if it is not this machine's"),
+        switch(Some('i'), "interactive", "Pass stdin on, to the terminal too"),
+        switch(Some('t'), "tty", "Give the container a terminal"),
+        many(Some('e'), "env", "NAME[=VALUE]", "Set a variable, or pass the caller's on"),
+        many(None, "env-file", "FILE", "Read variables from a file"),
+        one(Some('w'), "workdir", "DIR", "Working directory in the container"),
+        one(Some('u'), "user", "USER[:GROUP]", "Names or ids to run as"),
+        one(None, "name", "NAME", "Name of the container"),
+        one(Some('h'), "hostname", "NAME", "Host name inside (default container)"),
+        one(None, "entrypoint", "PROGRAM", "Run this in place of the image's entrypoint"),
+        switch(None, "rm", "Remove the container when it ends"),
+        many(Some('v'), "volume", "SOURCE:DIR[:ro]", "Mount a directory of the host or a named volume"),
+        many(None, "mount", "type=…,…", "Mount a bind, volume or tmpfs, in words"),
+        many(None, "tmpfs", "DIR[:OPTIONS]", "Mount an empty file system in memory"),
+        switch(None, "read-only", "Make the root file system read-only"),
+        switch(None, "init", "Make ccrun PID 1, which reaps processes and passes signals on (default)"),
+        switch(None, "no-init", "Make the command itself PID 1"),
+        one(None, "network", "none|host", "Network: none (default, loopback only) or the host's"),
+        one(Some('m'), "memory", "BYTES", "Limit of memory, such as 64m or 1g"),
+        one(None, "cpus", "NUMBER", "Limit of CPU time, such as 0.5"),
+        one(None, "pids-limit", "NUMBER", "Limit of processes; -1 for none"),
+        switch(Some('q'), "quiet", "Do not show the progress of a pull"),
+    ],
+    operands: (0, usize::MAX),
+    runs_program: true,
+    failure: 125,
+    run,
+};
+
+fn run(parsed: &Parsed) -> Result<u8> {
+    // Everything that can be wrong with the arguments is found before anything is made.
+    let limits = limits::read(parsed)?;
+    let network = network(parsed)?;
+    let mounts = mount::read(parsed)?;
+    let hostname = hostname(parsed)?;
+    let name = parsed.text("name")?.map(names::check).transpose()?;
+    let request = request(parsed)?;
+    let wanted_platform = parsed.text("platform")?.map(Platform::parse).transpose()?;
+    let when = When::parse(parsed.text("pull")?.unwrap_or("missing"))?;
+    if request.terminal && request.interactive && !tty::isatty(std::io::stdin().as_fd()) {
+        return Err(Error::new("cannot attach stdin to a TTY-enabled container because stdin is not a terminal")
+            .hint("leave out -t, or -i")
+            .with_status(1));
+    }
+
+    let (store, map) = super::open_store(parsed)?;
+    let (wanted, command) = operand::understand(parsed, &store)?;
+    let image = match &wanted {
+        Wanted::Image(word) => Some(find_image(parsed, &store, word, when, wanted_platform.as_ref())?),
+        _ => None,
+    };
+    let config = image.as_ref().map(|image| &image.config);
+    let here = std::env::current_dir().ok().filter(|dir| wanted == Wanted::Host && host_view::shows(dir));
+    let request = Request { command, ..request };
+    let process = request
+        .process(config, &hostname, here.as_deref().unwrap_or(Path::new("/")))
+        .map_err(|error| if command_is_missing(parsed) { error.hint(wanted.explain()) } else { error })?;
+    let id = names::random_id()?;
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => names::random_name(&store, &id),
+    };
+    let spec = ContainerSpec {
+        name,
+        image: wanted.to_string(),
+        image_id: image.as_ref().map(|image| image.id.hex().to_owned()),
+        hostname,
+        root: root(&wanted, image.as_ref(), &store)?,
+        read_only: parsed.is_on("read-only"),
+        mounts: with_image_volumes(mounts, config.map(|config| &config.volumes[..]).unwrap_or_default()),
+        process,
+        network,
+        limits,
+        init: !parsed.is_on("no-init") && parsed.one("init").is_none_or(|value| value != "false"),
+        remove: parsed.is_on("rm"),
+        stop_signal: config.and_then(|config| config.stop_signal.clone()),
+        id,
+    };
+    // From the look at the image until the container's record is there, nobody may remove the image.
+    let lock = image.is_some().then(|| Lock::shared(&store)).transpose()?;
+    if let Some(image) = image.filter(|image| !image.is_whole(&store)) {
+        return Err(Error::new(format!("image {} was removed just now", image.id.short())));
+    }
+    let explain = |error: Error| if error.status() == Some(127) { error.hint(wanted.explain()) } else { error };
+    create::run(&store, &map, &spec, lock, &mut say).map_err(explain)
+}
+
+/// What is not an error, but the user should know.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "ccrun: {}", crate::error::Visible(text));
+}
+
+fn command_is_missing(parsed: &Parsed) -> bool {
+    parsed.operands.len() <= 1
+}
+
+/// When to pull an image.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    Missing,
+    Never,
+}
+
+impl When {
+    fn parse(text: &str) -> Result<When> {
+        match text {
+            "always" => Ok(When::Always),
+            "missing" => Ok(When::Missing),
+            "never" => Ok(When::Never),
+            _ => Err(Error::new(format!(
+                "invalid pull option: '{text}': must be one of \"always\", \"missing\" or \"never\""
+            ))),
+        }
+    }
+}
+
+fn find_image(
+    parsed: &Parsed,
+    store: &crate::store::Store,
+    word: &str,
+    when: When,
+    platform: Option<&Platform>,
+) -> Result<Image> {
+    let here = if when == When::Always { None } else { super::pull::find(store, word, platform)? };
+    if let Some(image) = here {
+        return Ok(image);
+    }
+    if when == When::Never {
+        return Err(crate::store::images::not_found(word).hint("--pull=never forbids to fetch it"));
+    }
+    super::pull::for_run(store, word, platform, parsed.is_on("quiet"))
+}
+
+fn root(wanted: &Wanted, image: Option<&Image>, store: &crate::store::Store) -> Result<Root> {
+    match (wanted, image) {
+        (Wanted::Rootfs { path, writable }, _) => {
+            let path = std::fs::canonicalize(path)
+                .map_err(|e| Error::io(format!("root file system {}", path.display()), &e))?;
+            if !path.is_dir() {
+                return Err(Error::new(format!("root file system {} is not a directory", path.display())));
+            }
+            if path == Path::new("/") {
+                return Ok(Root::Host);
+            }
+            Ok(Root::Directory { path, writable: *writable })
+        }
+        (_, Some(image)) => {
+            // A layer that stands twice is wholly covered by its upper copy, and overlay takes each only once.
+            let mut layers: Vec<PathBuf> = Vec::new();
+            for layer in image.layers(store).into_iter().rev() {
+                if !layers.contains(&layer) {
+                    layers.push(layer);
+                }
+            }
+            Ok(Root::Image { layers })
+        }
+        _ => Ok(Root::Host),
+    }
+}
+
+/// The image's volumes get a place of their own, where the user has mounted nothing.
+fn with_image_volumes(mut mounts: Vec<Mount>, volumes: &[String]) -> Vec<Mount> {
+    for volume in volumes {
+        let target = PathBuf::from(volume);
+        // An image that wants one over the kernel's files is not heard.
+        let allowed =
+            target.is_absolute() && !["/", "/proc", "/sys", "/dev"].iter().any(|dir| target == Path::new(dir));
+        if allowed && mounts.iter().all(|mount| mount.target != target) {
+            mounts.push(Mount { source: Source::Anonymous, target, read_only: false });
+        }
+    }
+    mounts
+}
+
+fn network(parsed: &Parsed) -> Result<Network> {
+    match parsed.text("network")? {
+        None | Some("none") => Ok(Network::None),
+        Some("host") => Ok(Network::Host),
+        Some(other) => Err(Error::new(format!("network {other} not found")).hint("there are none and host")),
+    }
+}
+
+fn hostname(parsed: &Parsed) -> Result<String> {
+    let name = parsed.text("hostname")?.unwrap_or("container");
+    // What hostname(7) allows; it becomes part of files and of the environment.
+    let valid = !name.is_empty()
+        && name.len() <= 64
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        && !name.starts_with(['-', '.']);
+    if valid {
+        Ok(name.to_owned())
+    } else {
+        Err(Error::new(format!("invalid hostname: {name}"))
+            .hint("it is made of letters, digits, - and ., at most 64 of them"))
+    }
+}
+
+fn request(parsed: &Parsed) -> Result<Request> {
+    let mut env = Vec::new();
+    for file in parsed.many("env-file") {
+        let text = std::fs::read(file).map_err(|e| Error::io(format!("open {}", file.display()), &e))?;
+        for line in text.split(|b| *b == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let start = line.iter().position(|b| !b" \t".contains(b)).unwrap_or(line.len());
+            match &line[start..] {
+                [] | [b'#', ..] => {}
+                entry => {
+                    if OsStr::from_bytes(entry)
+                        .as_bytes()
+                        .split(|b| *b == b'=')
+                        .next()
+                        .is_some_and(|name| name.contains(&b' '))
+                    {
+                        let shown = String::from_utf8_lossy(entry);
+                        return Err(Error::new(format!(
+                            "poorly formatted environment: variable '{shown}' contains whitespaces in {}",
+                            file.display()
+                        )));
+                    }
+                    variable(OsStr::from_bytes(entry), true, &mut env)?;
+                }
+            }
+        }
+    }
+    for entry in parsed.many("env") {
+        variable(entry, false, &mut env)?;
+    }
+    Ok(Request {
+        command: Vec::new(),
+        entrypoint: parsed.one("entrypoint").map(OsStr::to_owned),
+        env,
+        workdir: parsed.one("workdir").map(PathBuf::from),
+        user: parsed.text("user")?.map(str::to_owned),
+        terminal: parsed.is_on("tty"),
+        interactive: parsed.is_on("interactive"),
+    })
+}
+
+/// `NAME=VALUE`, or `NAME` for the caller's own value; if he has none, the image's is taken away, though a
+/// name in a file then means nothing (docker/cli, opts/env.go).
+fn variable(entry: &OsStr, of_file: bool, env: &mut Vec<(OsString, Option<OsString>)>) -> Result<()> {
+    let bytes = entry.as_bytes();
+    let name = crate::container::spec::name_of(entry);
+    if name.is_empty() {
+        return Err(Error::new(format!("invalid environment variable: {}", entry.display())));
+    }
+    let value = match bytes.iter().position(|b| *b == b'=') {
+        Some(at) => Some(OsStr::from_bytes(&bytes[at + 1..]).to_owned()),
+        None => std::env::var_os(name),
+    };
+    if value.is_some() || !of_file {
+        env.push((name.to_owned(), value));
+    }
+    Ok(())
+}

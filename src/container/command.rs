@@ -1,0 +1,162 @@
+//! The command: what happens between the fork from PID 1 and the first
+//! instruction of the program, in an order that leaves no power behind.
+
+use super::init::Plan;
+use super::user::{self, User};
+use crate::error::{Error, Result};
+use crate::isolation::capabilities;
+use crate::isolation::mounts::{self, Kind};
+use crate::sys::{cred, fs, namespace, process, signal, tty};
+use libc::{O_DIRECTORY, O_PATH};
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+/// Becomes the command; gives only what kept it from that.
+pub fn exec(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Error {
+    match prepare(plan, terminal) {
+        Ok((args, env)) => run(&args, &env),
+        Err(error) => error,
+    }
+}
+
+fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, Vec<CString>)> {
+    let process = &plan.spec.process;
+    // 1. A session of its own. Without -t it has no terminal, even if the streams are one: then
+    //    nothing inside can type into the user's shell.
+    process::setsid()?;
+    let user = user::find(&process.user)?;
+    if let Some(terminal) = terminal {
+        tty::set_controlling(terminal.as_fd())?;
+        for stream in 0..3 {
+            process::dup2(terminal.as_fd(), stream)?;
+        }
+        if user.uid != 0 && !plan.single_id {
+            let group = fs::fstat(terminal.as_fd())?.gid;
+            fs::fchown(terminal.as_fd(), user.uid, group)?;
+        }
+    }
+
+    // 2. The working directory, while we may make it and go anywhere.
+    enter(&process.cwd)?;
+
+    // 3. Give up power: first what programs may ever gain, then groups, group and user, in this order, as
+    //    each step needs what the next one drops; last our own capabilities.
+    if plan.single_id {
+        become_single(&user)?;
+    }
+    capabilities::bound()?;
+    if !plan.single_id {
+        cred::setgroups(&user.groups).and_then(|()| cred::setresgid(user.gid)).map_err(|e| unmapped(e, &user))?;
+        cred::setresuid(user.uid).map_err(|e| unmapped(e, &user))?;
+    }
+    capabilities::keep_default(user.uid)?;
+    if !plan.spec.init {
+        // The change of user has cleared it.
+        cred::set_pdeathsig(libc::SIGKILL)?;
+    }
+
+    // 4. Leave nothing behind that a program would inherit: ignored and blocked signals, descriptors.
+    signal::reset_all();
+    signal::unblock_all()?;
+    fs::umask(0o022);
+    process::cloexec_from(3);
+
+    let mut env = process.env.clone();
+    let has_home = |entry: &OsString| entry.as_bytes().starts_with(b"HOME=") && entry.len() > 5;
+    if !env.iter().any(has_home) {
+        env.retain(|entry| !entry.as_bytes().starts_with(b"HOME="));
+        env.push(format!("HOME={}", user.home).into());
+    }
+    let strings = |list: &[OsString]| list.iter().map(crate::sys::cstr).collect::<Result<Vec<CString>>>();
+    Ok((strings(&process.args)?, strings(&env)?))
+}
+
+/// With one id there is only one user: whoever is asked for is made in a user namespace of his own, where
+/// our single id has his number (user_namespaces(7)).
+fn become_single(user: &User) -> Result<()> {
+    if (user.uid, user.gid) == (0, 0) {
+        return Ok(());
+    }
+    namespace::unshare(process::CLONE_NEWUSER)?;
+    // Our /proc files are the host's root's as long as we cannot be dumped. Nobody is here yet to look in.
+    cred::set_dumpable()?;
+    for (file, text) in [("uid_map", format!("{} 0 1", user.uid)), ("gid_map", format!("{} 0 1", user.gid))] {
+        let path = format!("/proc/self/{file}");
+        std::fs::write(&path, &text).map_err(|e| Error::io(format!("write {text:?} to {path}"), &e))?;
+    }
+    Ok(())
+}
+
+fn unmapped(error: Error, user: &User) -> Error {
+    if error.errno() != Some(libc::EINVAL) {
+        return error;
+    }
+    Error::new(format!("user {}:{} is outside this container's id map", user.uid, user.gid))
+        .hint("ids from 0 to 65535 are mapped; a user's range stands in /etc/subuid and /etc/subgid")
+}
+
+/// Goes to the working directory, which is made if it is missing. The way there leads through no magic link
+/// (/proc/self/fd/7 of an image's config would lead to a descriptor of ours, CVE-2024-21626).
+fn enter(cwd: &Path) -> Result<()> {
+    let root = fs::open(c"/", O_PATH | O_DIRECTORY, 0)?;
+    let dir =
+        mounts::mount_point(root.as_fd(), cwd, Kind::Directory).map_err(|error| error.context("working directory"))?;
+    if !fs::fstat(dir.as_fd())?.is_dir() {
+        return Err(Error::new(format!("Cannot mkdir: {} is not a directory", cwd.display())));
+    }
+    process::fchdir(dir.as_fd())?;
+    // The kernel says "(unreachable)…" of a directory outside our root.
+    match std::env::current_dir() {
+        Ok(path) if path.is_absolute() => Ok(()),
+        _ => Err(Error::new(format!("the working directory {} is outside the container", cwd.display()))),
+    }
+}
+
+/// execve(2) of the first of `args`, looked up in PATH if it has no slash.
+fn run(args: &[CString], env: &[CString]) -> Error {
+    let name = args[0].as_bytes();
+    let shown = String::from_utf8_lossy(name).into_owned();
+    if name.contains(&b'/') {
+        return explain(process::execve(&args[0], args, env), &args[0], &shown);
+    }
+    let path = env.iter().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH=")).unwrap_or_default();
+    let mut refused = None;
+    for dir in path.split(|b| *b == b':') {
+        let dir = if dir.is_empty() { b"." } else { dir };
+        let Ok(file) = crate::sys::cstr(OsString::from_vec([dir, b"/", name].concat())) else { continue };
+        let error = process::execve(&file, args, env);
+        match error.errno() {
+            Some(libc::ENOENT | libc::ENOTDIR) if !exists(&file) => {}
+            Some(libc::EACCES) => refused = refused.or(Some(file)),
+            _ => return explain(error, &file, &shown),
+        }
+    }
+    match refused {
+        Some(_) => Error::new(format!("exec: \"{shown}\": permission denied")).with_status(126),
+        None => Error::new(format!("exec: \"{shown}\": executable file not found in $PATH")).with_status(127),
+    }
+}
+
+/// Docker's words and exit statuses for a program that cannot be started.
+fn explain(error: Error, file: &CStr, shown: &str) -> Error {
+    let said = |text: &str| format!("exec: \"{shown}\": {text}");
+    match error.errno() {
+        Some(libc::ENOENT) if exists(file) => Error::new(said("no such file or directory"))
+            .hint("the file is there, but the interpreter or dynamic loader that it names is not")
+            .with_status(127),
+        Some(libc::ENOENT | libc::ENOTDIR) => {
+            Error::new(said(&format!("stat {shown}: no such file or directory"))).with_status(127)
+        }
+        Some(libc::EACCES) => Error::new(said("permission denied")).with_status(126),
+        Some(libc::ENOEXEC) => Error::new(said("exec format error"))
+            .hint("it is made for another kind of processor, or is a script without a #! line")
+            .with_status(126),
+        _ => error.context(said("cannot be run")).with_status(126),
+    }
+}
+
+fn exists(file: &CStr) -> bool {
+    std::fs::symlink_metadata(OsStr::from_bytes(file.to_bytes())).is_ok()
+}

@@ -1,0 +1,202 @@
+//! The supervisor's side of a run: make the container, wait, take everything away.
+
+use super::init::{self, Plan, message};
+use super::rootfs::mapped_sources;
+use super::spec::{ContainerSpec, Root};
+use super::supervise;
+use crate::error::{Error, Result};
+use crate::isolation::cgroup::Cgroup;
+use crate::isolation::idmap::IdMap;
+use crate::isolation::{host_view, namespaces};
+use crate::store::containers::{Live, Record, now};
+use crate::store::locks::Lock;
+use crate::store::{Store, tree};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
+use crate::sys::process::{self, Child, Status};
+use crate::sys::{fs, mount, signal, socket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// Runs the container to its end; gives the command's exit status. `lock` keeps the image in the store until the
+/// container is on record; `say` tells the user what is not an error.
+pub fn run(
+    store: &Store,
+    map: &IdMap,
+    spec: &ContainerSpec,
+    lock: Option<Lock>,
+    say: &mut dyn FnMut(&str),
+) -> Result<u8> {
+    // From here on signals wait until there is somebody to pass them on to.
+    signal::block_all()?;
+    let live = store.create_container(&spec.id, &spec.name)?;
+    let outcome = run_in(store, map, spec, &live, lock, say);
+    match &outcome {
+        Ok(code) if !spec.remove => store.finish_container(&spec.id, *code)?,
+        // A container that never ran leaves nothing behind.
+        _ => store.remove_container(&spec.id)?,
+    }
+    outcome
+}
+
+fn run_in(
+    store: &Store,
+    map: &IdMap,
+    spec: &ContainerSpec,
+    live: &Live,
+    lock: Option<Lock>,
+    say: &mut dyn FnMut(&str),
+) -> Result<u8> {
+    make_volumes(store, spec, &live.dir)?;
+    let cgroup = if spec.limits.is_empty() {
+        Cgroup::default()
+    } else {
+        Cgroup::create(&format!("ccrun-{}", spec.id), &spec.limits)?
+    };
+    let outcome = start(store, map, spec, live, &cgroup, say).and_then(|(child, terminal)| {
+        drop(lock);
+        // The container is on its way: now there is time for what earlier ones have left.
+        sweep(store)?;
+        let status = match terminal {
+            Some(master) => supervise::wait_with_terminal(&child, master, spec.process.interactive),
+            None => supervise::wait(&child),
+        };
+        status.map(Status::code)
+    });
+    cgroup.remove();
+    outcome
+}
+
+/// Makes the child, and all that only we can make for it, and waits until the command runs.
+fn start(
+    store: &Store,
+    map: &IdMap,
+    spec: &ContainerSpec,
+    live: &Live,
+    cgroup: &Cgroup,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Child, Option<OwnedFd>)> {
+    let plan = Plan { spec, dir: &live.dir, single_id: map.is_single(), own_cgroup: !spec.limits.is_empty() };
+    let (ours, theirs) = socket::socketpair()?;
+    let unified = cgroup.open_unified()?;
+    // 1. The child, in all its namespaces at once, and in its cgroup where that is v2.
+    let flags = namespaces::flags(spec.network.is_own());
+    let child = process::clone3(flags, unified.as_ref().map(AsFd::as_fd), || {
+        // Copies of what is the supervisor's alone, from here on.
+        process::close(&ours);
+        process::close(live.lock());
+        init::pid1(&plan, theirs)
+    })
+    .map_err(namespaces::explain)?;
+    // 2. What it waits for: its ids, its v1 cgroups, the host's directories under its ids.
+    let ready = (|| {
+        map.write(child.pid())?;
+        cgroup.join(child.pid())?;
+        let trees = if map.is_shifted() { map_trees(spec, &child, &live.dir, map, say)? } else { Vec::new() };
+        let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+        socket::send(ours.as_fd(), b"go", &fds)
+    })();
+    // 3. While it works: what `ps` and a sweeper will want to know.
+    let recorded = ready.and_then(|()| store.save_record(&record(spec, cgroup)));
+    let started = recorded.and_then(|()| wait_for_start(&ours, say));
+    match started {
+        Ok(terminal) => Ok((child, terminal)),
+        Err(error) => {
+            let _ = child.signal(libc::SIGKILL);
+            let _ = child.wait();
+            Err(error)
+        }
+    }
+}
+
+/// Takes the child's messages until it closes its side, which execve does.
+fn wait_for_start(socket: &OwnedFd, say: &mut dyn FnMut(&str)) -> Result<Option<OwnedFd>> {
+    let mut terminal = None;
+    let mut buffer = vec![0; 8 << 10];
+    loop {
+        let (size, fds) = socket::receive(socket.as_fd(), &mut buffer)?;
+        match buffer[..size].split_first() {
+            None => return Ok(terminal),
+            Some((&message::FAILED, bytes)) => return Err(Error::from_bytes(bytes)),
+            Some((&message::TERMINAL, _)) => terminal = fds.into_iter().next(),
+            Some((_, bytes)) => say(&String::from_utf8_lossy(bytes)),
+        }
+    }
+}
+
+/// The host's directories that go into the container, as mounts that show their files under the
+/// container's ids: the host's root is container root in them, without being it anywhere else.
+fn map_trees(
+    spec: &ContainerSpec,
+    child: &Child,
+    dir: &Path,
+    map: &IdMap,
+    say: &mut dyn FnMut(&str),
+) -> Result<Vec<OwnedFd>> {
+    let host_mounts = if spec.root == Root::Host { host_view::real_mounts()? } else { Vec::new() };
+    let sources = mapped_sources(spec, &host_mounts);
+    if sources.is_empty() {
+        return Ok(Vec::new());
+    }
+    let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
+    let read_only =
+        |path: &Path| spec.mounts.iter().any(|m| m.read_only && m.source == super::spec::Source::Bind(path.to_owned()));
+    let mut trees = Vec::new();
+    for (path, is_bind) in sources {
+        let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
+        let tree = mount::open_tree(source.as_fd(), c"", is_bind)?;
+        let attributes =
+            if is_bind && read_only(&path) { MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY } else { MOUNT_ATTR_NODEV };
+        if let Err(error) = mount::mount_setattr(tree.as_fd(), is_bind, attributes, Some(userns.as_fd())) {
+            match &spec.root {
+                Root::Directory { writable: false, .. } if !is_bind => {
+                    say(&format!("no id-mapped mounts of {} here ({error}): copying it instead", path.display()));
+                    let copy = tree::copy_shifted(&path, &dir.join("shifted"), map.root_ids())?;
+                    trees.push(mount::open_tree(copy.as_fd(), c"", false)?);
+                    continue;
+                }
+                _ => {
+                    say(&format!(
+                        "no id-mapped mounts of {} here ({error}): its files are nobody's inside",
+                        path.display()
+                    ));
+                    mount::mount_setattr(tree.as_fd(), is_bind, attributes, None)?;
+                }
+            }
+        }
+        trees.push(tree);
+    }
+    Ok(trees)
+}
+
+/// The directories of the container's volumes, owned by container root.
+fn make_volumes(store: &Store, spec: &ContainerSpec, dir: &Path) -> Result<()> {
+    use super::spec::Source;
+    for wanted in &spec.mounts {
+        let path = match &wanted.source {
+            Source::Volume(name) => store.dir("volumes")?.join(name).join("_data"),
+            Source::Anonymous => dir.join(super::rootfs::anonymous(wanted)),
+            _ => continue,
+        };
+        store.make_for_root(&path)?;
+    }
+    Ok(())
+}
+
+fn record(spec: &ContainerSpec, cgroup: &Cgroup) -> Record {
+    Record {
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        image: spec.image.clone(),
+        image_id: spec.image_id.clone(),
+        command: spec.process.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        created: now(),
+        remove: spec.remove,
+        cgroup: cgroup.paths().map(Path::to_owned).collect(),
+        stop_signal: spec.stop_signal.clone(),
+    }
+}
+
+/// Takes away what killed supervisors have left: their containers, cgroups and half-made files.
+pub fn sweep(store: &Store) -> Result<()> {
+    store.sweep_containers(|record| Cgroup::from_paths(record.cgroup.iter().cloned()).remove())
+}

@@ -1,0 +1,76 @@
+//! /etc/hosts, /etc/hostname and /etc/resolv.conf: files of the container's own,
+//! bound over the image's, because they depend on the machine and not on the image.
+
+use crate::error::Result;
+use crate::isolation::mounts::{self, Kind};
+use crate::isolation::network::Network;
+use crate::sys::{fs, mount};
+use libc::{O_CREAT, O_TRUNC, O_WRONLY};
+use std::ffi::CStr;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
+                     ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+
+/// Writes the files into the container's directory `dir` and binds them inside `root`.
+/// The host's files are read here, so it comes before the host's root is left.
+pub fn mount(root: BorrowedFd<'_>, dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<()> {
+    let host = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let (hosts, resolv) = match network {
+        Network::None => (HOSTS.to_owned(), resolv_conf(host)),
+        Network::Host => (host("/etc/hosts"), host("/etc/resolv.conf")),
+    };
+    for (name, target, text) in [
+        (c"hosts", "/etc/hosts", hosts),
+        (c"hostname", "/etc/hostname", format!("{hostname}\n")),
+        (c"resolv.conf", "/etc/resolv.conf", resolv),
+    ] {
+        bind(root, dir, name, Path::new(target), &text)?;
+    }
+    Ok(())
+}
+
+fn bind(root: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr, target: &Path, text: &str) -> Result<()> {
+    let file = fs::openat(dir, name, O_CREAT | O_TRUNC | O_WRONLY, 0o644)?;
+    let mut file = std::fs::File::from(file);
+    file.write_all(text.as_bytes()).map_err(|e| crate::error::Error::io(format!("write {}", target.display()), &e))?;
+    let place = mounts::mount_point(root, target, Kind::File)?;
+    mount::mount(&mounts::on(file.as_fd()), &mounts::on(place.as_fd()), c"", mount::MS_BIND, c"")
+}
+
+/// The host's name servers, but for those on its loopback interface, which is not the container's:
+/// behind systemd's stub there are the real ones, and where none is left, public ones.
+fn resolv_conf(host: impl Fn(&'static str) -> String) -> String {
+    let is_loopback = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next() == Some("nameserver") && words.next().is_some_and(|a| a.starts_with("127.") || a == "::1")
+    };
+    let without_loopback = |text: String| {
+        let lines: Vec<&str> = text.lines().filter(|line| !is_loopback(line)).collect();
+        let any = lines.iter().any(|line| line.starts_with("nameserver"));
+        (lines.iter().map(|line| format!("{line}\n")).collect::<String>(), any)
+    };
+    let (text, any) = without_loopback(host("/etc/resolv.conf"));
+    if any {
+        return text;
+    }
+    let (behind, any) = without_loopback(host("/run/systemd/resolve/resolv.conf"));
+    if any { behind } else { format!("{text}nameserver 8.8.8.8\nnameserver 8.8.4.4\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_on_loopback_are_replaced() {
+        let of = |main: &'static str, stub: &'static str| {
+            resolv_conf(|path| if path == "/etc/resolv.conf" { main } else { stub }.to_owned())
+        };
+        assert_eq!(of("search x\nnameserver 10.0.0.1\nnameserver 127.0.0.1\n", ""), "search x\nnameserver 10.0.0.1\n");
+        assert_eq!(of("nameserver 127.0.0.53\n", "nameserver 10.1.1.1\n"), "nameserver 10.1.1.1\n");
+        assert_eq!(of("", ""), "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
+    }
+}

@@ -1,0 +1,145 @@
+//! PID 1: from the first instruction in the new namespaces to the end of the container.
+//!
+//! It is a clone of ccrun, never an exec of it, and cannot be looked into from
+//! inside (undumpable): its memory and its descriptors are the host's.
+
+use super::command;
+use super::rootfs::{self, Trees};
+use super::spec::ContainerSpec;
+use crate::error::{Error, Result};
+use crate::isolation::devices::{self, HostDevices};
+use crate::isolation::tty::Terminal;
+use crate::isolation::{capabilities, network, procfs, rootfs as root};
+use crate::sys::process::{self, pid_t};
+use crate::sys::{cred, namespace, signal, socket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// What the child needs to know beside the specification.
+pub struct Plan<'a> {
+    pub spec: &'a ContainerSpec,
+    /// The container's directory in the store.
+    pub dir: &'a Path,
+    /// Whether container root is the only id.
+    pub single_id: bool,
+    /// Whether the container has cgroups of its own, and so wants them to be its root.
+    pub own_cgroup: bool,
+}
+
+/// Messages of the child to the supervisor begin with one of these.
+pub mod message {
+    /// [`crate::error::Error::to_bytes`] follows: the container could not be started.
+    pub const FAILED: u8 = b'E';
+    /// The master of the container's terminal comes with it.
+    pub const TERMINAL: u8 = b'T';
+    /// Something to tell the user follows.
+    pub const NOTE: u8 = b'N';
+}
+
+/// The life of PID 1; gives its exit status. The end of `socket` tells the supervisor that the command runs.
+pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
+    let started = build(plan, &socket).and_then(|terminal| {
+        if !plan.spec.init {
+            return Err(command::exec(plan, terminal));
+        }
+        let child = process::fork(|| {
+            let error = command::exec(plan, terminal);
+            fail(&socket, error)
+        })?;
+        Ok(child.pid())
+    });
+    match started {
+        Ok(command) => {
+            drop(socket);
+            process::close_range_from(0);
+            reap(command).unwrap_or(125)
+        }
+        Err(error) => fail(&socket, error),
+    }
+}
+
+fn fail(socket: &OwnedFd, error: Error) -> i32 {
+    let _ = socket::send(socket.as_fd(), &[&[message::FAILED], &error.to_bytes()[..]].concat(), &[]);
+    125
+}
+
+/// Makes the container around this process. Gives its terminal, if it is to have one.
+fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
+    let spec = plan.spec;
+    // 1. Wait for the supervisor: it writes the id maps and puts us into the cgroup, and as root
+    //    it sends mounts whose files it has mapped to our ids.
+    let (size, sent) = socket::receive(socket.as_fd(), &mut [0; 8])?;
+    if size == 0 {
+        return Err(Error::new("the supervisor ended"));
+    }
+    let trees = Trees::new(spec, sent);
+
+    // 2. Shut ourselves off before anything of the container's is touched.
+    cred::set_undumpable()?;
+    process::set_title("ccrun")?;
+
+    // 3. From here on no mount is seen by the host, and none of the host's new ones here.
+    root::make_private()?;
+
+    // 4. Open what lies on the host while we still are the caller, who may go there.
+    let devices = HostDevices::open()?;
+    let sources = rootfs::Sources::open(plan, trees)?;
+
+    // 5. Become container root: from here on what we make belongs to it. A change of ids clears the
+    //    death signal, so that it is set now, and the supervisor might have died before.
+    root::become_root(plan.single_id)?;
+    cred::set_pdeathsig(libc::SIGKILL)?;
+    if process::poll(&[socket.as_fd()], 0)?[0] {
+        return Err(Error::new("the supervisor ended"));
+    }
+
+    // 6. The root file system, then the kernel's own on top of it, then what the user mounts: each may
+    //    hide what was there before.
+    let root_dir = rootfs::mount_root(plan, &sources, socket)?;
+    procfs::mount_proc(root_dir.as_fd(), devices.null())?;
+    procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), devices.null())?;
+    let dev = devices::mount_dev(root_dir.as_fd(), &devices, plan.single_id)?;
+    rootfs::mount_extras(plan, sources, root_dir.as_fd())?;
+
+    // 7. The terminal, while /dev is at hand by descriptor.
+    let terminal = if spec.process.terminal {
+        let Terminal { master, peer } = Terminal::open(dev.as_fd())?;
+        socket::send(socket.as_fd(), &[message::TERMINAL], &[master.as_fd()])?;
+        Some(peer)
+    } else {
+        None
+    };
+
+    // 8. Leave the host's tree for good.
+    root::pivot_to(&root_dir)?;
+
+    // 9. What is left are the namespaces without files. The cgroup namespace made by clone3 has its root
+    //    where the supervisor is; this one has it where we were put.
+    namespace::sethostname(&spec.hostname)?;
+    if spec.network.is_own() {
+        network::bring_up()?;
+    }
+    if plan.own_cgroup {
+        namespace::unshare(process::CLONE_NEWCGROUP)?;
+    }
+    Ok(terminal)
+}
+
+/// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when
+/// the command does. The kernel then kills what is left (pid_namespaces(7)).
+fn reap(command: pid_t) -> Result<i32> {
+    capabilities::keep_kill()?;
+    loop {
+        match signal::wait_any()? {
+            libc::SIGCHLD => {
+                while let Some((pid, status)) = process::wait4(-1, libc::WNOHANG).unwrap_or(None) {
+                    if pid == command {
+                        return Ok(status.code().into());
+                    }
+                }
+            }
+            // It may have ended just now; its SIGCHLD is on the way.
+            other => drop(signal::kill(command, other)),
+        }
+    }
+}

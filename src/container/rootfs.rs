@@ -1,0 +1,208 @@
+//! Where the container's files come from, put together: layers, a directory or the
+//! host's own root, and the volumes on top.
+
+use super::host_files;
+use super::init::{Plan, message};
+use super::spec::{ContainerSpec, Mount, Root, Source};
+use crate::error::{Error, Result};
+use crate::isolation::host_view::HostView;
+use crate::isolation::mounts::{self, Kind};
+use crate::isolation::overlay::Overlay;
+use crate::isolation::rootfs::open_directory;
+use crate::store::tree;
+use crate::sys::mount::{MS_NODEV, MS_NOEXEC, MS_NOSUID};
+use crate::sys::{fs, mount, socket};
+use libc::{O_DIRECTORY, O_PATH, O_RDONLY};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Detached mounts that the supervisor, being root, made for us with their files' owners mapped to our
+/// ids, in the order in which [`mapped_sources`] names their directories. Empty if it is not root.
+pub struct Trees(std::vec::IntoIter<OwnedFd>);
+
+impl Trees {
+    pub fn new(_: &ContainerSpec, sent: Vec<OwnedFd>) -> Trees {
+        Trees(sent.into_iter())
+    }
+}
+
+/// The host's directories that a container of root's sees through an id map.
+pub fn mapped_sources(spec: &ContainerSpec, host_mounts: &[PathBuf]) -> Vec<(PathBuf, bool)> {
+    let root: Vec<PathBuf> = match &spec.root {
+        Root::Image { .. } => Vec::new(),
+        Root::Directory { path, .. } => vec![path.clone()],
+        Root::Host => host_mounts.to_vec(),
+    };
+    let binds = spec.mounts.iter().filter_map(|mount| match &mount.source {
+        Source::Bind(path) => Some((path.clone(), true)),
+        _ => None,
+    });
+    root.into_iter().map(|path| (path, false)).chain(binds).collect()
+}
+
+/// Everything on the host that goes into the container, opened.
+pub struct Sources {
+    dir: OwnedFd,
+    lower: Lower,
+    mounts: Vec<Option<OwnedFd>>,
+}
+
+enum Lower {
+    /// Directories to be seen through, the topmost first.
+    Layers(Vec<OwnedFd>),
+    /// A mount to be the root as it is.
+    Writable(OwnedFd),
+    Host(HostView),
+}
+
+impl Sources {
+    /// Opens them as the user who called, in the mount namespace of the container.
+    pub fn open(plan: &Plan<'_>, mut trees: Trees) -> Result<Sources> {
+        let dir = open_directory(plan.dir)?;
+        let lower = match &plan.spec.root {
+            Root::Image { layers } => {
+                Lower::Layers(layers.iter().map(|layer| open_directory(layer)).collect::<Result<_>>()?)
+            }
+            Root::Directory { path, writable } => {
+                let tree = match trees.0.next() {
+                    Some(tree) => tree,
+                    None if *writable => mount::open_tree(open_directory(path)?.as_fd(), c"", true)?,
+                    None => open_directory(path)?,
+                };
+                if *writable { Lower::Writable(tree) } else { Lower::Layers(vec![tree]) }
+            }
+            Root::Host => Lower::Host(HostView::open(trees.0.by_ref())?),
+        };
+        let mounts =
+            plan.spec.mounts.iter().map(|mount| open_source(plan, mount, &mut trees)).collect::<Result<_>>()?;
+        Ok(Sources { dir, lower, mounts })
+    }
+}
+
+/// The detached mount for one `-v` or `--mount`; a tmpfs has none.
+fn open_source(plan: &Plan<'_>, wanted: &Mount, trees: &mut Trees) -> Result<Option<OwnedFd>> {
+    let path = match &wanted.source {
+        Source::Tmpfs(_) => return Ok(None),
+        Source::Bind(path) => {
+            if let Some(tree) = trees.0.next() {
+                return Ok(Some(tree));
+            }
+            path.clone()
+        }
+        Source::Volume(name) => plan.dir.join("../../volumes").join(name).join("_data"),
+        Source::Anonymous => plan.dir.join(anonymous(wanted)),
+    };
+    let source = fs::open(&crate::sys::cstr(&path)?, O_PATH, 0)?;
+    mounts::bind_source(source.as_fd(), wanted.read_only).map(Some)
+}
+
+/// The directory of an anonymous volume below the container's.
+pub fn anonymous(mount: &Mount) -> PathBuf {
+    let name = mount.target.to_string_lossy().replace('/', "_");
+    Path::new("volumes").join(name)
+}
+
+/// Mounts the root file system; gives it opened.
+pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Result<OwnedFd> {
+    let dir = sources.dir.as_fd();
+    let place = fs::openat(dir, c"rootfs", O_PATH | O_DIRECTORY, 0)?;
+    let layers = match &sources.lower {
+        Lower::Layers(layers) => layers,
+        Lower::Writable(tree) => {
+            mount::move_mount(tree.as_fd(), place.as_fd())?;
+            return reopen(dir, c"rootfs");
+        }
+        Lower::Host(view) => {
+            view.mount(dir, place.as_fd(), plan.spec.remove)?;
+            return reopen(dir, c"rootfs");
+        }
+    };
+    // A mount of the supervisor's has to be in our namespace before overlay takes it.
+    if matches!(plan.spec.root, Root::Directory { .. }) {
+        attach(dir, &layers[0])?;
+    }
+    let (upper, work) = (open_dir(dir, c"upper")?, open_dir(dir, c"work")?);
+    // The root directory itself is the upper one's: it takes its mode from what it covers.
+    if let Some(top) = layers.first() {
+        fs::fchmod(upper.as_fd(), fs::fstat(top.as_fd())?.mode & 0o7777)?;
+    }
+    let overlay = Overlay { lower: layers, upper, work, volatile: plan.spec.remove };
+    match overlay.mount(place.as_fd()) {
+        Ok(()) => reopen(dir, c"rootfs"),
+        Err(error) => {
+            note(socket, &format!("no overlay here ({error}): copying the files instead"));
+            for layer in layers.iter().rev() {
+                tree::merge(layer.as_fd(), open_dir(dir, c"upper")?.as_fd())?;
+            }
+            let copy = mount::open_tree(open_dir(dir, c"upper")?.as_fd(), c"", false)?;
+            mount::move_mount(copy.as_fd(), place.as_fd())?;
+            reopen(dir, c"rootfs")
+        }
+    }
+}
+
+/// Attaches a detached mount below the container's directory, where nobody looks.
+fn attach(dir: BorrowedFd<'_>, tree: &OwnedFd) -> Result<()> {
+    fs::mkdirat(dir, c"lower", 0o700)?;
+    let place = fs::openat(dir, c"lower", O_PATH | O_DIRECTORY, 0)?;
+    match mount::move_mount(tree.as_fd(), place.as_fd()) {
+        // A plain directory, of a user who may not map ids, is in our namespace already.
+        Err(error) if error.errno() == Some(libc::EINVAL) => Ok(()),
+        other => other,
+    }
+}
+
+fn open_dir(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    fs::openat(dir, name, O_RDONLY | O_DIRECTORY, 0)
+}
+
+/// Opens what has been mounted on `name`: a descriptor from before still shows what lies below.
+fn reopen(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    fs::openat(dir, name, O_PATH | O_DIRECTORY, 0)
+}
+
+/// Volumes, binds, tmpfs and the container's own files in /etc.
+pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> Result<()> {
+    let spec = plan.spec;
+    host_files::mount(root, sources.dir.as_fd(), &spec.hostname, spec.network)?;
+    let mut extras: Vec<(&Mount, Option<OwnedFd>)> = spec.mounts.iter().zip(sources.mounts).collect();
+    // A mount on /a must not hide one on /a/b.
+    extras.sort_by_key(|(wanted, _)| wanted.target.components().count());
+    for (wanted, source) in extras {
+        let said = |error: Error| error.context(format!("mount on {}", wanted.target.display()));
+        mount_extra(root, wanted, source).map_err(said)?;
+    }
+    if spec.read_only {
+        mounts::remount_read_only(root, 0)?;
+    }
+    Ok(())
+}
+
+fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>) -> Result<()> {
+    let Some(source) = source else {
+        let Source::Tmpfs(options) = &wanted.source else { return Ok(()) };
+        let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;
+        return mounts::tmpfs(place.as_fd(), MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
+    };
+    let is_dir = fs::fstat(source.as_fd())?.is_dir();
+    let place = mounts::mount_point(root, &wanted.target, if is_dir { Kind::Directory } else { Kind::File })?;
+    if matches!(wanted.source, Source::Volume(_) | Source::Anonymous) {
+        fill(source.as_fd(), place.as_fd())?;
+    }
+    mount::move_mount(source.as_fd(), place.as_fd())
+}
+
+/// An empty volume begins with what the image has at its place, and with that directory's owner and mode.
+fn fill(volume: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
+    let open = |fd| fs::openat(fd, c".", O_RDONLY | O_DIRECTORY, 0);
+    let volume = open(volume)?;
+    if !fs::getdents(volume.as_fd())?.is_empty() {
+        return Ok(());
+    }
+    tree::merge(open(place)?.as_fd(), open(volume.as_fd())?.as_fd())
+}
+
+fn note(socket: &OwnedFd, text: &str) {
+    let _ = socket::send(socket.as_fd(), &[&[message::NOTE], text.as_bytes()].concat(), &[]);
+}

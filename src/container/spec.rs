@@ -1,0 +1,206 @@
+//! What a container is to be, every default filled in: made from what the user
+//! asked for and what the image says, before anything is done. The words are
+//! those of the OCI runtime specification (config.md).
+
+use crate::error::{Error, Result};
+use crate::image::config::Config;
+use crate::isolation::cgroup::Limits;
+use crate::isolation::network::Network;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where the container's files come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// The layers of an image, the topmost first.
+    Image { layers: Vec<PathBuf> },
+    /// A directory of the user's; `writable`: writes go through to it.
+    Directory { path: PathBuf, writable: bool },
+    /// This machine's own root.
+    Host,
+}
+
+/// The program to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub args: Vec<OsString>,
+    /// `NAME=value`; HOME is added by whoever knows the user.
+    pub env: Vec<OsString>,
+    pub cwd: PathBuf,
+    /// `user`, `uid`, `user:group`, …; empty: root.
+    pub user: String,
+    pub terminal: bool,
+    /// Whether what the user types goes to the terminal.
+    pub interactive: bool,
+}
+
+/// What is mounted into the container, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    pub source: Source,
+    /// Absolute, inside the container.
+    pub target: PathBuf,
+    pub read_only: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file or directory of the host.
+    Bind(PathBuf),
+    /// A volume by name, in the store.
+    Volume(String),
+    /// A volume of this container's own.
+    Anonymous,
+    /// Memory, with tmpfs(5) options.
+    Tmpfs(String),
+}
+
+/// Everything about a container that is settled before it is made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerSpec {
+    pub id: String,
+    pub name: String,
+    /// What the user called the image or root file system; for `ps`.
+    pub image: String,
+    /// The image's id, if it is an image.
+    pub image_id: Option<String>,
+    pub hostname: String,
+    pub root: Root,
+    pub read_only: bool,
+    pub process: Process,
+    pub mounts: Vec<Mount>,
+    pub network: Network,
+    pub limits: Limits,
+    /// Whether PID 1 is ccrun (else the command itself).
+    pub init: bool,
+    /// Whether nothing of the container is kept after its end.
+    pub remove: bool,
+    /// What asks the command to end; SIGTERM if the image does not say.
+    pub stop_signal: Option<String>,
+}
+
+/// What the user asked for, as far as an image may have a say in it too.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub command: Vec<OsString>,
+    /// `--entrypoint`; empty: none, not even the image's.
+    pub entrypoint: Option<OsString>,
+    /// `-e` and `--env-file`: a value, or `None` to take the variable away.
+    pub env: Vec<(OsString, Option<OsString>)>,
+    pub workdir: Option<PathBuf>,
+    pub user: Option<String>,
+    pub terminal: bool,
+    pub interactive: bool,
+}
+
+impl Request {
+    /// The process that `self` and the image's `config` make together. `here`: the working directory
+    /// where neither names one.
+    pub fn process(self, config: Option<&Config>, hostname: &str, here: &Path) -> Result<Process> {
+        let strings = |list: &[String]| list.iter().map(OsString::from).collect::<Vec<_>>();
+        // An entrypoint of the user's takes the image's command away too (moby, daemon/commit.go).
+        let (mut args, default) = match (self.entrypoint, config) {
+            (Some(entrypoint), _) if entrypoint.is_empty() => (Vec::new(), Vec::new()),
+            (Some(entrypoint), _) => (vec![entrypoint], Vec::new()),
+            (None, Some(config)) => (strings(&config.entrypoint), strings(&config.cmd)),
+            (None, None) => (Vec::new(), Vec::new()),
+        };
+        args.extend(if self.command.is_empty() { default } else { self.command });
+        if args.first().is_none_or(|program| program.is_empty()) {
+            return Err(Error::new("No command specified").hint("name a program behind the image"));
+        }
+        let mut env = Environment(vec![DEFAULT_PATH.into(), format!("HOSTNAME={hostname}").into()]);
+        if self.terminal {
+            env.set("TERM=xterm".into());
+        }
+        for entry in config.map(|config| &config.env[..]).unwrap_or_default() {
+            env.set(entry.into());
+        }
+        for (name, value) in self.env {
+            match value {
+                Some(value) => env.set([name.as_os_str(), OsStr::new("="), &value].into_iter().collect()),
+                None => env.remove(&name),
+            }
+        }
+        let of_image = config.map(|config| config.working_dir.as_str()).filter(|dir| !dir.is_empty());
+        let cwd = self.workdir.or_else(|| of_image.map(PathBuf::from)).unwrap_or_else(|| here.to_owned());
+        if !cwd.is_absolute() {
+            return Err(Error::new(format!(
+                "the working directory '{}' is invalid, it needs to be an absolute path",
+                cwd.display()
+            )));
+        }
+        let user = self.user.or_else(|| config.map(|config| config.user.clone())).unwrap_or_default();
+        let (terminal, interactive) = (self.terminal, self.interactive);
+        Ok(Process { args, env: env.0, cwd, user, terminal, interactive })
+    }
+}
+
+/// Variables in the order in which they were first set; the last value counts.
+struct Environment(Vec<OsString>);
+
+impl Environment {
+    fn set(&mut self, entry: OsString) {
+        let name = name_of(&entry).to_owned();
+        match self.0.iter_mut().find(|old| name_of(old) == name) {
+            Some(old) => *old = entry,
+            None => self.0.push(entry),
+        }
+    }
+
+    fn remove(&mut self, name: &OsStr) {
+        self.0.retain(|entry| name_of(entry) != name);
+    }
+}
+
+/// What is before the `=`.
+pub fn name_of(entry: &OsStr) -> &OsStr {
+    OsStr::from_bytes(entry.as_bytes().split(|b| *b == b'=').next().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> Config {
+        let json = r#"{"config":{"Entrypoint":["/entry"],"Cmd":["a","b"],"Env":["PATH=/x","LANG=C"],
+            "WorkingDir":"/srv","User":"bob"},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+        Config::parse(json.as_bytes()).unwrap()
+    }
+
+    fn process(request: Request) -> Result<Process> {
+        request.process(Some(&image()), "container", Path::new("/"))
+    }
+
+    #[test]
+    fn entrypoint_and_command_merge_as_in_docker() {
+        let args = |request| process(request).unwrap().args;
+        let command = || vec![OsString::from("c")];
+        assert_eq!(args(Request::default()), ["/entry", "a", "b"]);
+        assert_eq!(args(Request { command: command(), ..Request::default() }), ["/entry", "c"]);
+        assert_eq!(args(Request { entrypoint: Some("/own".into()), ..Request::default() }), ["/own"]);
+        assert_eq!(args(Request { entrypoint: Some("".into()), command: command(), ..Request::default() }), ["c"]);
+        let none = process(Request { entrypoint: Some("".into()), ..Request::default() });
+        assert!(none.err().unwrap().to_string().starts_with("No command specified"));
+    }
+
+    #[test]
+    fn the_environment_keeps_its_order_and_the_last_value() {
+        let env = vec![("LANG".into(), None), ("A".into(), Some("1".into())), ("A".into(), Some("2".into()))];
+        let made = process(Request { env, terminal: true, ..Request::default() }).unwrap();
+        assert_eq!(made.env, ["PATH=/x", "HOSTNAME=container", "TERM=xterm", "A=2"]);
+    }
+
+    #[test]
+    fn what_the_user_says_goes_before_the_image() {
+        let own = Request { workdir: Some("/w".into()), user: Some("0".into()), ..Request::default() };
+        let (own, of_image) = (process(own).unwrap(), process(Request::default()).unwrap());
+        assert_eq!((own.cwd.to_str(), own.user.as_str()), (Some("/w"), "0"));
+        assert_eq!((of_image.cwd.to_str(), of_image.user.as_str()), (Some("/srv"), "bob"));
+        let relative = process(Request { workdir: Some("rel".into()), ..Request::default() });
+        assert!(relative.err().unwrap().to_string().contains("'rel' is invalid, it needs to be an absolute path"));
+    }
+}

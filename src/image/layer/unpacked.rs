@@ -1,0 +1,118 @@
+//! What came of unpacking a layer, and how that gets out of the walls.
+
+use super::name::{Place, place};
+use crate::error::{Error, Result};
+
+/// A hard link: where it goes and what it is a link to, both split into directory and name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub target_parent: Vec<u8>,
+    pub target: Vec<u8>,
+    pub parent: Vec<u8>,
+    pub name: Vec<u8>,
+}
+
+impl Link {
+    /// A link called `name` in `parent`. Its target is told by its path in the layer (never relative to
+    /// the link), and is refused when it leads out.
+    pub fn new(target: &[u8], parent: &[u8], name: &[u8]) -> Result<Link> {
+        let shown = || format!("hard link to '{}'", String::from_utf8_lossy(target));
+        match place(target).map_err(|error| error.context(shown()))? {
+            Place::Root => Err(Error::new(format!("{}: not a file", shown()))),
+            Place::Below { parent: target_parent, name: target } => {
+                Ok(Link { target_parent, target: target.to_vec(), parent: parent.to_vec(), name: name.to_vec() })
+            }
+        }
+    }
+
+    /// Says which link an error is about.
+    pub fn blame(&self, error: Error) -> Error {
+        let path = |parent: &[u8], name: &[u8]| {
+            let slash = if parent.is_empty() { "" } else { "/" };
+            format!("{}{slash}{}", String::from_utf8_lossy(parent), String::from_utf8_lossy(name))
+        };
+        let (target, name) = (path(&self.target_parent, &self.target), path(&self.parent, &self.name));
+        error.context(format!("hard link '{name}' to '{target}'"))
+    }
+}
+
+/// What [`unpack`](super::unpack) has done, and what it could not keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    pub entries: u64,
+    /// Bytes of file contents.
+    pub bytes: u64,
+    /// Length of the whole tar stream.
+    pub stream: u64,
+    /// Entries whose owner or group is outside the id map; they are root's instead.
+    pub owners_lost: u64,
+    /// Device nodes that could not be made.
+    pub devices_lost: u64,
+    /// Extended attributes that were not set: not on the allow list, or refused by the file system.
+    pub xattrs_lost: u64,
+    /// Hard links whose target is not in this layer.
+    pub deferred: Vec<Link>,
+}
+
+impl Unpacked {
+    /// As bytes, to be sent out of the walls: six numbers, then four names per link, each ended by NUL.
+    pub fn encode(&self) -> Vec<u8> {
+        let numbers = [self.entries, self.bytes, self.stream, self.owners_lost, self.devices_lost, self.xattrs_lost];
+        let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| format!("{number}\0").into_bytes()).collect();
+        for link in &self.deferred {
+            for name in [&link.target_parent, &link.target, &link.parent, &link.name] {
+                bytes.extend_from_slice(name);
+                bytes.push(0);
+            }
+        }
+        bytes
+    }
+
+    /// The reverse of [`encode`](Self::encode).
+    pub fn decode(bytes: &[u8]) -> Result<Unpacked> {
+        let bad = || Error::new("the unpacking process has sent no proper answer");
+        let mut fields = bytes.strip_suffix(b"\0").ok_or_else(bad)?.split(|&byte| byte == 0);
+        let mut number = || {
+            let digits = std::str::from_utf8(fields.next()?).ok()?;
+            digits.parse::<u64>().ok()
+        };
+        let mut next = || number().ok_or_else(bad);
+        let mut unpacked = Unpacked {
+            entries: next()?,
+            bytes: next()?,
+            stream: next()?,
+            owners_lost: next()?,
+            devices_lost: next()?,
+            xattrs_lost: next()?,
+            deferred: Vec::new(),
+        };
+        let names: Vec<&[u8]> = fields.collect();
+        for link in names.chunks(4) {
+            let [target_parent, target, parent, name] = *link else { return Err(bad()) };
+            unpacked.deferred.push(Link {
+                target_parent: target_parent.to_vec(),
+                target: target.to_vec(),
+                parent: parent.to_vec(),
+                name: name.to_vec(),
+            });
+        }
+        Ok(unpacked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_survives_the_way_out() {
+        let mut unpacked = Unpacked { entries: 3, bytes: u64::MAX, xattrs_lost: 7, ..Unpacked::default() };
+        assert_eq!(Unpacked::decode(&unpacked.encode()).unwrap(), unpacked);
+        unpacked.deferred.push(Link::new(b"/a/b", b"", b"x\xff\ny").unwrap());
+        unpacked.deferred.push(Link::new(b"z", b"p/q", b"r").unwrap());
+        assert_eq!(Unpacked::decode(&unpacked.encode()).unwrap(), unpacked);
+        for bytes in [&b""[..], b"1", b"1\0", b"1\x002\x003\x004\x005\x006\x00a\0", b"x\x002\x003\x004\x005\x006\x00"] {
+            assert!(Unpacked::decode(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! PAX records: `LENGTH KEY=VALUE\n`, one after another, LENGTH counting all of it.
+
+use super::sparse;
+use crate::error::{Error, Result};
+use crate::sys::fs::Time;
+
+/// What PAX headers say about an entry; None where they say nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    pub path: Option<Vec<u8>>,
+    pub link: Option<Vec<u8>>,
+    pub size: Option<u64>,
+    pub uid: Option<u64>,
+    pub gid: Option<u64>,
+    pub mtime: Option<Time>,
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub sparse: sparse::Records,
+    /// An empty value takes back what a global header said; these keys were taken back.
+    without: (bool, bool, bool),
+}
+
+impl Records {
+    /// These records and those in `body` over them: of a key's values the last one counts.
+    ///
+    /// A global header speaks of every entry after it. One that gives them all the
+    /// same name, size or attributes has no honest use (and Go, which reads layers
+    /// for Docker, ignores global headers), so that is refused.
+    pub fn with(mut self, mut body: &[u8], global: bool) -> Result<Records> {
+        while !body.is_empty() {
+            let (key, value, rest) = record(body)?;
+            self.set(key, value, global).map_err(|error| error.context(format!("PAX {}", key.escape_ascii())))?;
+            body = rest;
+        }
+        Ok(self)
+    }
+
+    /// These records, with a global header's where they are silent.
+    pub fn over(mut self, globals: &Records) -> Records {
+        let (uid, gid, mtime) = self.without;
+        self.uid = self.uid.or(globals.uid.filter(|_| !uid));
+        self.gid = self.gid.or(globals.gid.filter(|_| !gid));
+        self.mtime = self.mtime.or(globals.mtime.filter(|_| !mtime));
+        self
+    }
+
+    fn set(&mut self, key: &[u8], value: &[u8], global: bool) -> Result<()> {
+        let ones_own =
+            matches!(key, b"path" | b"linkpath" | b"size") || key.starts_with(b"GNU.sparse.") || xattr(key).is_some();
+        if global && ones_own {
+            return Err(Error::new("cannot be the same for all entries"));
+        }
+        let given = !value.is_empty();
+        match key {
+            b"path" => self.path = given.then(|| without_nul(value)).transpose()?,
+            b"linkpath" => self.link = given.then(|| without_nul(value)).transpose()?,
+            b"size" => self.size = given.then(|| decimal(value)).transpose()?,
+            b"uid" => (self.uid, self.without.0) = (given.then(|| decimal(value)).transpose()?, !given),
+            b"gid" => (self.gid, self.without.1) = (given.then(|| decimal(value)).transpose()?, !given),
+            b"mtime" => (self.mtime, self.without.2) = (given.then(|| time(value)).transpose()?, !given),
+            _ => {
+                if let Some(name) = xattr(key) {
+                    // An attribute may well be empty, so an empty value takes nothing back.
+                    self.xattrs.retain(|(old, _)| old != name);
+                    self.xattrs.push((name.to_vec(), value.to_vec()));
+                } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                    self.sparse.set(key, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of the extended attribute that a key stands for.
+fn xattr(key: &[u8]) -> Option<&[u8]> {
+    key.strip_prefix(b"SCHILY.xattr.")
+}
+
+/// Splits the first record off: its key, its value, what follows.
+fn record(body: &[u8]) -> Result<(&[u8], &[u8], &[u8])> {
+    let bad = || Error::new(format!("a damaged PAX record '{}'", body.get(..40).unwrap_or(body).escape_ascii()));
+    let space = body.iter().take(10).position(|&byte| byte == b' ').ok_or_else(bad)?;
+    let length = decimal(body.get(..space).unwrap_or_default()).map_err(|_| bad())? as usize;
+    let text = body.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n")).ok_or_else(bad)?;
+    let equals = text.iter().position(|&byte| byte == b'=').filter(|&at| at > 0).ok_or_else(bad)?;
+    let (key, value) = text.split_at(equals);
+    Ok((key, value.get(1..).unwrap_or_default(), body.get(length..).unwrap_or_default()))
+}
+
+fn without_nul(value: &[u8]) -> Result<Vec<u8>> {
+    if value.contains(&0) {
+        return Err(Error::new("a NUL byte in a name"));
+    }
+    Ok(value.to_vec())
+}
+
+/// Decimal digits and nothing else.
+pub fn decimal(digits: &[u8]) -> Result<u64> {
+    let bad = || Error::new(format!("'{}' is not a number", digits.get(..40).unwrap_or(digits).escape_ascii()));
+    if digits.is_empty() {
+        return Err(bad());
+    }
+    digits.iter().try_fold(0u64, |value, byte| match byte {
+        b'0'..=b'9' => {
+            value.checked_mul(10).and_then(|value| value.checked_add(u64::from(byte - b'0'))).ok_or_else(bad)
+        }
+        _ => Err(bad()),
+    })
+}
+
+/// `[-]seconds[.fraction]`, to the nanosecond. A time before 1970 counts its fraction backwards.
+fn time(text: &[u8]) -> Result<Time> {
+    let (negative, text) = text.strip_prefix(b"-").map_or((false, text), |text| (true, text));
+    let mut parts = text.splitn(2, |&byte| byte == b'.');
+    let seconds = decimal(parts.next().unwrap_or_default())?;
+    let fraction = parts.next().unwrap_or_default();
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return Err(Error::new(format!("'{}' is not a fraction", fraction.escape_ascii())));
+    }
+    let digits = fraction.iter().chain(std::iter::repeat(&b'0')).take(9);
+    let nanoseconds = digits.fold(0, |value, byte| value * 10 + u32::from(byte - b'0'));
+    // Far beyond any file system's range: the kernel clamps what it cannot keep.
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    Ok(match (negative, nanoseconds) {
+        (false, _) => Time { seconds, nanoseconds },
+        (true, 0) => Time { seconds: -seconds, nanoseconds: 0 },
+        (true, _) => Time { seconds: (-seconds).saturating_sub(1), nanoseconds: 1_000_000_000 - nanoseconds },
+    })
+}

@@ -1,0 +1,90 @@
+//! /dev: a small file system with the few devices that every program expects.
+//!
+//! A user namespace cannot make device nodes (mknod(2) answers EPERM), so the
+//! host's are bound one by one. Each was opened before the container's root was
+//! entered and is checked to be the device that it should be: a node is what its
+//! numbers say, not what its name says (null(4), full(4), random(4), tty(4)).
+
+use super::mounts;
+use crate::error::{Error, Result};
+use crate::sys::mount::{MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_STRICTATIME};
+use crate::sys::{fs, mount};
+use libc::{O_CREAT, O_EXCL, O_WRONLY};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Name on the host, name inside /dev, major and minor number.
+const DEVICES: [(&CStr, &CStr, u32, u32); 6] = [
+    (c"/dev/null", c"null", 1, 3),
+    (c"/dev/zero", c"zero", 1, 5),
+    (c"/dev/full", c"full", 1, 7),
+    (c"/dev/random", c"random", 1, 8),
+    (c"/dev/urandom", c"urandom", 1, 9),
+    (c"/dev/tty", c"tty", 5, 0),
+];
+
+const LINKS: [(&CStr, &CStr); 5] = [
+    (c"/proc/self/fd", c"fd"),
+    (c"/proc/self/fd/0", c"stdin"),
+    (c"/proc/self/fd/1", c"stdout"),
+    (c"/proc/self/fd/2", c"stderr"),
+    (c"pts/ptmx", c"ptmx"),
+];
+
+/// The host's device nodes, opened (O_PATH) and checked.
+pub struct HostDevices(Vec<OwnedFd>);
+
+impl HostDevices {
+    /// Takes the nodes from the host's /dev, before the container's root is entered.
+    pub fn open() -> Result<HostDevices> {
+        let nodes = DEVICES.iter().map(|(path, _, major, minor)| host_node(path, *major, *minor));
+        nodes.collect::<Result<_>>().map(HostDevices)
+    }
+
+    /// /dev/null, to cover files with.
+    pub fn null(&self) -> BorrowedFd<'_> {
+        self.0[0].as_fd()
+    }
+}
+
+fn host_node(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd> {
+    let node = fs::open(path, libc::O_PATH, 0)?;
+    let stat = fs::fstat(node.as_fd())?;
+    if stat.kind() != libc::S_IFCHR || stat.rdev != libc::makedev(major, minor) {
+        return Err(Error::new(format!("{} of this host is not the device {major}:{minor}", path.to_string_lossy())));
+    }
+    Ok(node)
+}
+
+/// Mounts /dev with all that belongs in it inside `root`; gives it opened.
+/// `single_id`: there is no group 5 (tty) to give terminals to.
+pub fn mount_dev(root: BorrowedFd<'_>, devices: &HostDevices, single_id: bool) -> Result<OwnedFd> {
+    let place = mounts::plain_directory(root, c"dev")?;
+    mounts::tmpfs(place.as_fd(), MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k")?;
+    let dev = mounts::plain_directory(root, c"dev")?;
+    for ((_, name, ..), node) in DEVICES.iter().zip(&devices.0) {
+        let file = fs::openat(dev.as_fd(), name, O_CREAT | O_EXCL | O_WRONLY, 0o666)?;
+        mount::mount(&mounts::on(node.as_fd()), &mounts::on(file.as_fd()), c"", MS_BIND, c"")?;
+    }
+    for (target, name) in LINKS {
+        fs::symlinkat(target, dev.as_fd(), name)?;
+    }
+    let pts =
+        if single_id { c"newinstance,ptmxmode=0666,mode=0620" } else { c"newinstance,ptmxmode=0666,mode=0620,gid=5" };
+    let quiet = MS_NOSUID | MS_NOEXEC;
+    mount_below(dev.as_fd(), c"pts", c"devpts", quiet, pts)?;
+    mount_below(dev.as_fd(), c"shm", c"tmpfs", quiet | MS_NODEV, c"mode=1777,size=65536k")?;
+    mount_below(dev.as_fd(), c"mqueue", c"mqueue", quiet | MS_NODEV, c"")?;
+    Ok(dev)
+}
+
+/// Makes the directory `name` in `dev` and mounts `fstype` on it.
+fn mount_below(dev: BorrowedFd<'_>, name: &CStr, fstype: &CStr, flags: libc::c_ulong, data: &CStr) -> Result<()> {
+    fs::mkdirat(dev, name, 0o755)?;
+    let place = fs::openat(dev, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
+    match mount::mount(fstype, &mounts::on(place.as_fd()), fstype, flags, data) {
+        // A kernel without POSIX message queues: programs that want them see it themselves.
+        Err(error) if error.errno() == Some(libc::ENODEV) && fstype == c"mqueue" => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,113 @@
+//! Mount points: where a mount may go in a tree that somebody else has made.
+//!
+//! An image may hold `/etc/resolv.conf -> /../../etc/shadow`, and a path that is
+//! checked first and mounted on later can be exchanged in between. So a place is
+//! opened once, with the container's root as `/` for every `..` and every link on
+//! the way (openat2(2), RESOLVE_IN_ROOT), and the mount then goes onto that
+//! descriptor; no path is looked up again.
+
+use crate::error::{Error, Result};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MS_BIND, MS_RDONLY, MS_REMOUNT};
+use crate::sys::{fs, mount};
+use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_WRONLY, RESOLVE_NO_SYMLINKS};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// What lies at a mount point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Directory,
+    File,
+}
+
+/// More links than this on one way is a loop (as in the kernel, path_resolution(7)).
+const MOST_LINKS: u32 = 40;
+
+/// Opens the place `path` inside `root`, making what is missing of it: directories with mode 0755, and
+/// the last part as `kind` says. Links are followed inside `root` only, dangling ones to where they point.
+pub fn mount_point(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> Result<OwnedFd> {
+    find_or_make(root, path, kind, MOST_LINKS)
+        .map_err(|error| error.context(format!("mount point {} in the container", path.display())))
+}
+
+fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind, links: u32) -> Result<OwnedFd> {
+    match open_inside(root, path) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => {}
+        other => return other,
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::call(format!("open {}", path.display()), libc::ENOENT));
+    };
+    let dir = find_or_make(root, parent, Kind::Directory, links)?;
+    let name = crate::sys::cstr(name)?;
+    let made = match kind {
+        Kind::Directory => fs::mkdirat(dir.as_fd(), &name, 0o755),
+        Kind::File => fs::openat(dir.as_fd(), &name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0o644).map(drop),
+    };
+    match made {
+        Ok(()) => fs::openat(dir.as_fd(), &name, O_PATH | O_NOFOLLOW, 0),
+        // It is there and yet was not found: a link to something that is missing.
+        Err(error) if error.errno() == Some(libc::EEXIST) && links > 0 => {
+            let target = fs::readlinkat(dir.as_fd(), &name)?;
+            find_or_make(root, &parent.join(OsStr::from_bytes(&target)), kind, links - 1)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens `path` with `root` as its `/`, as a place to mount on or look at.
+pub fn open_inside(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd> {
+    let path = inner(path)?;
+    fs::openat2(root, &path, O_PATH, 0, fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS)
+}
+
+/// Opens (or makes) the directory `name` right below `root`. A link is refused: /proc, /sys and /dev of an
+/// image that point elsewhere would put the kernel's files where the image likes (CVE-2019-19921).
+pub fn plain_directory(root: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    let open = || fs::openat2(root, name, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_SYMLINKS);
+    match open() {
+        Err(error) if error.errno() == Some(libc::ENOENT) => {
+            fs::mkdirat(root, name, 0o755)?;
+            open()
+        }
+        Err(error) if [Some(libc::ELOOP), Some(libc::ENOTDIR)].contains(&error.errno()) => {
+            let name = name.to_string_lossy();
+            Err(Error::new(format!("/{name} of the image is not a directory"))
+                .hint("such an image tries to put the kernel's files elsewhere"))
+        }
+        other => other,
+    }
+}
+
+fn inner(path: &Path) -> Result<CString> {
+    let bytes = path.as_os_str().as_bytes();
+    crate::sys::cstr(OsStr::from_bytes(if bytes.is_empty() { b"." } else { bytes }))
+}
+
+/// The open file or directory as a path for mount(2): the kernel goes straight to it.
+pub fn on(fd: BorrowedFd<'_>) -> CString {
+    CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
+}
+
+/// Makes the mount that begins at `fd` read-only, keeping `flags` (nosuid, nodev, noexec), which the
+/// kernel has locked if the host has set them (mount_namespaces(7)).
+pub fn remount_read_only(fd: BorrowedFd<'_>, flags: libc::c_ulong) -> Result<()> {
+    mount::mount(c"none", &on(fd), c"", MS_REMOUNT | MS_BIND | MS_RDONLY | flags, c"")
+}
+
+/// A detached copy of what `source` is open on, ready to be attached in the container: with everything mounted
+/// below it, as Docker's -v gives it, and without device nodes, which a stranger could open there as root.
+pub fn bind_source(source: BorrowedFd<'_>, read_only: bool) -> Result<OwnedFd> {
+    let copy = mount::open_tree(source, c"", true)?;
+    let attributes = MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 };
+    mount::mount_setattr(copy.as_fd(), true, attributes, None)?;
+    Ok(copy)
+}
+
+/// Mounts a tmpfs on `target`; `options` are tmpfs(5)'s own.
+pub fn tmpfs(target: BorrowedFd<'_>, flags: libc::c_ulong, options: &str) -> Result<()> {
+    let options = crate::sys::cstr(options)?;
+    mount::mount(c"tmpfs", &on(target), c"tmpfs", flags, &options)
+}
