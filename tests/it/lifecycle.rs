@@ -97,8 +97,8 @@ fn what_the_command_left_running_ends_with_it(t: &Sandbox) {
 
 fn twenty_at_once(t: &Sandbox) {
     let start = |n: usize| {
-        let script = format!("echo {n} >/tmp/me; hostname h{n}; sleep 0.5; cat /tmp/me; hostname; ls /tmp");
-        t.sh(&script).timeout(100).spawn()
+        let script = format!("echo {n} >/tmp/me; sleep 0.5; cat /tmp/me; hostname; ls /tmp");
+        t.run(&["--hostname", &format!("h{n}"), "/bin/sh", "-c", &script]).timeout(100).spawn()
     };
     let running: Vec<Running> = (0..20).map(start).collect();
     for (n, running) in running.into_iter().enumerate() {
