@@ -7,10 +7,10 @@ use crate::isolation::cgroup::{Limits, PERIOD};
 const LEAST_MEMORY: u64 = 6 << 20;
 
 pub fn read(parsed: &Parsed) -> Result<Limits> {
-    let machine = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let machine = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(Limits {
         memory: parsed.text("memory")?.map(memory).transpose()?.filter(|bytes| *bytes > 0),
-        cpu_quota: parsed.text("cpus")?.map(|text| cpus(text, machine)).transpose()?.flatten(),
+        cpu_quota: parsed.text("cpus")?.map(|text| cpus(text, machine())).transpose()?.flatten(),
         pids: parsed.text("pids-limit")?.map(pids).transpose()?.flatten(),
     })
 }

@@ -29,14 +29,13 @@ pub fn random_id() -> Result<String> {
 
 /// Two words that no container is called yet, chosen by the digits of `id`; its first digits if all tries are taken.
 pub fn random_name(store: &Store, id: &str) -> String {
-    let word = |list: &str, at: usize| {
-        let words: Vec<&str> = list.split_whitespace().collect();
+    let word = |list: &'static str, at: usize| {
         let number = id.get(at..at + 6).and_then(|digits| usize::from_str_radix(digits, 16).ok()).unwrap_or(0);
-        words[number % words.len()].to_owned()
+        list.split_whitespace().cycle().nth(number % list.split_whitespace().count()).unwrap_or_default()
     };
     (0..5)
         .map(|attempt| format!("{}_{}", word(ADJECTIVES, attempt * 12), word(SURNAMES, attempt * 12 + 6)))
-        .find(|name| store.find_container(name).is_err())
+        .find(|name| !store.is_name_taken(name))
         .unwrap_or_else(|| id[..12].to_owned())
 }
 

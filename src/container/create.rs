@@ -47,13 +47,12 @@ fn run_in(
     say: &mut dyn FnMut(&str),
 ) -> Result<u8> {
     make_volumes(store, spec, &live.dir)?;
-    let cgroup = if spec.limits.is_empty() {
-        Cgroup::default()
-    } else {
-        Cgroup::create(&format!("ccrun-{}", spec.id), &spec.limits)?
-    };
-    let outcome = start(store, map, spec, live, &cgroup, say).and_then(|(child, terminal)| {
-        drop(lock);
+    // On record before it is made: whatever happens from here on, a sweeper finds it.
+    let cgroup = Cgroup::plan(&format!("ccrun-{}", spec.id), &spec.limits)?;
+    store.save_record(&record(spec, &cgroup))?;
+    drop(lock);
+    let made = cgroup.make();
+    let outcome = made.and_then(|()| start(map, spec, live, &cgroup, say)).and_then(|(child, terminal)| {
         // The container is on its way: now there is time for what earlier ones have left.
         sweep(store)?;
         let status = match terminal {
@@ -68,7 +67,6 @@ fn run_in(
 
 /// Makes the child, and all that only we can make for it, and waits until the command runs.
 fn start(
-    store: &Store,
     map: &IdMap,
     spec: &ContainerSpec,
     live: &Live,
@@ -95,10 +93,7 @@ fn start(
         let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
         socket::send(ours.as_fd(), b"go", &fds)
     })();
-    // 3. While it works: what `ps` and a sweeper will want to know.
-    let recorded = ready.and_then(|()| store.save_record(&record(spec, cgroup)));
-    let started = recorded.and_then(|()| wait_for_start(&ours, say));
-    match started {
+    match ready.and_then(|()| wait_for_start(&ours, say)) {
         Ok(terminal) => Ok((child, terminal)),
         Err(error) => {
             let _ = child.signal(libc::SIGKILL);

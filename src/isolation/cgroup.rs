@@ -41,64 +41,69 @@ impl Limits {
 /// A container's group: one directory on v2, one for each controller on v1.
 #[derive(Debug, Default)]
 pub struct Cgroup {
-    unified: Option<PathBuf>,
-    v1: Vec<PathBuf>,
+    limits: Limits,
+    /// The v2 directory with the controllers that are used there.
+    unified: Option<(Vec<&'static str>, PathBuf)>,
+    /// Controllers with their v1 directories; one directory may serve two.
+    v1: Vec<(&'static str, PathBuf)>,
 }
 
 impl Cgroup {
-    /// Makes a group called `name` that holds `limits`. A limit that cannot be applied is an error,
-    /// and then nothing is left of the group.
-    pub fn create(name: &str, limits: &Limits) -> Result<Cgroup> {
-        let mut group = Cgroup::default();
-        group.fill(name, limits).inspect_err(|_| group.remove())?;
-        Ok(group)
-    }
-
-    fn fill(&mut self, name: &str, limits: &Limits) -> Result<()> {
+    /// Finds the place for a group called `name` that can hold `limits`. It is not made yet, so that the place
+    /// can be noted first and is found again whatever happens.
+    pub fn plan(name: &str, limits: &Limits) -> Result<Cgroup> {
+        let mut group = Cgroup { unified: None, v1: Vec::new(), limits: limits.clone() };
+        if limits.is_empty() {
+            return Ok(group);
+        }
         let mountinfo = read("/proc/self/mountinfo")?;
         let own = read("/proc/self/cgroup")?;
         let mut unified = Vec::new();
         for controller in limits.controllers() {
             match v1_directory(&mountinfo, &own, controller) {
-                Some(parent) => {
-                    let dir = parent.join(name);
-                    if !self.v1.contains(&dir) {
-                        make(&dir).map_err(|error| not_ours(error, controller))?;
-                        self.v1.push(dir.clone());
-                    }
-                    write_v1(&dir, controller, limits)?;
-                }
+                Some(parent) => group.v1.push((controller, parent.join(name))),
                 None => unified.push(controller),
             }
         }
-        if unified.is_empty() {
-            return Ok(());
+        if !unified.is_empty() {
+            let parent = unified_parent(&mountinfo, &own, &unified)?;
+            group.unified = Some((unified, parent.join(name)));
         }
-        let parent = unified_parent(&mountinfo, &own, &unified)?;
-        let dir = parent.join(name);
-        make(&dir).map_err(|error| not_ours(error, unified[0]))?;
-        self.unified = Some(dir.clone());
-        unified.iter().try_for_each(|controller| write_v2(&dir, controller, limits))
+        Ok(group)
+    }
+
+    /// Makes the group with its limits. One that cannot be applied is an error.
+    pub fn make(&self) -> Result<()> {
+        for (controller, dir) in &self.v1 {
+            make(dir).map_err(|error| not_ours(error, controller))?;
+            write_v1(dir, controller, &self.limits)?;
+        }
+        if let Some((controllers, dir)) = &self.unified {
+            make(dir).map_err(|error| not_ours(error, controllers[0]))?;
+            controllers.iter().try_for_each(|controller| write_v2(dir, controller, &self.limits))?;
+        }
+        Ok(())
     }
 
     /// The v2 directory, for clone3 to start the child inside.
     pub fn open_unified(&self) -> Result<Option<OwnedFd>> {
         let open = |dir: &PathBuf| fs::open(&crate::sys::cstr(dir)?, libc::O_PATH | libc::O_DIRECTORY, 0);
-        self.unified.as_ref().map(open).transpose()
+        self.unified.as_ref().map(|(_, dir)| open(dir)).transpose()
     }
 
     /// Moves the process into the v1 groups.
     pub fn join(&self, pid: process::pid_t) -> Result<()> {
-        self.v1.iter().try_for_each(|dir| write(&dir.join("cgroup.procs"), &pid.to_string()))
+        self.v1.iter().try_for_each(|(_, dir)| write(&dir.join("cgroup.procs"), &pid.to_string()))
     }
 
     /// Its directories, to be found again by [`Cgroup::from_paths`] when the supervisor has died.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.unified.iter().chain(&self.v1).map(PathBuf::as_path)
+        let v1 = self.v1.iter().map(|(_, dir)| dir.as_path());
+        self.unified.iter().map(|(_, dir)| dir.as_path()).chain(v1)
     }
 
     pub fn from_paths(paths: impl IntoIterator<Item = PathBuf>) -> Cgroup {
-        Cgroup { unified: None, v1: paths.into_iter().collect() }
+        Cgroup { v1: paths.into_iter().map(|dir| ("", dir)).collect(), ..Cgroup::default() }
     }
 
     /// Kills what is left inside and removes the directories. The kernel lets go of a dead process's
@@ -234,6 +239,9 @@ fn below(point: &Path, root: &str, path: &str) -> Option<PathBuf> {
 }
 
 fn make(dir: &Path) -> Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
     std::fs::create_dir(dir).map_err(|e| Error::io(format!("mkdir {}", dir.display()), &e))
 }
 

@@ -122,14 +122,21 @@ impl Store {
         }
     }
 
+    /// Whether a container is called so.
+    pub fn is_name_taken(&self, name: &str) -> bool {
+        self.holder(name).is_some()
+    }
+
     /// The id of the container that has this name.
     fn holder(&self, name: &str) -> Option<String> {
         std::fs::read_link(self.root().join("names").join(name)).ok()?.into_os_string().into_string().ok()
     }
 
     pub fn save_record(&self, record: &Record) -> Result<()> {
-        let path = self.dir("containers")?.join(&record.id).join("config.json");
-        write_file(&path, record.to_json().to_string().as_bytes())
+        let path = self.root().join("containers").join(&record.id).join("config.json");
+        // Not by way of a rename: half a record is taken for none, and then the container never ran.
+        std::fs::write(&path, record.to_json().to_string())
+            .map_err(|e| Error::io(format!("write {}", path.display()), &e))
     }
 
     /// Writes how the container ended, and that it lives no more.
@@ -152,9 +159,11 @@ impl Store {
     /// Removes all that there is of a container, which must not be running.
     pub fn remove_container(&self, id: &str) -> Result<()> {
         let dir = self.dir("containers")?.join(id);
-        if let Ok(record) = self.record(id) {
-            if self.holder(&record.name).is_some_and(|holder| holder == id) {
-                let _ = std::fs::remove_file(self.root().join("names").join(&record.name));
+        // Without a record, cut short or damaged, all names have to be looked through.
+        let names = self.record(id).map_or_else(|_| list(&self.root().join("names")), |record| Ok(vec![record.name]));
+        for name in names.unwrap_or_default() {
+            if self.holder(&name).is_some_and(|holder| holder == id) {
+                let _ = std::fs::remove_file(self.root().join("names").join(name));
             }
         }
         // Overlay leaves this one with mode 0; empty, it can be removed all the same.
