@@ -7,6 +7,8 @@
 //! reader that chose otherwise would see other entries than the one that
 //! scanned the image.
 
+#[cfg(test)]
+pub mod fixture;
 mod header;
 mod pax;
 mod sparse;

@@ -18,13 +18,17 @@ const fn tables() -> [[u32; 256]; STEP] {
             bit += 1;
         }
         tables[0][byte] = sum;
-        let mut following = 1;
-        while following < STEP {
-            sum = tables[0][(sum & 0xff) as usize] ^ (sum >> 8);
-            tables[following][byte] = sum;
-            following += 1;
-        }
         byte += 1;
+    }
+    let mut following = 1;
+    while following < STEP {
+        byte = 0;
+        while byte < 256 {
+            let sum = tables[following - 1][byte];
+            tables[following][byte] = tables[0][(sum & 0xff) as usize] ^ (sum >> 8);
+            byte += 1;
+        }
+        following += 1;
     }
     tables
 }
@@ -48,19 +52,24 @@ impl Crc {
         let mut sum = self.0;
         let mut steps = bytes.chunks_exact(STEP);
         for step in &mut steps {
-            let mut mixed = [0; STEP];
-            mixed.copy_from_slice(step);
-            for (byte, with) in mixed.iter_mut().zip(sum.to_le_bytes()) {
-                *byte ^= with;
-            }
-            sum = 0;
-            for (byte, table) in mixed.iter().zip(TABLES.iter().rev()) {
-                sum ^= table[*byte as usize];
-            }
+            let (early, late) = step.split_at(STEP / 2);
+            sum = look_up(word(early) ^ u64::from(sum), STEP / 2) ^ look_up(word(late), 0);
         }
         for byte in steps.remainder() {
             sum = TABLES[0][(sum as u8 ^ byte) as usize] ^ (sum >> 8);
         }
         self.0 = sum;
     }
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// What eight bytes do to the sum when `following` bytes come after them.
+fn look_up(word: u64, following: usize) -> u32 {
+    let table = |place: usize| TABLES[following + 7 - place][(word >> (8 * place)) as usize & 0xff];
+    table(0) ^ table(1) ^ table(2) ^ table(3) ^ table(4) ^ table(5) ^ table(6) ^ table(7)
 }

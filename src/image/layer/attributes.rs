@@ -2,7 +2,7 @@
 //! file capabilities, and everything before it changes a time.
 
 use super::Unpacked;
-use super::tree::{DIRECTORY, Tree, c};
+use super::tree::{DIRECTORY, Tree, absent, c};
 use crate::error::{Error, Result};
 use crate::image::tar::Entry;
 use crate::sys::fs::{self, Time};
@@ -11,7 +11,9 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// What all remembered directories together may take of the memory, roughly.
-const REMEMBERED: usize = 48 << 20;
+const REMEMBERED: usize = 40 << 20;
+/// What a directory takes besides its path: the map's slots are not all used.
+const OVERHEAD: usize = 2 * (size_of::<Vec<u8>>() + size_of::<Attributes>());
 
 /// Gives an open file, made by us as root with the entry's permission bits, the rest of its attributes.
 pub fn set(file: BorrowedFd<'_>, entry: &Entry, result: &mut Unpacked) -> Result<()> {
@@ -100,7 +102,7 @@ pub struct Directories {
 
 impl Directories {
     pub fn remember(&mut self, path: Vec<u8>, entry: &Entry) -> Result<()> {
-        let size = path.len() + 2 * size_of::<Attributes>();
+        let size = path.len() + OVERHEAD;
         let attributes = Attributes { uid: entry.uid, gid: entry.gid, mode: entry.mode, mtime: entry.mtime };
         if self.known.insert(path, attributes).is_none() {
             self.size += size;
@@ -125,7 +127,7 @@ impl Directories {
             let name = if name.is_empty() { c".".to_owned() } else { c(name)? };
             let dir = match fs::openat(parent.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0) {
                 // A later entry has put something else in its place.
-                Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => continue,
+                Err(error) if absent(&error) => continue,
                 dir => dir?,
             };
             own(uid, gid, |uid, gid| fs::fchown(dir.as_fd(), uid, gid), result)?;

@@ -53,7 +53,7 @@ impl<'a> Tree<'a> {
             }
         }
         let dir = match self.open(path) {
-            Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENOTDIR)) => self.make_each(path)?,
+            Err(error) if absent(&error) => self.make_each(path)?,
             opened => opened?,
         };
         let dir = Rc::new(dir);
@@ -74,7 +74,7 @@ impl<'a> Tree<'a> {
                 self.last = Some((path.to_vec(), dir.clone()));
                 Ok(Some(dir))
             }
-            Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => Ok(None),
+            Err(error) if absent(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -171,6 +171,11 @@ impl<'a> Tree<'a> {
         }
         Ok(dir)
     }
+}
+
+/// The kernel's ways to say that a path leads to no directory.
+pub fn absent(error: &Error) -> bool {
+    matches!(error.errno(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP))
 }
 
 /// A parent that is a symlink to nowhere is not made up: what the layer means by it lies

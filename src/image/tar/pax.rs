@@ -4,6 +4,9 @@ use super::sparse;
 use crate::error::{Error, Result};
 use crate::sys::fs::Time;
 
+/// More extended attributes than a file of any image has. (Each is looked for among all others.)
+const XATTRS: usize = 256;
+
 /// What PAX headers say about an entry; None where they say nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Records {
@@ -61,6 +64,9 @@ impl Records {
                 if let Some(name) = xattr(key) {
                     // An attribute may well be empty, so an empty value takes nothing back.
                     self.xattrs.retain(|(old, _)| old != name);
+                    if self.xattrs.len() == XATTRS {
+                        return Err(Error::new(format!("more than {XATTRS} extended attributes")));
+                    }
                     self.xattrs.push((name.to_vec(), value.to_vec()));
                 } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     self.sparse.set(key, value)?;

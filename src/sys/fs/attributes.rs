@@ -1,0 +1,96 @@
+//! Modes, owners, times and extended attributes.
+
+use super::Time;
+use crate::error::Result;
+use crate::sys::returned;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// `fchmod(2)`.
+pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::fchmod(fd, mode) };
+    returned(done.into(), format_args!("fchmod({fd}, {mode:#o})")).map(drop)
+}
+
+/// `fchmodat(2)`, which follows a symlink: only for names known to be none.
+pub fn fchmodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: the name is a C string that lives through the call.
+    let done = unsafe { libc::fchmodat(dir, name.as_ptr(), mode, 0) };
+    returned(done.into(), format_args!("fchmodat({dir}, {name:?}, {mode:#o})")).map(drop)
+}
+
+/// `fchown(2)`.
+pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::fchown(fd, uid, gid) };
+    returned(done.into(), format_args!("fchown({fd}, {uid}, {gid})")).map(drop)
+}
+
+/// `fchownat(2)`; with AT_SYMLINK_NOFOLLOW a symlink itself is given away.
+pub fn fchownat(dir: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32, flags: i32) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: the name is a C string that lives through the call.
+    let done = unsafe { libc::fchownat(dir, name.as_ptr(), uid, gid, flags) };
+    returned(done.into(), format_args!("fchownat({dir}, {name:?}, {uid}, {gid}, {flags:#x})")).map(drop)
+}
+
+/// `futimens(3)`: access and modification time of an open file.
+pub fn futimens(fd: BorrowedFd<'_>, atime: Time, mtime: Time) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    let times = [atime.timespec(), mtime.timespec()];
+    // SAFETY: the kernel reads the two times, which live through the call.
+    let done = unsafe { libc::futimens(fd, times.as_ptr()) };
+    returned(done.into(), format_args!("futimens({fd}, {mtime:?})")).map(drop)
+}
+
+/// `utimensat(2)`; with AT_SYMLINK_NOFOLLOW a symlink's own times are set.
+pub fn utimensat(dir: BorrowedFd<'_>, name: &CStr, atime: Time, mtime: Time, flags: i32) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    let times = [atime.timespec(), mtime.timespec()];
+    // SAFETY: the name is a C string; the kernel reads the two times; all live through the call.
+    let done = unsafe { libc::utimensat(dir, name.as_ptr(), times.as_ptr(), flags) };
+    returned(done.into(), format_args!("utimensat({dir}, {name:?}, {mtime:?}, {flags:#x})")).map(drop)
+}
+
+/// `fsetxattr(2)`.
+pub fn fsetxattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: the kernel reads `value.len()` bytes of `value`.
+    let done = unsafe { libc::fsetxattr(fd, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    returned(done.into(), format_args!("fsetxattr({fd}, {name:?}, {} bytes)", value.len())).map(drop)
+}
+
+/// `fgetxattr(2)`. A missing attribute is ENODATA.
+pub fn fgetxattr(fd: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
+    let fd = fd.as_raw_fd();
+    grown(format_args!("fgetxattr({fd}, {name:?})"), |buffer, size| {
+        // SAFETY: `grown` gives a buffer that holds `size` bytes, and the kernel writes no more.
+        unsafe { libc::fgetxattr(fd, name.as_ptr(), buffer.cast(), size) as i64 }
+    })
+}
+
+/// `flistxattr(2)`: the names of all attributes.
+pub fn flistxattr(fd: BorrowedFd<'_>) -> Result<Vec<CString>> {
+    let fd = fd.as_raw_fd();
+    let names = grown(format_args!("flistxattr({fd})"), |buffer, size| {
+        // SAFETY: `grown` gives a buffer that holds `size` bytes, and the kernel writes no more.
+        unsafe { libc::flistxattr(fd, buffer.cast(), size) as i64 }
+    })?;
+    Ok(names.split(|&byte| byte == 0).filter(|name| !name.is_empty()).flat_map(CString::new).collect())
+}
+
+/// Calls with room for 256 bytes, then for the most that the kernel ever answers (64 KiB).
+fn grown(call: std::fmt::Arguments<'_>, fill: impl Fn(*mut u8, usize) -> i64) -> Result<Vec<u8>> {
+    let mut buffer = vec![0u8; 256];
+    let mut length = fill(buffer.as_mut_ptr(), buffer.len());
+    if length < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ERANGE) {
+        buffer.resize(65536, 0);
+        length = fill(buffer.as_mut_ptr(), buffer.len());
+    }
+    buffer.truncate(returned(length, call)? as usize);
+    Ok(buffer)
+}
