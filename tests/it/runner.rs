@@ -208,6 +208,7 @@ pub fn run_case(case: &Case) -> ExitCode {
         hub::start_proxy(&certificates).expect("start the TLS proxy")
     });
     sys::become_subreaper();
+    sys::default_signals();
     let dir = std::env::current_dir().expect("cwd");
     let text = |path: PathBuf| path.to_str().expect("UTF-8").to_owned();
     let sandbox = Sandbox {

@@ -99,7 +99,12 @@ impl Sandbox {
         all
     }
 
-    /// Where a layer, an image's parts and refs can be seen without asking ccrun.
+    /// The layers in the store, by diff id; what lies beside them is the store's own affair.
+    pub fn layers(&self) -> Vec<String> {
+        self.names_in("layers").into_iter().filter(|name| !name.contains('.')).collect()
+    }
+
+    /// What can be seen in the store without asking ccrun.
     pub fn names_in(&self, sub: &str) -> Vec<String> {
         list(&self.store.join(sub))
     }

@@ -36,6 +36,15 @@ pub fn become_subreaper() {
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }).expect("prctl(PR_SET_CHILD_SUBREAPER)");
 }
 
+/// What Ctrl-C and its like do by default, whoever started the tests (a shell starts its
+/// background jobs without them).
+pub fn default_signals() {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+        // SAFETY: no handler of ours is installed; the default needs no function.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// Collects one dead child, if there is one.
 pub fn reap() -> bool {
     // SAFETY: a null status pointer is allowed, the other arguments are plain numbers.
