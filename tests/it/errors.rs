@@ -146,7 +146,7 @@ fn a_cut_or_corrupt_layer_is_refused(t: &Sandbox) {
         must_fail(t, &registry, "a body cut short", "");
         registry.no_faults();
     }
-    registry.fault(&good.layers[0].blob.digest, usize::MAX, Fault::Reset);
+    registry.fault(&good.layers[1].blob.digest, usize::MAX, Fault::Reset);
     must_fail(t, &registry, "a connection reset", "");
     registry.no_faults();
     t.ccrun(&["pull", &format!("{}/some/app:v1", registry.host)]).ok();

@@ -5,6 +5,8 @@ use crate::sandbox::{Mode, Sandbox};
 use std::os::unix::fs::MetadataExt;
 
 cases! {
+    Users:
+        a_rootfs_that_belongs_to_root_will_do;
     Every:
         the_environment_is_made_from_nothing,
         env_sets_passes_on_and_ignores,
@@ -258,6 +260,18 @@ fn a_rootfs_can_be_written_through_when_asked(t: &Sandbox) {
     assert_eq!(std::fs::read_to_string(format!("{copy}/new")).expect("written through"), "kept\n");
     let meta = std::fs::metadata(format!("{copy}/new")).expect("stat");
     assert_eq!(meta.uid(), crate::sys::uid(), "the owner outside");
+}
+
+fn a_rootfs_that_belongs_to_root_will_do(t: &Sandbox) {
+    let root = std::path::Path::new(&t.busybox).ancestors().nth(2).expect("the base").join("root/busybox");
+    if !std::fs::metadata(&root).is_ok_and(|meta| meta.uid() == 0) {
+        crate::skip!("no root file system here belongs to root");
+    }
+    let root = root.to_str().expect("UTF-8");
+    t.ccrun(&["run", "--rm", "--rootfs", root, "/bin/sh", "-c", "hostname; cat /etc/hostname"])
+        .ok()
+        .prints("container\ncontainer\n");
+    t.nothing_left();
 }
 
 fn containers_stay_until_they_are_removed(t: &Sandbox) {

@@ -14,14 +14,19 @@ set -u
 bad=0
 check() { if [ "$2" = "$3" ]; then echo "ok: $1"; else echo "NOT SO: $1: got '$2', not '$3'"; bad=1; fi; }
 mkdir -p /job/fixtures && tar -xf busybox.tar -C /job/fixtures
-as() { if [ "$1" = root ]; then sh -c "$2"; else su "$1" -c "$2"; fi 2>&1; }
+# In the words' commands, ROOTFS is a directory of the user's own.
+as() { set -- "$1" "$(echo "$2" | sed "s|ROOTFS|--rootfs $fixtures/busybox|")"; as_user "$@"; }
+as_user() { if [ "$1" = root ]; then sh -c "$2"; else su "$1" -c "$2"; fi 2>&1; }
+cp -a /job/fixtures /job/alice && chown -R alice /job/alice
 for user in root alice; do
+	fixtures=/job/fixtures
+	[ $user = root ] || fixtures=/job/alice
 	check "$user: echo" "$(as $user 'cd /; ccrun run echo Hello Coding Challenges!')" "Hello Coding Challenges!"
-	check "$user: a rootfs" "$(as $user 'cd /; ccrun run --rm --rootfs /job/fixtures/busybox /bin/sh -c "id -u; hostname; exit 3"; echo $?')" "0
+	check "$user: a rootfs" "$(as $user 'cd /; ccrun run --rm ROOTFS /bin/sh -c "id -u; hostname; exit 3"; echo $?')" "0
 container
 3"
-	check "$user: status" "$(as $user 'cd /; ccrun run --rm --rootfs /job/fixtures/busybox nope 2>/dev/null; echo $?')" 127
-	check "$user: nobody outside" "$(as $user 'cd /; ccrun run --rm --rootfs /job/fixtures/busybox sleep 3.3 & sleep 2
+	check "$user: status" "$(as $user 'cd /; ccrun run --rm ROOTFS nope 2>/dev/null; echo $?')" 127
+	check "$user: nobody outside" "$(as $user 'cd /; ccrun run --rm ROOTFS sleep 3.3 & sleep 2
 		for p in /proc/[0-9]*; do [ "$(tr "\0" " " <$p/cmdline 2>/dev/null)" = "sleep 3.3 " ] && sed -n "s/^Uid:.\([0-9]*\).*/\1/p" $p/status; done | grep -cv "^0$"; wait')" 1
 done
 check "root: -m ends what takes too much" "$(ccrun run --rm -m 64m -v /job/it:/it:ro --rootfs /job/fixtures/busybox /it --inside eat 200 >/dev/null 2>&1; echo $?)" 137
