@@ -4,13 +4,14 @@ use super::flag::{Command, switch};
 use super::parse::Parsed;
 use super::ps::{columns, duration};
 use super::units;
+use crate::container::create;
 use crate::error::Result;
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
+use crate::store::Store;
 use crate::store::containers::now;
 use crate::store::images::{self, Image};
 use crate::store::refs::{self, Ref};
-use crate::store::{Store, locks};
 
 pub static COMMAND: Command = Command {
     name: "images",
@@ -41,7 +42,7 @@ struct Row {
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = super::open_store(parsed)?;
     // What a killed pull left is not worth a failure here.
-    let _ = locks::sweep(&store);
+    let _ = create::sweep(&store);
     let words = parsed.words()?;
     let filter = words.first().map(|word| Ok((Reference::parse(word)?, *word))).transpose()?;
     let mut rows = rows(&store)?;

@@ -2,11 +2,12 @@
 
 use super::flag::{Command, switch};
 use super::parse::Parsed;
+use crate::container::create;
 use crate::error::Result;
 use crate::image::digest::Digest;
+use crate::store::Store;
 use crate::store::containers::State;
 use crate::store::images::{self, Removed, User};
-use crate::store::{Store, locks};
 
 pub static COMMAND: Command = Command {
     name: "rmi",
@@ -37,7 +38,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
             }
         }
     }
-    let _ = locks::sweep(&store);
+    let _ = create::sweep(&store);
     Ok(status)
 }
 
