@@ -1,1 +1,74 @@
-fn main() {}
+//! The integration tests: the built ccrun, run as a user would run it.
+//!
+//!     it [FILTER…]              runs the tests whose names hold one of the words
+//!     it --list                 names them
+//!     it --serve-registry       a registry with the fixtures as images, until it is killed
+//!     it --hub COMMAND [ARG…]   runs a command where Docker Hub's names lead to that registry (root)
+//!
+//! A static program, so that it can be copied beside ccrun to another machine.
+//! $CCRUN_BIN names the ccrun to test, $CCRUN_FIXTURES the directory that
+//! rootfs-fixtures/ made, $CCRUN_IT_MODES the users to test as (root,subuid,nosubuid).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod hub;
+mod image;
+mod inside;
+mod procs;
+mod pty;
+mod registry;
+mod runner;
+mod sandbox;
+mod serve;
+mod sys;
+mod tar;
+mod users;
+
+mod errors;
+mod hub_pull;
+mod isolation;
+mod lifecycle;
+mod limits;
+mod options;
+mod pull;
+mod readme;
+mod run;
+mod tidy;
+mod tty;
+mod unpack;
+mod vm;
+
+use runner::Case;
+use std::process::ExitCode;
+
+/// The slow ones first, so that nobody waits for them at the end.
+const CASES: &[&[Case]] = &[
+    vm::CASES,
+    lifecycle::CASES,
+    limits::CASES,
+    readme::CASES,
+    run::CASES,
+    isolation::CASES,
+    options::CASES,
+    tty::CASES,
+    pull::CASES,
+    hub_pull::CASES,
+    unpack::CASES,
+    errors::CASES,
+    tidy::CASES,
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let cases = || CASES.iter().copied().flatten();
+    match args.first().map(String::as_str) {
+        Some("--case") => runner::run_case(cases().find(|case| case.name() == args[1]).expect("a case of that name")),
+        Some("--list") => {
+            cases().for_each(|case| println!("{}", case.name()));
+            ExitCode::SUCCESS
+        }
+        Some("--inside") => inside::run(&args[1..]),
+        Some("--serve-registry") => serve::registry(&args[1..]),
+        Some("--hub") => serve::hub(&args[1..]),
+        _ => runner::run_all(cases(), &args),
+    }
+}

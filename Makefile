@@ -1,0 +1,66 @@
+# `make help` tells what there is.
+ARCH    := $(shell uname -m)
+PREFIX  ?= /usr/local
+CARGO   ?= cargo
+# A static binary for this machine: with musl where rustup can bring it (or has
+# brought it), else with the host's own target and its static C library.
+MUSL    := $(ARCH)-unknown-linux-musl
+SYSROOT := $(shell rustc --print sysroot 2>/dev/null)
+TARGET  := $(shell [ -d "$(SYSROOT)/lib/rustlib/$(MUSL)" ] || rustup target add $(MUSL) >/dev/null 2>&1; \
+             [ -d "$$(rustc --print sysroot)/lib/rustlib/$(MUSL)" ] && echo $(MUSL) || echo $(ARCH)-unknown-linux-gnu)
+ifneq ($(TARGET),$(MUSL))
+export RUSTFLAGS += -C target-feature=+crt-static
+endif
+CCRUN   := target/$(TARGET)/release/ccrun
+FLAGS   := --release --target $(TARGET)
+
+all: ## a static binary in target/…/release/ccrun (the default)
+	@[ $(TARGET) = $(MUSL) ] || echo "make: no rustup target $(MUSL); building $(TARGET) with a static C library" >&2
+	$(CARGO) build $(FLAGS)
+	@ls -l $(CCRUN)
+
+fixtures: all ## the root file systems that demo and tests use
+	@rootfs-fixtures/busybox.sh
+	@CCRUN=$(CURDIR)/$(CCRUN) rootfs-fixtures/alpine.sh
+
+demo: fixtures ## the challenge's steps 0 to 8, one after another, on this machine
+	@$(CARGO) test -q $(FLAGS) --test it --no-run
+	@CCRUN=$(CURDIR)/$(CCRUN) IT="$$($(IT))" tests/demo.sh
+
+test: fixtures ## all tests; as root: as root and as ordinary users (FILTER=words for some)
+	@tests/prepare.sh
+	$(CARGO) test -q $(FLAGS) --bin ccrun
+	@CCRUN_BIN=$(CURDIR)/$(CCRUN) $(CARGO) test -q $(FLAGS) --test it -- $(FILTER)
+
+# The path of the tests' binary, as cargo tells it.
+IT = $(CARGO) test $(FLAGS) --test it --no-run 2>&1 | sed -n 's/.*(\(target.*\/it-[0-9a-f]*\)).*/\1/p'
+
+lint: ## formatting and clippy, warnings denied
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets --target $(TARGET) -- -D warnings
+
+dist: ## binaries for x86_64 and aarch64 with checksums, in dist/
+	@mkdir -p dist
+	@for arch in x86_64 aarch64; do \
+		[ -d "$(SYSROOT)/lib/rustlib/$$arch-unknown-linux-musl" ] || rustup target add $$arch-unknown-linux-musl; \
+		$(CARGO) build --release --target $$arch-unknown-linux-musl && \
+		cp target/$$arch-unknown-linux-musl/release/ccrun dist/ccrun-$$arch || exit 1; \
+	done
+	@cd dist && sha256sum ccrun-x86_64 ccrun-aarch64 | tee SHA256SUMS
+
+bench: fixtures ## ccrun against a C program with the same system calls, and against its peers
+	@$(CARGO) test -q $(FLAGS) --test it --no-run
+	@CCRUN=$(CURDIR)/$(CCRUN) IT="$$($(IT))" tests/bench/run.sh
+
+install: all ## into PREFIX/bin (/usr/local)
+	install -D -m 755 $(CCRUN) $(DESTDIR)$(PREFIX)/bin/ccrun
+
+clean: ## what cargo and the fixtures made
+	$(CARGO) clean
+	rm -rf dist
+	chmod -R u+rwX rootfs-fixtures/out 2>/dev/null; rm -rf rootfs-fixtures/out
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+.PHONY: all fixtures demo test lint dist bench install clean help

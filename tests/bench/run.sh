@@ -1,0 +1,119 @@
+#!/bin/bash
+# make bench: what a start costs beside a C program with the same system calls and
+# beside ccrun's peers, and what unpacking costs beside `gzip -dc | tar x`. Prints
+# ratios; asserts nothing. CCRUN and IT name the binaries, RUNS the number of runs.
+set -euo pipefail
+export LC_ALL=C
+here=$(cd "$(dirname "$0")" && pwd)
+busybox=$(cd "$here/../../rootfs-fixtures/out/busybox" && pwd)
+runs=${RUNS:-40}
+work=$(mktemp -d /var/tmp/ccrun-bench.XXXXXX)
+registry=
+cleanup() { [ -z "$registry" ] || kill "$registry" 2>/dev/null || :; rm -rf "$work"; }
+trap cleanup EXIT
+export CCRUN_ROOT=$work/store
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Microseconds of each run, the fastest half: what else the machine does only ever adds.
+measure() { # NAME COMMAND…
+	local name=$1 begin end all=()
+	shift
+	"$@" >/dev/null 2>"$work/error" </dev/null || { printf '%-28s does not run here: %s\n' "$name" "$(head -n 1 "$work/error")"; return 1; }
+	for ((i = 0; i < runs; i++)); do
+		begin=${EPOCHREALTIME/./}
+		"$@" >/dev/null 2>&1 </dev/null
+		end=${EPOCHREALTIME/./}
+		all+=($((end - begin)))
+	done
+	printf '%s\n' "${all[@]}" | sort -n | awk -v half=$(((runs + 1) / 2)) 'NR <= half { sum += $1 } END { printf "%d\n", sum / half }' >"$work/us"
+}
+
+row() { # NAME COMMAND…: one line, in ratio to the first
+	measure "$@" || return 0
+	local us
+	us=$(cat "$work/us")
+	: "${floor:=$us}"
+	printf '%-28s %8.2f ms   %5.2f × the first\n' "$1" "$(awk "BEGIN { print $us / 1000 }")" "$(awk "BEGIN { print $us / $floor }")"
+}
+
+# The sum of the peaks of a command's processes that are called NAME, in kB.
+peak() { # NAME COMMAND…
+	local name=$1
+	shift
+	"$@" >/dev/null 2>&1 </dev/null &
+	local job=$!
+	sleep 1
+	for proc in /proc/[0-9]*; do
+		[ "$(cat "$proc/comm" 2>/dev/null)" = "$name" ] && sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "$proc/status"
+	done 2>/dev/null | awk '{ sum += $1 } END { print sum + 0 }'
+	kill "$job" 2>/dev/null || :
+	wait "$job" 2>/dev/null || :
+}
+
+cc=gcc
+have musl-gcc && cc=musl-gcc
+"$cc" -O2 -static -idirafter /usr/include -idirafter "/usr/include/$(uname -m)-linux-gnu" -o "$work/floor" "$here/floor.c"
+mkdir "$work/state"
+
+# crun wants a bundle; like ccrun, it gets a user namespace and an upper layer.
+crun_bundle() {
+	mkdir -p "$work/bundle/rootfs" && cp -a "$busybox/." "$work/bundle/rootfs/"
+	(cd "$work/bundle" && crun spec)
+	python3 - "$work/bundle/config.json" <<-'PYTHON'
+		import json, sys
+		spec = json.load(open(sys.argv[1]))
+		spec["process"].update(terminal=False, args=["/bin/true"])
+		spec["linux"]["namespaces"] = [{"type": t} for t in ("user", "pid", "network", "ipc", "uts", "mount", "cgroup")]
+		for ids in ("uidMappings", "gidMappings"):
+		    spec["linux"][ids] = [{"containerID": 0, "hostID": 2000000000, "size": 65536}]
+		json.dump(spec, open(sys.argv[1], "w"))
+	PYTHON
+	chown -R 2000000000:2000000000 "$work/bundle/rootfs"
+	chmod 755 "$work" "$work/bundle"
+}
+
+echo "start and end of /bin/true ($runs runs, mean of the faster half)"
+row "floor (C, $cc)" "$work/floor" "$work/state" "$busybox" /bin/true
+row ccrun "$CCRUN" run --rm --rootfs "$busybox" /bin/true
+if have bwrap; then
+	row "bubblewrap" bwrap --unshare-all --unshare-user --uid 0 --gid 0 --ro-bind "$busybox" / --proc /proc --dev /dev \
+		--tmpfs /tmp --hostname container --die-with-parent /bin/true
+fi
+if have crun && [ "$(id -u)" = 0 ] && have python3; then
+	crun_bundle
+	row "crun" crun --root "$work/crun" run --bundle "$work/bundle" "bench-$$"
+fi
+if have podman; then
+	row "podman" podman --root "$work/podman" --runroot "$work/podman-run" run --rm --network none --rootfs "$busybox" /bin/true
+fi
+if have hyperfine; then
+	hyperfine -N --warmup 3 --runs "$runs" --export-json "$work/hyperfine" \
+		"$work/floor $work/state $busybox /bin/true" "$CCRUN run --rm --rootfs $busybox /bin/true" >/dev/null 2>&1 &&
+		echo "hyperfine's medians: $(python3 -c "
+import json
+a, b = [r['median'] * 1000 for r in json.load(open('$work/hyperfine'))['results']]
+print(f'floor {a:.2f} ms, ccrun {b:.2f} ms, {b / a:.2f} ×')")" || :
+fi
+
+echo
+echo "size and memory"
+printf '%-28s %8d kB\n' "ccrun, the binary" "$(($(stat -c %s "$CCRUN") / 1024))"
+printf '%-28s %8d kB\n' "supervisor + init, peak RSS" "$(peak ccrun "$CCRUN" run --rm --rootfs "$busybox" /bin/sleep 3)"
+
+# A layer of real files: the first 190 MB of this machine's programs, about 60 MB compressed.
+echo
+find /usr/bin /usr/lib /usr/share -xdev -type f -size -8192k -readable -printf '%s %p\n' 2>/dev/null | sort -k2 |
+	awk '(sum += $1) < 190 * 1048576 { sub(/^[0-9]+ /, ""); print }' >"$work/files"
+tar -C / -cf - -T "$work/files" --transform 's|^/*||' 2>/dev/null | gzip -6 >"$work/layer.tar.gz"
+printf 'unpacking a layer of %d MB (%d MB of tar, %d files)\n' "$(($(stat -c %s "$work/layer.tar.gz") / 1000000))" \
+	"$(($(gzip -dc "$work/layer.tar.gz" | wc -c) / 1000000))" "$(wc -l <"$work/files")"
+unpack_with_tar() { rm -rf "$work/tar" && mkdir "$work/tar" && gzip -dc "$work/layer.tar.gz" | tar -xpf - -C "$work/tar" && sync -f "$work"; }
+unpack_with_ccrun() { rm -rf "$work/store" && "$CCRUN" pull "$address/bench/layer"; }
+"$IT" --serve-registry --layer "$work/layer.tar.gz" >"$work/address" 2>/dev/null &
+registry=$!
+for ((i = 0; i < 300; i++)); do [ -s "$work/address" ] && break; sleep 0.1; done
+address=$(cat "$work/address")
+runs=5
+floor=
+row "gzip -dc | tar x, sync" unpack_with_tar
+row "ccrun pull (from loopback)" unpack_with_ccrun

@@ -1,0 +1,117 @@
+//! What the tests' own binary does inside a container, where it is mounted as
+//! /it: `it --inside WORD …`. Static, so that it runs in any root file system.
+
+use crate::image::sha256;
+use crate::sandbox::{Cmd, Sandbox};
+use crate::sys;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+impl Sandbox {
+    /// `ccrun run FLAGS --rootfs BUSYBOX /it --inside WORDS`.
+    pub fn inside(&self, flags: &[&str], words: &[&str]) -> Cmd {
+        let mount = format!("{}:/it:ro", self.it);
+        let run = ["run", "--rm", "--rootfs", &self.busybox, "-v", &mount];
+        self.ccrun(&[&run, flags, &["/it", "--inside"], words].concat())
+    }
+}
+
+pub fn run(words: &[String]) -> ExitCode {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["list", dir] => list(Path::new(dir), Path::new(dir)),
+        ["escape"] => return escape(),
+        ["burn", seconds] => burn(seconds.parse().expect("seconds")),
+        ["forks", count] => forks(count.parse().expect("count")),
+        ["eat", megabytes] => eat(megabytes.parse().expect("megabytes")),
+        _ => panic!("--inside {words:?}?"),
+    }
+    ExitCode::SUCCESS
+}
+
+/// One line for each file: all that a layer can say about it.
+fn list(root: &Path, dir: &Path) {
+    let mut names: Vec<_> = std::fs::read_dir(dir).expect("read_dir").flatten().map(|e| e.path()).collect();
+    names.sort();
+    for path in names {
+        let meta = path.symlink_metadata().expect("lstat");
+        let kind = meta.file_type();
+        let (letter, more) = if kind.is_dir() {
+            ('d', String::new())
+        } else if kind.is_symlink() {
+            ('l', format!("{:?}", std::fs::read_link(&path).expect("readlink")))
+        } else if kind.is_file() {
+            let digest = std::fs::read(&path).map_or("unreadable".into(), |bytes| sha256(&bytes)[7..23].to_owned());
+            ('f', format!("{} {digest} links {}", meta.size(), meta.nlink()))
+        } else if kind.is_fifo() {
+            ('p', String::new())
+        } else {
+            ('?', format!("{:x}", meta.rdev()))
+        };
+        let xattr = sys::lgetxattr(&path, "user.test").map(|value| format!(" user.test={value:?}")).unwrap_or_default();
+        let below = path.strip_prefix(root).expect("below").as_os_str().as_bytes().escape_ascii();
+        // The mode of a link means nothing, and a link's time is not kept by every tar.
+        let (mode, time) = if kind.is_symlink() { (0, 0) } else { (meta.mode() & 0o7777, meta.mtime()) };
+        println!("{letter} {mode:04o} {}:{} {time} {below} {more}{xattr}", meta.uid(), meta.gid());
+        if kind.is_dir() {
+            list(root, &path);
+        }
+    }
+}
+
+/// The old way out of a chroot: enter a deeper one without going there, then climb.
+fn escape() -> ExitCode {
+    let identity = |path: &str| std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).expect("stat");
+    let before = identity("/");
+    std::fs::create_dir_all("/tmp/deeper").expect("mkdir");
+    std::os::unix::fs::chroot("/tmp/deeper").expect("chroot");
+    for _ in 0..64 {
+        std::env::set_current_dir("..").expect("chdir");
+    }
+    std::os::unix::fs::chroot(".").expect("chroot");
+    let stayed = identity("/") == before;
+    println!("{}", if stayed { "still inside" } else { "ESCAPED" });
+    let names: Vec<_> = std::fs::read_dir("/").expect("/").flatten().map(|entry| entry.file_name()).collect();
+    println!("{names:?}");
+    if stayed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Keeps one CPU busy and prints how many milliseconds of it were had.
+fn burn(seconds: u64) {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        std::hint::black_box((0..10_000u64).fold(0, |sum, n| sum ^ n.wrapping_mul(sum)));
+    }
+    println!("{}", sys::cpu_time().as_millis());
+}
+
+/// Starts that many sleeping processes; prints how many there were.
+fn forks(count: usize) {
+    let mut children = Vec::new();
+    for _ in 0..count {
+        match std::process::Command::new("/bin/sleep").arg("30").spawn() {
+            Ok(child) => children.push(child),
+            Err(error) => {
+                println!("{error}");
+                break;
+            }
+        }
+    }
+    println!("{} started", children.len());
+    for child in &mut children {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// Takes memory, and uses it.
+fn eat(megabytes: usize) {
+    let mut all = Vec::new();
+    for n in 0..megabytes {
+        all.push(vec![n as u8 | 1; 1 << 20]);
+    }
+    println!("ate {} MB", std::hint::black_box(&all).len());
+}

@@ -1,0 +1,88 @@
+//! The README's commands are run, so that it stays true.
+
+use crate::image::Image;
+use crate::registry::Registry;
+use crate::sandbox::Sandbox;
+use crate::tar::Tar;
+use crate::{cases, skip};
+use serde_json::json;
+use std::path::Path;
+
+cases! {
+    Once: every_command_exists;
+    Hub: every_example_works;
+}
+
+fn readme() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    std::fs::read_to_string(path).unwrap_or_else(|_| skip!("the README is not on this machine"))
+}
+
+/// The lines of all ```sh blocks; those that begin with a blank go on the one before.
+fn commands(readme: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut inside = false;
+    for line in readme.lines() {
+        if line.starts_with("```") {
+            inside = line == "```sh";
+        } else if inside && !line.trim().is_empty() {
+            let code = line.split("   #").next().unwrap_or(line).trim_end();
+            all.push(code.to_owned());
+        }
+    }
+    all
+}
+
+/// What tests cannot run: it needs another machine, or is the very thing that runs them.
+fn not_ours(command: &str) -> bool {
+    let needs_a_machine = ["scp ", "ssh ", "git clone ", "cd "];
+    needs_a_machine.iter().any(|start| command.starts_with(start)) || command == "make" || command.starts_with("make ")
+}
+
+fn every_command_exists(t: &Sandbox) {
+    let makefile = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Makefile")).expect("Makefile");
+    let help = t.ccrun(&["--help"]).ok().stdout;
+    let commands = commands(&readme());
+    assert!(commands.len() >= 10, "{commands:#?}");
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        if let ["make", targets @ ..] = &words[..] {
+            for target in targets.iter().filter(|word| !word.contains('=')) {
+                assert!(makefile.contains(&format!("\n{target}:")), "`{command}`: no such target");
+            }
+        }
+        if let Some(at) = words.iter().position(|word| *word == "ccrun")
+            && let Some(name) = words.get(at + 1).filter(|word| !word.starts_with('-'))
+        {
+            assert!(help.contains(&format!("\n  {name} ")), "`{command}`: no such command");
+        }
+    }
+}
+
+/// Each in its turn, in one directory, as its reader would.
+fn every_example_works(t: &Sandbox) {
+    let hub = Registry::hub();
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let files =
+        Tar::new().file("etc/os-release", 0o644, "ID=alpine\n").file("bin/bash", 0o755, "#!/bin/sh\nexec sh \"$@\"\n");
+    let image = Image::busybox(&t.busybox).layer(files).set("Env", json!([path])).set("Cmd", json!(["sh"]));
+    for name in ["alpine", "ubuntu", "busybox", "debian"] {
+        for tag in ["latest", "3.23"] {
+            hub.push(&format!("library/{name}"), tag, &image);
+        }
+    }
+    std::fs::create_dir_all(t.dir.join("bin")).expect("mkdir");
+    std::os::unix::fs::symlink(&t.ccrun, t.dir.join("bin/ccrun")).expect("symlink");
+    std::os::unix::fs::symlink(&t.ccrun, t.dir.join("ccrun")).expect("symlink");
+    std::os::unix::fs::symlink(&t.alpine, t.dir.join("rootfs")).expect("symlink");
+    let path = format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", t.dir.display());
+    for command in commands(&readme()).iter().filter(|command| !not_ours(command)) {
+        if command.contains(" -m ") && t.mode != crate::sandbox::Mode::Root {
+            continue;
+        }
+        // Nobody sits at a terminal here.
+        let run = command.replace(" -it ", " -i ");
+        let out = t.command("sh", &["-c", &run]).env("PATH", &path).env("CCRUN_ROOT", &t.store).stdin("exit\n").out();
+        assert_eq!(out.status, 0, "README: `{command}`: {} {}", out.stdout, out.stderr);
+    }
+}

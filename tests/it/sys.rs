@@ -1,0 +1,166 @@
+//! The few system calls that std has no words for. The only `unsafe` of the tests.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+fn check(ret: libc::c_int) -> io::Result<libc::c_int> {
+    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret) }
+}
+
+fn cstr(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_encoded_bytes()).expect("a path without NUL")
+}
+
+pub fn uid() -> u32 {
+    // SAFETY: takes and returns plain numbers, and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+pub fn gid() -> u32 {
+    // SAFETY: takes and returns plain numbers, and cannot fail.
+    unsafe { libc::getegid() }
+}
+
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: takes plain numbers.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Orphaned descendants become our children, so that none of them can hide from us.
+pub fn become_subreaper() {
+    // SAFETY: takes plain numbers.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }).expect("prctl(PR_SET_CHILD_SUBREAPER)");
+}
+
+/// What Ctrl-C and its like do by default, whoever started the tests (a shell starts its
+/// background jobs without them).
+pub fn default_signals() {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+        // SAFETY: no handler of ours is installed; the default needs no function.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Collects one dead child, if there is one.
+pub fn reap() -> bool {
+    // SAFETY: a null status pointer is allowed, the other arguments are plain numbers.
+    unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) > 0 }
+}
+
+/// A mount and a network namespace of our own, with the loopback interface up.
+pub fn unshare_mounts_and_network() -> io::Result<()> {
+    // SAFETY: takes plain numbers; the caller is single-threaded, and it is its own namespaces that change.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET) })?;
+    mount("none", Path::new("/"), libc::MS_REC | libc::MS_PRIVATE)?;
+    // SAFETY: takes plain numbers; the descriptor is owned from here on.
+    let socket = unsafe { OwnedFd::from_raw_fd(check(libc::socket(libc::AF_INET, libc::SOCK_DGRAM, 0))?) };
+    // SAFETY: an all-zero ifreq is a valid one.
+    let mut lo: libc::ifreq = unsafe { std::mem::zeroed() };
+    lo.ifr_name[0] = b'l' as libc::c_char;
+    lo.ifr_name[1] = b'o' as libc::c_char;
+    lo.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: `lo` is a whole ifreq that lives across the call, which is what SIOCSIFFLAGS reads.
+    check(unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&socket), libc::SIOCSIFFLAGS as _, &lo) }).map(drop)
+}
+
+pub fn mount(source: &str, target: &Path, flags: libc::c_ulong) -> io::Result<()> {
+    let source = CString::new(source).expect("a source without NUL");
+    let target = cstr(target);
+    // SAFETY: both strings live across the call; null type and data are allowed with these flags.
+    check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), std::ptr::null(), flags, std::ptr::null()) }).map(drop)
+}
+
+/// Becomes an ordinary user for good.
+pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: an empty list of groups needs no pointer; the rest are plain numbers.
+    unsafe {
+        check(libc::setgroups(0, std::ptr::null()))?;
+        check(libc::setresgid(gid, gid, gid))?;
+        check(libc::setresuid(uid, uid, uid))?;
+        // A change of user makes a process undumpable, which would hide its own /proc files from it.
+        check(libc::prctl(libc::PR_SET_DUMPABLE, 1)).map(drop)
+    }
+}
+
+/// A new pseudo-terminal: our side and the program's.
+pub fn openpty(rows: u16, cols: u16) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (mut ours, mut theirs) = (-1, -1);
+    let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the out-parameters live across the call; null name and termios are allowed.
+    unsafe {
+        check(libc::openpty(&mut ours, &mut theirs, std::ptr::null_mut(), std::ptr::null_mut(), &size))?;
+        libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC);
+        libc::fcntl(theirs, libc::F_SETFD, libc::FD_CLOEXEC);
+        Ok((OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)))
+    }
+}
+
+pub fn set_window_size(fd: i32, rows: u16, cols: u16) {
+    let size = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCSWINSZ reads one winsize, which lives across the call.
+    check(unsafe { libc::ioctl(fd, libc::TIOCSWINSZ, &size) }).expect("TIOCSWINSZ");
+}
+
+/// The terminal's flags, as one comparable value: (input, output, control, local).
+pub fn terminal_flags(fd: i32) -> (u32, u32, u32, u32) {
+    // SAFETY: an all-zero termios is a valid one, and tcgetattr fills it.
+    unsafe {
+        let mut termios: libc::termios = std::mem::zeroed();
+        check(libc::tcgetattr(fd, &mut termios)).expect("tcgetattr");
+        (termios.c_iflag, termios.c_oflag, termios.c_cflag, termios.c_lflag)
+    }
+}
+
+/// Waits until `fd` can be read, at most `ms` milliseconds.
+pub fn readable(fd: i32, ms: i32) -> bool {
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: one pollfd, which lives across the call.
+    unsafe { libc::poll(&mut poll, 1, ms) > 0 }
+}
+
+/// The command starts in a session of its own whose terminal is its standard input.
+pub fn with_controlling_terminal(command: &mut Command) {
+    // SAFETY: between fork and exec only two plain system calls are made.
+    unsafe {
+        command.pre_exec(|| {
+            check(libc::setsid())?;
+            check(libc::ioctl(0, libc::TIOCSCTTY, 0)).map(drop)
+        });
+    }
+}
+
+/// The command's signal is at its default even if ours is not, and it dies with us.
+pub fn dies_with_us(command: &mut Command) {
+    // SAFETY: between fork and exec only one plain system call is made.
+    unsafe {
+        command.pre_exec(|| check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)).map(drop));
+    }
+}
+
+/// flock(2); `false` when someone else holds it.
+pub fn flock(fd: i32, operation: i32) -> bool {
+    // SAFETY: takes plain numbers.
+    unsafe { libc::flock(fd, operation) == 0 }
+}
+
+/// An extended attribute of the file itself, not of what a link names.
+pub fn lgetxattr(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let (path, name) = (cstr(path), CString::new(name).expect("a name without NUL"));
+    let mut value = vec![0u8; 65536];
+    // SAFETY: the strings and the buffer live across the call, and its length is the buffer's.
+    let length = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    value.truncate(usize::try_from(length).ok()?);
+    Some(value)
+}
+
+/// The CPU time that this process has used.
+pub fn cpu_time() -> std::time::Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime fills one timespec, which lives across the call.
+    check(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) }).expect("clock_gettime");
+    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

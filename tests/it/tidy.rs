@@ -1,0 +1,257 @@
+//! The rules of style, as tests: what a reader may rely on everywhere in src/.
+
+use crate::sandbox::{Sandbox, walk};
+use crate::{cases, skip, users};
+use std::path::{Path, PathBuf};
+
+cases! {
+    Once:
+        the_source_is_formatted,
+        imports_point_down_only,
+        unsafe_is_only_in_sys_and_says_why,
+        four_crates_and_no_more,
+        nothing_panics_on_what_comes_from_outside,
+        files_are_short,
+        nobody_prints_or_exits_below_the_command_line,
+        the_version_is_in_the_changelog,
+        shell_scripts_are_sound,
+        the_repository_tells_of_no_private_place,
+}
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Files that are tables, and may be as long as what they list.
+const TABLES: &[&str] = &[];
+
+struct Source {
+    /// Below src/: `image/tar.rs`
+    name: String,
+    /// Without its tests and comments.
+    code: String,
+    text: String,
+}
+
+fn source() -> Vec<Source> {
+    let dir = Path::new(ROOT).join("src");
+    if !dir.exists() {
+        skip!("the source is not on this machine");
+    }
+    let mut files: Vec<PathBuf> = Vec::new();
+    walk(&dir, &mut |path| {
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path.to_owned());
+        }
+    });
+    files.sort();
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).expect("read");
+        let name = path.strip_prefix(&dir).expect("below").to_str().expect("UTF-8").to_owned();
+        Source { name, code: without_comments(without_tests(&text)), text }
+    };
+    files.iter().map(read).collect()
+}
+
+/// The tests are a file's last item.
+fn without_tests(text: &str) -> &str {
+    &text[..text.find("#[cfg(test)]\nmod ").unwrap_or(text.len())]
+}
+
+fn without_comments(text: &str) -> String {
+    let code = |line: &str| if line.trim_start().starts_with("//") { String::new() } else { line.to_owned() };
+    text.lines().map(|line| code(line) + "\n").collect()
+}
+
+/// Every offence in one message.
+fn none(rule: &str, offences: Vec<String>) {
+    assert!(offences.is_empty(), "{rule}:\n  {}", offences.join("\n  "));
+}
+
+fn the_source_is_formatted(t: &Sandbox) {
+    source();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let Ok(home) = std::env::var("HOME") else { skip!("no HOME, so no cargo") };
+    if !path.split(':').any(|dir| Path::new(dir).join("cargo").exists()) {
+        skip!("no cargo on this machine");
+    }
+    let out = t.command("cargo", &["fmt", "--check"]).cwd(ROOT).env("PATH", path).env("HOME", home).out();
+    if out.stderr.contains("not installed") || out.stderr.contains("no such command") {
+        skip!("no rustfmt on this machine");
+    }
+    out.exit(0);
+}
+
+/// The layer of a file, and those that it may import.
+fn may_import(layer: &str) -> &'static [&'static str] {
+    match layer {
+        "main.rs" => &["cli", "error", "container", "isolation", "image", "store", "sys"],
+        "cli" => &["cli", "container", "isolation", "image", "store", "sys", "error"],
+        "container" => &["container", "isolation", "image", "store", "sys", "error"],
+        "image" => &["image", "store", "sys", "error"],
+        "isolation" => &["isolation", "sys", "error"],
+        "store" => &["store", "sys", "error"],
+        // Errors name themselves after the kernel's numbers.
+        "error.rs" => &["sys"],
+        "sys" => &["sys", "error"],
+        _ => &[],
+    }
+}
+
+fn imports_point_down_only(_: &Sandbox) {
+    let mut offences = Vec::new();
+    for file in source() {
+        let layer = file.name.split('/').next().expect("a layer");
+        let allowed = may_import(layer);
+        for (at, _) in file.code.match_indices("crate::") {
+            let rest = &file.code[at + "crate::".len()..];
+            // `crate::{a, b}` counts for each of them.
+            let group = rest.strip_prefix('{').map_or(rest, |group| &group[..group.find('}').unwrap_or(0)]);
+            let names = if rest.starts_with('{') { group.split(',').collect() } else { vec![group] };
+            for name in names {
+                let name: String = name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if !name.is_empty() && !allowed.contains(&name.as_str()) {
+                    offences.push(format!("src/{} imports crate::{name}", file.name));
+                }
+            }
+        }
+    }
+    none(
+        "imports point down: main → cli → container → isolation, image (→ store), store → sys; error is everyone's",
+        offences,
+    );
+}
+
+fn unsafe_is_only_in_sys_and_says_why(_: &Sandbox) {
+    let mut offences = Vec::new();
+    for file in source() {
+        let lines: Vec<&str> = file.text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap_or("");
+            let words = || code.split(|c: char| !c.is_alphanumeric() && c != '_');
+            if !words().any(|word| word == "unsafe") {
+                continue;
+            }
+            let place = format!("src/{}:{}: {}", file.name, at + 1, line.trim());
+            if !file.name.starts_with("sys/") {
+                offences.push(place);
+                continue;
+            }
+            // A declaration of foreign functions does nothing by itself.
+            let above = lines[..at].iter().rev().take(12);
+            let said = above.take_while(|line| !line.trim().is_empty()).any(|line| line.contains("SAFETY:"));
+            if !said && !code.contains("extern \"C\"") {
+                offences.push(format!("{place} (no SAFETY comment)"));
+            }
+        }
+    }
+    none("unsafe stands only in src/sys/, each with what makes it safe", offences);
+}
+
+fn four_crates_and_no_more(_: &Sandbox) {
+    source();
+    let manifest = std::fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).expect("Cargo.toml");
+    let mut crates = Vec::new();
+    let mut inside = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            inside = line == "[dependencies]";
+            assert!(!line.contains("dependencies") || inside, "{line}: crates stand in [dependencies] alone");
+        } else if inside && let Some((name, _)) = line.split_once('=') {
+            crates.push(name.trim().to_owned());
+        }
+    }
+    assert_eq!(crates, ["libc", "miniz_oxide", "serde_json", "sha2"]);
+}
+
+fn nothing_panics_on_what_comes_from_outside(_: &Sandbox) {
+    let mut offences = Vec::new();
+    for file in source() {
+        for (at, line) in file.code.lines().enumerate() {
+            for word in
+                [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "unreachable!(", ".unwrap_err()"]
+            {
+                if line.contains(word) {
+                    offences.push(format!("src/{}:{}: {}", file.name, at + 1, line.trim()));
+                }
+            }
+        }
+    }
+    none("nothing ends in a panic", offences);
+}
+
+fn files_are_short(_: &Sandbox) {
+    let mut offences = Vec::new();
+    for file in source() {
+        let lines = without_tests(&file.text).lines().count();
+        if lines > 400 && !TABLES.contains(&file.name.as_str()) {
+            offences.push(format!("src/{}: {lines} lines", file.name));
+        }
+        if let Some((at, line)) = file.text.lines().enumerate().find(|(_, line)| line.chars().count() > 120) {
+            offences.push(format!("src/{}:{}: {} columns", file.name, at + 1, line.chars().count()));
+        }
+        if !file.text.starts_with("//!") {
+            offences.push(format!("src/{}: doesn't say what it is for", file.name));
+        }
+    }
+    none("a file has at most 400 lines without its tests, begins with what it is for, and fits 120 columns", offences);
+}
+
+fn nobody_prints_or_exits_below_the_command_line(_: &Sandbox) {
+    let mut offences = Vec::new();
+    for file in source() {
+        if file.name.starts_with("cli/") || file.name == "main.rs" {
+            continue;
+        }
+        for (at, line) in file.code.lines().enumerate() {
+            for word in ["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!(", "process::exit(", "env::args"] {
+                let found = line.find(word).is_some_and(|at| !line[..at].ends_with(|c: char| c.is_alphanumeric()));
+                if found {
+                    offences.push(format!("src/{}:{}: {}", file.name, at + 1, line.trim()));
+                }
+            }
+        }
+    }
+    none("below cli nobody prints, reads the command line or exits", offences);
+}
+
+fn the_version_is_in_the_changelog(_: &Sandbox) {
+    source();
+    let changelog = std::fs::read_to_string(Path::new(ROOT).join("CHANGELOG.md")).expect("CHANGELOG.md");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(changelog.contains(&format!("\n## [{version}] - ")), "no section [{version}] in CHANGELOG.md");
+}
+
+fn shell_scripts_are_sound(t: &Sandbox) {
+    source();
+    let scripts = ["rootfs-fixtures/alpine.sh", "rootfs-fixtures/busybox.sh", "tests/demo.sh", "tests/prepare.sh"];
+    for script in scripts {
+        let script = format!("{ROOT}/{script}");
+        t.command("sh", &["-n", &script]).ok();
+        let text = std::fs::read_to_string(&script).expect("read");
+        assert!(text.starts_with("#!/bin/sh\n") && text.contains("\nset -eu\n"), "{script}");
+        if users::have("shellcheck") {
+            t.command("shellcheck", &["-x", "-P", "SCRIPTDIR", "-S", "warning", &script]).cwd(ROOT).ok();
+        }
+    }
+    for script in [".ci/run", "tests/bench/run.sh"] {
+        t.command("bash", &["-n", &format!("{ROOT}/{script}")]).ok();
+    }
+}
+
+fn the_repository_tells_of_no_private_place(t: &Sandbox) {
+    source();
+    let out = t.command("git", &["-C", ROOT, "-c", "safe.directory=*", "ls-files", "-z"]).out();
+    if out.status != 0 {
+        skip!("not a git repository");
+    }
+    let mut offences = Vec::new();
+    for name in out.stdout.split('\0').filter(|name| !name.is_empty()) {
+        let text = String::from_utf8_lossy(&std::fs::read(Path::new(ROOT).join(name)).unwrap_or_default()).into_owned();
+        // Written in two parts, so that this file doesn't hold them.
+        for word in [concat!("/wo", "rk/"), concat!("/ho", "me/user"), concat!("/ro", "ot/.rustup")] {
+            if let Some(line) = text.lines().find(|line| line.contains(word)) {
+                offences.push(format!("{name}: {line}"));
+            }
+        }
+    }
+    none("paths of one machine have no place here", offences);
+}

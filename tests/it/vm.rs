@@ -1,0 +1,74 @@
+//! The same binary on another machine: a bare Alpine guest with a pure cgroup v2.
+
+use crate::sandbox::{Sandbox, walk};
+use crate::{cases, skip};
+use std::path::Path;
+
+cases! {
+    Once: runs_in_the_alpine_guest
+}
+
+const SCRIPT: &str = r#"#!/bin/sh
+# As root and as alice: a few commands by hand, then the tests themselves.
+set -u
+bad=0
+check() { if [ "$2" = "$3" ]; then echo "ok: $1"; else echo "NOT SO: $1: got '$2', not '$3'"; bad=1; fi; }
+mkdir -p /job/fixtures && tar -xf busybox.tar -C /job/fixtures
+# In the words' commands, ROOTFS is a directory of the user's own.
+as() { set -- "$1" "$(echo "$2" | sed "s|ROOTFS|--rootfs $fixtures/busybox|")"; as_user "$@"; }
+as_user() { if [ "$1" = root ]; then sh -c "$2"; else su "$1" -c "$2"; fi 2>&1; }
+cp -a /job/fixtures /job/alice && chown -R alice /job/alice
+for user in root alice; do
+	fixtures=/job/fixtures
+	[ $user = root ] || fixtures=/job/alice
+	check "$user: echo" "$(as $user 'cd /; ccrun run echo Hello Coding Challenges!')" "Hello Coding Challenges!"
+	check "$user: a rootfs" "$(as $user 'cd /; ccrun run --rm ROOTFS /bin/sh -c "id -u; hostname; exit 3"; echo $?')" "0
+container
+3"
+	check "$user: status" "$(as $user 'cd /; ccrun run --rm ROOTFS nope 2>/dev/null; echo $?')" 127
+	check "$user: nobody outside" "$(as $user 'cd /; ccrun run --rm ROOTFS sleep 3.3 & sleep 2
+		for p in /proc/[0-9]*; do [ "$(tr "\0" " " <$p/cmdline 2>/dev/null)" = "sleep 3.3 " ] && sed -n "s/^Uid:.\([0-9]*\).*/\1/p" $p/status; done | grep -cv "^0$"; wait')" 1
+done
+check "root: -m ends what takes too much" "$(ccrun run --rm -m 64m -v /job/it:/it:ro --rootfs /job/fixtures/busybox /it --inside eat 200 >/dev/null 2>&1; echo $?)" 137
+check "root: -m leaves the rest alone" "$(ccrun run --rm -m 64m -v /job/it:/it:ro --rootfs /job/fixtures/busybox /it --inside eat 30 2>&1)" "ate 30 MB"
+check "root: --pids-limit" "$(ccrun run --rm --pids-limit 20 -v /job/it:/it:ro --rootfs /job/fixtures/busybox /it --inside forks 40 2>&1 | tail -n 1 | grep -c '^1[0-9] started')" 1
+check "no cgroup is left" "$(find /sys/fs/cgroup -type d | grep -c '[0-9a-f]\{64\}')" 0
+check "no mount is left" "$(grep -c ccrun /proc/mounts)" 0
+exit $bad
+"#;
+
+fn runs_in_the_alpine_guest(t: &Sandbox) {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/vm/run");
+    let vm = std::env::var("CCRUN_VM_RUN").unwrap_or(beside.to_owned());
+    if !Path::new(&vm).exists() {
+        skip!("there is no virtual machine at ../shared/vm/run or $CCRUN_VM_RUN");
+    }
+    let script = t.file("script", SCRIPT);
+    // The fixture as one file.
+    t.command(
+        "tar",
+        &[
+            "-C",
+            Path::new(&t.busybox).parent().expect("a parent").to_str().expect("UTF-8"),
+            "-cf",
+            &t.path("busybox.tar"),
+            "busybox",
+        ],
+    )
+    .ok();
+    let mut files = 0;
+    walk(Path::new(&t.busybox), &mut |_| files += 1);
+    assert!(files > 100);
+    std::fs::copy(&t.it, t.dir.join("it")).expect("copy");
+    let args = [t.ccrun.as_str(), &script, &t.path("busybox.tar"), &t.path("it")];
+    let cmd = t
+        .command(&vm, &args)
+        .timeout(380)
+        .env("VM_TIMEOUT", "360")
+        .env("PATH", std::env::var("PATH").unwrap_or_default());
+    let cmd = cmd.env("HOME", std::env::var("HOME").unwrap_or("/root".into()));
+    let out = cmd.out();
+    println!("{}", out.stdout);
+    assert!(!out.stdout.contains("NOT SO"), "{}", out.stdout);
+    out.exit(0).has("ok: alice: a rootfs");
+}
