@@ -2,15 +2,19 @@
 
 mod flag;
 mod help;
+mod images;
 mod limits;
 mod mount;
 mod names;
 mod operand;
 mod parse;
+mod progress;
 mod ps;
 mod pull;
 mod rm;
+mod rmi;
 mod run;
+mod units;
 mod version;
 
 use crate::container::walls::NamespaceWalls;
@@ -23,7 +27,8 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-static COMMANDS: &[&Command] = &[&run::COMMAND, &ps::COMMAND, &rm::COMMAND, &version::COMMAND];
+static COMMANDS: &[&Command] =
+    &[&run::COMMAND, &pull::COMMAND, &images::COMMAND, &rmi::COMMAND, &ps::COMMAND, &rm::COMMAND, &version::COMMAND];
 
 /// Runs the command line `args` (without the program's own name); gives the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {

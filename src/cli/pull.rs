@@ -1,16 +1,90 @@
-//! Stand-in until REGISTRY's lands.
-use crate::error::{Error, Result};
+//! `ccrun pull`, and the pull that `ccrun run` does.
+
+use super::flag::{Command, one, switch};
+use super::parse::Parsed;
+use super::progress::{Display, Stream};
+use crate::error::{Result, Visible};
 use crate::image::platform::Platform;
-use crate::store::{
-    Store,
-    images::{self, Image},
+use crate::image::pull::{Progress, Pulled};
+use crate::image::reference::Reference;
+use crate::store::Store;
+use crate::store::images::{self, Image};
+
+pub static COMMAND: Command = Command {
+    name: "pull",
+    usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
+    summary: "Download an image from a registry",
+    flags: &[
+        one(None, "platform", "OS/ARCH", "Pull the image for this platform and not for the machine's own"),
+        switch(Some('q'), "quiet", "Print only the image's full name"),
+    ],
+    operands: (1, 1),
+    runs_program: false,
+    failure: 1,
+    run,
 };
-pub fn find(store: &Store, word: &str, _p: Option<&Platform>) -> Result<Option<Image>> {
-    match images::find(store, word)? {
-        Some(f) => images::load(store, &f.id),
-        None => Ok(None),
+
+fn run(parsed: &Parsed) -> Result<u8> {
+    let words = parsed.words()?;
+    let reference = Reference::parse(words.first().copied().unwrap_or_default())?;
+    let platform = parsed.text("platform")?.map_or_else(|| Ok(Platform::host()), Platform::parse)?;
+    let quiet = parsed.is_on("quiet");
+    let (store, _) = super::open_store(parsed)?;
+    if reference.tag_defaulted() && !quiet {
+        super::print("Using default tag: latest\n")?;
     }
+    pull(&store, &reference, &platform, Stream::Stdout, quiet)?;
+    super::print(&format!("{reference}\n"))?;
+    Ok(0)
 }
-pub fn for_run(_s: &Store, word: &str, _p: Option<&Platform>, _q: bool) -> Result<Image> {
-    Err(Error::new(format!("no pull yet: {word}")))
+
+/// Pulls and shows how it goes on.
+fn pull(store: &Store, reference: &Reference, platform: &Platform, stream: Stream, quiet: bool) -> Result<Pulled> {
+    let mut display = Display::new(stream, quiet);
+    let pulled = crate::image::pull::pull(store, reference, platform, &mut display);
+    display.finish();
+    let pulled = pulled?;
+    if !quiet {
+        stream.line(&format!("Digest: {}", pulled.digest));
+        let what = if pulled.newer { "Downloaded newer image" } else { "Image is up to date" };
+        stream.line(&format!("Status: {what} for {}", reference.familiar()));
+    }
+    Ok(pulled)
+}
+
+/// The image that a word of `run` means, if it is here, whole, and for the platform that was asked for.
+pub fn find(store: &Store, word: &str, platform: Option<&Platform>) -> Result<Option<Image>> {
+    let Some(found) = images::find(store, word)? else { return Ok(None) };
+    // A damaged image counts as none: the pull that follows is its repair.
+    let image = images::load(store, &found.id).ok().flatten().filter(|image| image.is_whole(store));
+    let image = image.filter(|image| platform.is_none_or(|platform| image.config.platform.runs_on(platform)));
+    if let Some(image) = &image {
+        warn_of_platform(image, platform);
+    }
+    Ok(image)
+}
+
+/// Pulls the image that `run` needs. Stdout belongs to the container, so all is told on stderr.
+pub fn for_run(store: &Store, word: &str, platform: Option<&Platform>, quiet: bool) -> Result<Image> {
+    let reference = Reference::parse(word)?;
+    if !quiet && images::find(store, word).ok().flatten().is_none() {
+        Stream::Stderr.line(&format!("Unable to find image '{}' locally", reference.familiar()));
+    }
+    let wanted = platform.cloned().unwrap_or_else(Platform::host);
+    let pulled = pull(store, &reference, &wanted, Stream::Stderr, quiet)?;
+    let image = images::load(store, &pulled.id)?.ok_or_else(|| images::not_found(word))?;
+    warn_of_platform(&image, platform);
+    Ok(image)
+}
+
+/// Docker's warning before it runs an image that was not made for this machine.
+fn warn_of_platform(image: &Image, asked_for: Option<&Platform>) {
+    let (host, platform) = (Platform::host(), &image.config.platform);
+    if asked_for.is_none() && !platform.runs_on(&host) {
+        Stream::Stderr.line(&format!(
+            "WARNING: The requested image's platform ({}) does not match the detected host platform ({host}) \
+             and no specific platform was requested",
+            Visible(&platform.to_string())
+        ));
+    }
 }

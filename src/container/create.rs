@@ -9,7 +9,7 @@ use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::{host_view, namespaces};
 use crate::store::containers::{Live, Record, now};
-use crate::store::locks::Lock;
+use crate::store::locks::{self, Lock};
 use crate::store::{Store, tree};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
 use crate::sys::process::{self, Child, Status};
@@ -28,13 +28,19 @@ pub fn run(
 ) -> Result<u8> {
     // From here on signals wait until there is somebody to pass them on to.
     signal::block_all()?;
-    let live = store.create_container(&spec.id, &spec.name)?;
+    // A name may be held by a container whose supervisor was killed.
+    let live = store.create_container(&spec.id, &spec.name).or_else(|error| {
+        sweep(store)?;
+        store.create_container(&spec.id, &spec.name).map_err(|_| error)
+    })?;
     let outcome = run_in(store, map, spec, &live, lock, say);
     match &outcome {
         Ok(code) if !spec.remove => store.finish_container(&spec.id, *code)?,
         // A container that never ran leaves nothing behind.
         _ => store.remove_container(&spec.id)?,
     }
+    // Last, when nobody waits for us any more. What is left by others does not change how this one ended.
+    let _ = sweep(store);
     outcome
 }
 
@@ -53,8 +59,6 @@ fn run_in(
     drop(lock);
     let made = cgroup.make();
     let outcome = made.and_then(|()| start(map, spec, live, &cgroup, say)).and_then(|(child, terminal)| {
-        // The container is on its way: now there is time for what earlier ones have left.
-        sweep(store)?;
         let status = match terminal {
             Some(master) => supervise::wait_with_terminal(&child, master, spec.process.interactive),
             None => supervise::wait(&child),
@@ -106,7 +110,7 @@ fn start(
 /// Takes the child's messages until it closes its side, which execve does.
 fn wait_for_start(socket: &OwnedFd, say: &mut dyn FnMut(&str)) -> Result<Option<OwnedFd>> {
     let mut terminal = None;
-    let mut buffer = vec![0; 8 << 10];
+    let mut buffer = vec![0; message::MOST_BYTES + 1];
     loop {
         let (size, fds) = socket::receive(socket.as_fd(), &mut buffer)?;
         match buffer[..size].split_first() {
@@ -193,5 +197,6 @@ fn record(spec: &ContainerSpec, cgroup: &Cgroup) -> Record {
 
 /// Takes away what killed supervisors have left: their containers, cgroups and half-made files.
 pub fn sweep(store: &Store) -> Result<()> {
-    store.sweep_containers(|record| Cgroup::from_paths(record.cgroup.iter().cloned()).remove())
+    store.sweep_containers(|record| Cgroup::from_paths(record.cgroup.iter().cloned()).remove())?;
+    locks::sweep(store)
 }

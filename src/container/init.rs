@@ -28,6 +28,8 @@ pub struct Plan<'a> {
 
 /// Messages of the child to the supervisor begin with one of these.
 pub mod message {
+    /// What the supervisor has room for.
+    pub const MOST_BYTES: usize = 8 << 10;
     /// [`crate::error::Error::to_bytes`] follows: the container could not be started.
     pub const FAILED: u8 = b'E';
     /// The master of the container's terminal comes with it.
@@ -59,31 +61,34 @@ pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
 }
 
 fn fail(socket: &OwnedFd, error: Error) -> i32 {
-    let _ = socket::send(socket.as_fd(), &[&[message::FAILED], &error.to_bytes()[..]].concat(), &[]);
+    let bytes = error.to_bytes();
+    let length = bytes.len().min(message::MOST_BYTES);
+    let _ = socket::send(socket.as_fd(), &[&[message::FAILED], &bytes[..length]].concat(), &[]);
     125
 }
 
 /// Makes the container around this process. Gives its terminal, if it is to have one.
 fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     let spec = plan.spec;
-    // 1. Wait for the supervisor: it writes the id maps and puts us into the cgroup, and as root
+    // 1. What needs no ids is done while the supervisor is busy with them. From here on no mount is seen
+    //    by the host, and none of the host's new ones here.
+    process::set_title("ccrun")?;
+    root::make_private()?;
+    let devices = HostDevices::open()?;
+
+    // 2. Wait for the supervisor: it writes the id maps and puts us into the cgroup, and as root
     //    it sends mounts whose files it has mapped to our ids.
     let (size, sent) = socket::receive(socket.as_fd(), &mut [0; 8])?;
     if size == 0 {
         return Err(Error::new("the supervisor ended"));
     }
-    let trees = Trees::new(spec, sent);
 
-    // 2. Shut ourselves off before anything of the container's is touched.
+    // 3. Shut ourselves off before anything of the container's is touched. Not earlier: the files of
+    //    a process that cannot be dumped are root's, and a user could not write its id map.
     cred::set_undumpable()?;
-    process::set_title("ccrun")?;
-
-    // 3. From here on no mount is seen by the host, and none of the host's new ones here.
-    root::make_private()?;
 
     // 4. Open what lies on the host while we still are the caller, who may go there.
-    let devices = HostDevices::open()?;
-    let sources = rootfs::Sources::open(plan, trees)?;
+    let sources = rootfs::Sources::open(plan, Trees::new(sent))?;
 
     // 5. Become container root: from here on what we make belongs to it. A change of ids clears the
     //    death signal, so that it is set now, and the supervisor might have died before.

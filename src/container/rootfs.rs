@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub struct Trees(std::vec::IntoIter<OwnedFd>);
 
 impl Trees {
-    pub fn new(_: &ContainerSpec, sent: Vec<OwnedFd>) -> Trees {
+    pub fn new(sent: Vec<OwnedFd>) -> Trees {
         Trees(sent.into_iter())
     }
 }
@@ -131,7 +131,8 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
     match overlay.mount(place.as_fd()) {
         Ok(()) => reopen(dir, c"rootfs"),
         Err(error) => {
-            note(socket, &format!("no overlay here ({error}): copying the files instead"));
+            let reason = crate::sys::errno_name(error.errno().unwrap_or(0));
+            note(socket, &format!("no overlay on the store's file system ({reason}): copying the files instead"));
             for layer in layers.iter().rev() {
                 tree::merge(layer.as_fd(), open_dir(dir, c"upper")?.as_fd())?;
             }

@@ -4,6 +4,7 @@
 //! by everybody on the machine. curl follows no redirect: we do, so that an
 //! `Authorization:` header is only ever sent to the host it was made for.
 
+use super::retry::Failure;
 use super::url::{self, Url};
 use crate::error::{Error, Result};
 use crate::sys::process::find_program;
@@ -45,18 +46,6 @@ pub struct Response {
     pub body: Body,
 }
 
-/// Why there is no answer, and whether the same request may have one later.
-pub struct Failure {
-    pub error: Error,
-    pub transient: bool,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Failure {
-        Failure { error, transient: false }
-    }
-}
-
 /// Sends a request and follows its redirects.
 pub fn get(mut request: Request) -> std::result::Result<Response, Failure> {
     for _ in 0..=REDIRECTS_MAX {
@@ -92,8 +81,8 @@ fn send(request: &Request) -> std::result::Result<Response, Failure> {
     match head(&mut body.stdout) {
         Ok((status, headers)) => Ok(Response { status, headers, body }),
         Err(error) => Err(match body.end() {
-            Some(Ended { error, transient }) => Failure { error, transient },
-            None => Failure { error: error.context(body.place.clone()), transient: false },
+            Some(failure) => failure,
+            None => error.context(body.place.clone()).into(),
         }),
     }
 }
@@ -199,10 +188,8 @@ impl Response {
     /// The whole body, which must not be longer than `max`.
     pub fn read(mut self, max: u64) -> std::result::Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
-        let read = (&mut self.body).take(max + 1).read_to_end(&mut bytes);
-        if let Err(error) = read {
-            let transient = self.body.ended.as_ref().is_some_and(|ended| ended.transient);
-            return Err(Failure { error: from_io(error, &self.body.place), transient });
+        if let Err(error) = (&mut self.body).take(max + 1).read_to_end(&mut bytes) {
+            return Err(self.body.failure(error));
         }
         if bytes.len() as u64 > max {
             return Err(Error::new(format!("{}: the answer is longer than {max} bytes", self.body.place)).into());
@@ -218,18 +205,13 @@ pub struct Body {
     stdout: BufReader<ChildStdout>,
     left: u64,
     place: String,
-    /// Set when curl has ended with a failure.
-    ended: Option<Ended>,
-}
-
-struct Ended {
-    error: Error,
-    transient: bool,
+    /// What curl ended with.
+    ended: Option<Failure>,
 }
 
 impl Body {
     /// Waits for curl and gives its failure, if it is one.
-    fn end(&mut self) -> Option<Ended> {
+    fn end(&mut self) -> Option<Failure> {
         let mut message = Vec::new();
         if let Some(stderr) = &mut self.child.stderr {
             let _ = stderr.take(4096).read_to_end(&mut message);
@@ -237,19 +219,26 @@ impl Body {
         match self.child.wait() {
             Ok(status) if status.success() => None,
             Ok(status) => Some(explain(status.code(), &String::from_utf8_lossy(&message), &self.place)),
-            Err(error) => Some(Ended { error: Error::io("wait for curl", &error), transient: false }),
+            Err(error) => Some(Error::io("wait for curl", &error).into()),
         }
+    }
+
+    /// What an error that came out of reading means: curl's own words where there are any.
+    pub fn failure(&mut self, error: io::Error) -> Failure {
+        self.ended.take().unwrap_or_else(|| Error::io(format!("read {}", self.place), &error).into())
     }
 }
 
 impl Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ended.is_some() {
+            return Err(io::Error::other("curl failed"));
+        }
         let length = self.stdout.read(buffer)?;
         if length == 0 && !buffer.is_empty() {
             if let Some(ended) = self.end() {
-                let text = ended.error.to_string();
                 self.ended = Some(ended);
-                return Err(io::Error::other(text));
+                return Err(io::Error::other("curl failed"));
             }
         }
         match self.left.checked_sub(length as u64) {
@@ -268,17 +257,8 @@ impl Drop for Body {
     }
 }
 
-/// An error that came out of a reader: ours again if it is one of curl's.
-fn from_io(error: io::Error, place: &str) -> Error {
-    if error.raw_os_error().is_some() {
-        Error::io(format!("read {place}"), &error)
-    } else {
-        Error::new(error.to_string())
-    }
-}
-
 /// What curl's exit status means for the user.
-fn explain(code: Option<i32>, message: &str, place: &str) -> Ended {
+fn explain(code: Option<i32>, message: &str, place: &str) -> Failure {
     let line = message.lines().find(|line| line.starts_with("curl:")).unwrap_or("curl failed");
     let text = line.trim_start_matches("curl:").trim_start();
     // `(6) Could not resolve host: …`
@@ -294,7 +274,7 @@ fn explain(code: Option<i32>, message: &str, place: &str) -> Ended {
         _ => error,
     };
     // Cut off, timed out or reset, on any layer of the connection.
-    Ended { error, transient: matches!(code, 16 | 18 | 28 | 52 | 55 | 56 | 92) }
+    Failure { error, transient: matches!(code, 16 | 18 | 28 | 52 | 55 | 56 | 92), retry_after: None }
 }
 
 #[cfg(test)]

@@ -105,6 +105,10 @@ impl<R: Read> Hashing<R> {
         self.count
     }
 
+    pub fn source(&mut self) -> &mut R {
+        &mut self.source
+    }
+
     /// The source again, with the count and digest of all that was read.
     pub fn finish(self) -> (R, u64, Digest) {
         (self.source, self.count, self.hasher.finish())

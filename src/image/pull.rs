@@ -1,1 +1,189 @@
+//! Pulling: from a reference to an image in the store.
+//!
+//! The image becomes visible last of all: index → manifest → config → layers → the
+//! image → its names. Whatever ends a pull early leaves only a draft, which the next
+//! command sweeps, and whole layers, which the next pull need not get again.
 
+use super::config::Config;
+use super::digest::Digest;
+use super::download::Job;
+use super::manifest::{self, Compression, Document, Manifest};
+use super::platform::Platform;
+use super::reference::Reference;
+use super::registry::{self, Repository, Served};
+use super::workers;
+use super::zstd;
+use crate::error::{Error, Result};
+use crate::store::layers::{self, Record};
+use crate::store::locks::{self, Lock};
+use crate::store::refs::{self, Ref};
+use crate::store::{Store, images};
+
+/// An index may hold indexes, and these hold none.
+const DEPTH_MAX: usize = 2;
+/// How often layers that somebody removes meanwhile are got again.
+const ROUNDS: usize = 3;
+
+/// How far a layer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerState {
+    /// It was there already.
+    Exists,
+    Waiting,
+    /// So many bytes have come of so many.
+    Downloading(u64, u64),
+    /// The transfer was cut off and begins again.
+    Retrying,
+    /// All bytes have come and are right; what is left is to write them.
+    Downloaded,
+    Complete,
+}
+
+/// Who is told how a pull goes on. A layer is called by the first digits of its blob's digest.
+pub trait Progress {
+    /// The image was found.
+    fn found(&mut self, reference: &Reference);
+    fn layer(&mut self, layer: &str, state: LayerState);
+    /// Before something else is printed: a failure, or the end.
+    fn finish(&mut self);
+}
+
+/// An image that is there now.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// The image id: the digest of its config.
+    pub id: Digest,
+    /// What the reference stands for in the registry: the digest of the index or manifest.
+    pub digest: Digest,
+    /// Whether anything changed.
+    pub newer: bool,
+    /// The platform that the image says it is for.
+    pub platform: Platform,
+    /// What could not be kept of the layers that were unpacked now.
+    pub lost: Record,
+}
+
+/// Makes `reference` in the store what it is in its registry, for this platform.
+pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress: &mut dyn Progress) -> Result<Pulled> {
+    // What cannot be swept takes space but is in nobody's way.
+    let _ = locks::sweep(store);
+    let mut repository = Repository::new(reference)?;
+    let wanted = reference.wanted();
+    let served = repository.manifest(&wanted)?;
+    let digest = Digest::of(&served.bytes);
+    if reference.digest().is_some_and(|wanted| wanted != digest) {
+        return Err(Error::new(format!("{wanted} is wrong: what came has the digest {digest}")));
+    }
+    if let Some(image) = up_to_date(store, reference, &digest, platform)? {
+        progress.found(reference);
+        let lost = Record::default();
+        return Ok(Pulled { id: image.id, digest, newer: false, platform: image.config.platform, lost });
+    }
+    let (manifest, manifest_bytes) = resolve(&mut repository, served, platform)?;
+    if manifest.layers.iter().any(|layer| layer.compression == Compression::Zstd) {
+        zstd::program()?;
+    }
+    progress.found(reference);
+    let config_bytes = match images::config(store, &manifest.config.digest) {
+        Some(bytes) => bytes,
+        None => repository.small_blob(&manifest.config, manifest::CONFIG_MAX)?,
+    };
+    let config = Config::parse(&config_bytes)?;
+    check_platform(&config, platform)?;
+    let jobs = jobs(&manifest, &config)?;
+    let mut lost = Record::default();
+    for round in 1.. {
+        for record in workers::run(store, &repository, &jobs, progress)? {
+            lost.add(&record);
+        }
+        // Layers that were here when we looked may have gone with another image meanwhile.
+        let lock = Lock::shared(store)?;
+        if config.diff_ids.iter().all(|diff_id| layers::exists(store, diff_id)) {
+            let id = images::add(store, &config_bytes, &manifest_bytes)?;
+            name(store, reference, id, digest, platform)?;
+            drop(lock);
+            return Ok(Pulled { id, digest, newer: true, platform: config.platform, lost });
+        }
+        if round >= ROUNDS {
+            break;
+        }
+    }
+    Err(Error::new("layers of the image were removed while it was pulled").hint("pull it again"))
+}
+
+/// The image, if what the registry has is what is here already.
+fn up_to_date(
+    store: &Store,
+    reference: &Reference,
+    digest: &Digest,
+    platform: &Platform,
+) -> Result<Option<images::Image>> {
+    // A damaged name or image is no reason not to pull it again: that is its repair.
+    let Ok(Some(entry)) = refs::read(store, reference) else { return Ok(None) };
+    if entry.digest != *digest || entry.platform != platform.to_string() {
+        return Ok(None);
+    }
+    Ok(images::load(store, &entry.image).ok().flatten().filter(|image| image.is_whole(store)))
+}
+
+/// The image's manifest: what was served itself, or what the index has for the platform.
+fn resolve(repository: &mut Repository, mut served: Served, platform: &Platform) -> Result<(Manifest, Vec<u8>)> {
+    for _ in 0..=DEPTH_MAX {
+        let index = match Document::parse(&served.bytes, served.content_type.as_deref())? {
+            Document::Manifest(manifest) => return Ok((manifest, served.bytes)),
+            Document::Index(index) => index,
+        };
+        let entry = &index.choose(platform)?.manifest;
+        let next = repository.manifest(&entry.digest.to_string())?;
+        served = Served { bytes: registry::check(entry, next.bytes)?, content_type: next.content_type };
+    }
+    Err(Error::new(format!("the image's index holds indexes more than {DEPTH_MAX} deep")))
+}
+
+/// An image for another machine is only pulled when it was asked for: an index without
+/// a fitting entry is refused, a single image of the wrong kind is the caller's to warn of.
+fn check_platform(config: &Config, platform: &Platform) -> Result<()> {
+    if *platform == Platform::host() || config.platform.runs_on(platform) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "the image was found but its platform ({}) does not match the specified platform ({platform})",
+        config.platform
+    )))
+}
+
+/// What is to be got, the lowest layer first and each only once.
+fn jobs(manifest: &Manifest, config: &Config) -> Result<Vec<Job>> {
+    let (layers, diff_ids) = (&manifest.layers, &config.diff_ids);
+    if layers.len() != diff_ids.len() {
+        return Err(Error::new(format!(
+            "the manifest has {} layers, the image config {}",
+            layers.len(),
+            diff_ids.len()
+        )));
+    }
+    let mut jobs: Vec<Job> = Vec::new();
+    for (at, (layer, diff_id)) in layers.iter().zip(diff_ids).enumerate() {
+        if jobs.iter().any(|job| job.diff_id == *diff_id) {
+            continue;
+        }
+        jobs.push(Job {
+            blob: layer.blob.clone(),
+            compression: layer.compression,
+            diff_id: *diff_id,
+            lowers: diff_ids[..at].to_vec(),
+        });
+    }
+    Ok(jobs)
+}
+
+/// Names the image as it was asked for. Its digest is a name as well, which stays when the tag moves on.
+fn name(store: &Store, reference: &Reference, image: Digest, digest: Digest, platform: &Platform) -> Result<()> {
+    let platform = platform.to_string();
+    let pinned = reference.with_digest(digest);
+    refs::write(store, &Ref { reference: pinned, image, digest, platform: platform.clone() })?;
+    match (reference.tag(), reference.digest()) {
+        (Some(tag), None) => refs::write(store, &Ref { reference: reference.with_tag(tag), image, digest, platform }),
+        _ => Ok(()),
+    }
+}

@@ -1,19 +1,16 @@
 //! The distribution API of one repository: manifests and blobs, with the token that they need.
 
 use super::auth::{self, Challenge};
-use super::curl::{self, Body, Failure, Request, Response};
+use super::curl::{self, Body, Request, Response};
 use super::digest::Digest;
 use super::manifest::{self, Descriptor};
 use super::reference::Reference;
+use super::retry::{Failure, retry};
 use super::url::Url;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::time::Duration;
 
-/// How often a request is tried that fails for no lasting reason.
-const TRIES: u32 = 5;
-/// The longest that a registry may make us wait before we try again.
-const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Answers that are no content (errors, tokens) are not longer.
 const ANSWER_MAX: u64 = 64 << 10;
 
@@ -42,55 +39,34 @@ impl Repository {
     pub fn manifest(&mut self, wanted: &str) -> Result<Served> {
         let accepted = manifest::ACCEPTED.join(", ");
         let url = self.url("manifests", wanted)?;
-        let mut tries = Tries::new();
-        loop {
-            let answer = self.get(&url, Some(&accepted), manifest::MANIFEST_MAX);
-            let failure = match answer {
-                Ok(response) if response.status == 200 => {
-                    let content_type = response.header("content-type").map(str::to_owned);
-                    match response.read(manifest::MANIFEST_MAX) {
-                        Ok(bytes) => return Ok(Served { bytes, content_type }),
-                        Err(failure) => failure.into(),
-                    }
-                }
-                Ok(response) => self.refusal(response, wanted),
-                Err(failure) => failure.into(),
-            };
-            tries.again(failure)?;
-        }
+        retry(
+            || {},
+            || {
+                let response = self.get(&url, Some(&accepted), manifest::MANIFEST_MAX)?;
+                let response = self.accept(response, wanted)?;
+                let content_type = response.header("content-type").map(str::to_owned);
+                Ok(Served { bytes: response.read(manifest::MANIFEST_MAX)?, content_type })
+            },
+        )
     }
 
-    /// Starts to get a blob. Size and digest of what comes are for the caller to check.
-    pub fn blob(&mut self, blob: &Descriptor) -> Result<Body> {
+    /// Starts to get a blob. Size and digest of what comes are for the caller to check, and so are new tries.
+    pub fn blob(&mut self, blob: &Descriptor) -> std::result::Result<Body, Failure> {
         let digest = blob.digest.to_string();
         let url = self.url("blobs", &digest)?;
-        let mut tries = Tries::new();
-        loop {
-            let failure = match self.get(&url, None, blob.size) {
-                Ok(response) if response.status == 200 => return Ok(response.body),
-                Ok(response) => self.refusal(response, &digest),
-                Err(failure) => failure.into(),
-            };
-            tries.again(failure)?;
-        }
+        let response = self.get(&url, None, blob.size)?;
+        Ok(self.accept(response, &digest)?.body)
     }
 
     /// Gets a small blob whole, and checks it.
     pub fn small_blob(&mut self, blob: &Descriptor, max: u64) -> Result<Vec<u8>> {
         let digest = blob.digest.to_string();
         let url = self.url("blobs", &digest)?;
-        let mut tries = Tries::new();
-        loop {
-            let failure = match self.get(&url, None, max) {
-                Ok(response) if response.status == 200 => match response.read(max) {
-                    Ok(bytes) => return check(blob, bytes),
-                    Err(failure) => failure.into(),
-                },
-                Ok(response) => self.refusal(response, &digest),
-                Err(failure) => failure.into(),
-            };
-            tries.again(failure)?;
-        }
+        let read = |this: &mut Repository| {
+            let response = this.get(&url, None, max)?;
+            this.accept(response, &digest)?.read(max)
+        };
+        check(blob, retry(|| {}, || read(self))?)
     }
 
     fn url(&self, kind: &str, wanted: &str) -> Result<Url> {
@@ -137,7 +113,7 @@ impl Repository {
             status => {
                 let transient = status == 429 || status >= 500;
                 let error = Error::new(format!("{place}: HTTP status {status} instead of a token"));
-                Err(Failure { error, transient })
+                Err(Failure { error, transient, retry_after: None })
             }
         }
     }
@@ -149,9 +125,12 @@ impl Repository {
         ))
     }
 
-    /// What an answer other than 200 means.
-    fn refusal(&self, response: Response, wanted: &str) -> Refusal {
+    /// The answer if it is what was asked for; else what it means.
+    fn accept(&self, response: Response, wanted: &str) -> std::result::Result<Response, Failure> {
         let status = response.status;
+        if status == 200 {
+            return Ok(response);
+        }
         let retry_after = response.header("retry-after").and_then(|seconds| seconds.parse().ok());
         let body = response.read(ANSWER_MAX).unwrap_or_default();
         let said = RegistryError::read(&body);
@@ -171,7 +150,7 @@ impl Repository {
         // Hub's pull limit lasts for hours; trying again only makes it worse.
         let is_quota = said.message.contains("pull rate limit");
         let transient = matches!(status, 408 | 429 | 500 | 502 | 503 | 504) && !is_quota;
-        Refusal { error, transient, retry_after: retry_after.map(Duration::from_secs) }
+        Err(Failure { error, transient, retry_after: retry_after.map(Duration::from_secs) })
     }
 }
 
@@ -185,39 +164,6 @@ pub fn check(blob: &Descriptor, bytes: Vec<u8>) -> Result<Vec<u8>> {
         return Err(Error::new(format!("{} is wrong: what came has the digest {digest}", blob.digest)));
     }
     Ok(bytes)
-}
-
-/// A request that failed, and when to try it again.
-struct Refusal {
-    error: Error,
-    transient: bool,
-    retry_after: Option<Duration>,
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Refusal {
-        Refusal { error: failure.error, transient: failure.transient, retry_after: None }
-    }
-}
-
-/// Counts the tries of one request.
-struct Tries(u32);
-
-impl Tries {
-    fn new() -> Tries {
-        Tries(1)
-    }
-
-    /// Waits before the next try, or gives the failure back as final.
-    fn again(&mut self, failure: Refusal) -> Result<()> {
-        let wait = failure.retry_after.unwrap_or(Duration::from_millis(250 << self.0));
-        if !failure.transient || self.0 >= TRIES || wait > WAIT_MAX {
-            return Err(failure.error);
-        }
-        self.0 += 1;
-        std::thread::sleep(wait);
-        Ok(())
-    }
 }
 
 /// The first error in a registry's answer.

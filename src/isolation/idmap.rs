@@ -103,14 +103,6 @@ impl IdMap {
         (self.uids[0].outside, self.gids[0].outside)
     }
 
-    pub fn maps_uid(&self, uid: u32) -> bool {
-        maps(&self.uids, uid)
-    }
-
-    pub fn maps_gid(&self, gid: u32) -> bool {
-        maps(&self.gids, gid)
-    }
-
     /// Writes the map for the user namespace of our child `pid`, which must still be dumpable
     /// (its /proc files are root's otherwise).
     pub fn write(&self, pid: process::pid_t) -> Result<()> {
@@ -133,10 +125,6 @@ impl IdMap {
             }
         }
     }
-}
-
-fn maps(extents: &[Extent], id: u32) -> bool {
-    extents.iter().any(|e| id >= e.inside && id - e.inside < e.count)
 }
 
 fn lines(extents: &[Extent]) -> String {

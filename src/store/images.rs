@@ -27,7 +27,7 @@ impl Image {
 
     /// How many bytes the files of the image's layers hold.
     pub fn size(&self, store: &Store) -> u64 {
-        self.config.diff_ids.iter().map(|diff_id| layers::size(store, diff_id)).sum()
+        self.config.diff_ids.iter().map(|diff_id| layers::Record::read(store, diff_id).size).sum()
     }
 
     /// Whether all of it is here.
@@ -38,6 +38,12 @@ impl Image {
 
 fn dir(store: &Store, id: &Digest) -> PathBuf {
     store.root().join("images").join(id.hex())
+}
+
+/// The config of an image that is here and undamaged, as it was served.
+pub fn config(store: &Store, id: &Digest) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(dir(store, id).join("config.json")).ok()?;
+    Some(bytes).filter(|bytes| Digest::of(bytes) == *id)
 }
 
 /// Reads an image; `None` when it is not here.
@@ -156,15 +162,15 @@ pub enum Removed {
 
 /// Removes a name or an image, as `docker rmi` does: an image goes with its last name, and its
 /// layers go when no other image has them. `users` tells which containers there are; it is
-/// asked for under the lock, so that none can begin meanwhile.
+/// asked for under the lock, so that none can begin meanwhile. `None` when nothing is called so.
 pub fn remove(
     store: &Store,
     word: &str,
     force: bool,
     users: impl FnOnce() -> Result<Vec<User>>,
-) -> Result<Vec<Removed>> {
+) -> Result<Option<Vec<Removed>>> {
     let lock = Lock::exclusive(store)?;
-    let Found { id, reference } = find(store, word)?.ok_or_else(|| not_found(word))?;
+    let Some(Found { id, reference }) = find(store, word)? else { return Ok(None) };
     let (all, _) = refs::list(store)?;
     let names: Vec<&Ref> = all.iter().filter(|entry| entry.image == id).collect();
     let users: Vec<User> = users()?.into_iter().filter(|user| user.image == id).collect();
@@ -189,14 +195,14 @@ pub fn remove(
     }
     // What a container still stands on stays, without a name.
     if stays || !users.is_empty() {
-        return Ok(removed);
+        return Ok(Some(removed));
     }
     let gone = delete(store, &id)?;
     removed.push(Removed::Deleted(id));
     // The names are gone; to remove the files takes time, and nobody needs to wait for it.
     drop(lock);
     drop(gone);
-    Ok(removed)
+    Ok(Some(removed))
 }
 
 /// A tag goes alone as long as its repository has another for the same image; the last one

@@ -1,6 +1,6 @@
 //! Tests of `images`: names, ids, and what goes when an image goes.
 
-use super::super::layers::LayerDraft;
+use super::super::layers::{LayerDraft, Record};
 use super::super::testing::TestStore;
 use super::*;
 use serde_json::json;
@@ -11,7 +11,7 @@ fn image(store: &Store, layers: &[&str], names: &[&str]) -> Digest {
     for diff_id in &diff_ids {
         if let Some(draft) = LayerDraft::begin(store, diff_id).unwrap() {
             draft.clear().unwrap();
-            draft.publish(10).unwrap();
+            draft.publish(&Record { size: 10, ..Record::default() }).unwrap();
         }
     }
     let texts: Vec<String> = diff_ids.iter().map(Digest::to_string).collect();
@@ -28,6 +28,7 @@ fn image(store: &Store, layers: &[&str], names: &[&str]) -> Digest {
 fn rmi(store: &Store, word: &str, force: bool, users: &[User]) -> std::result::Result<Vec<String>, String> {
     let removed = remove(store, word, force, || Ok(users.to_vec())).map_err(|error| error.to_string())?;
     Ok(removed
+        .ok_or_else(|| not_found(word).to_string())?
         .iter()
         .map(|removed| match removed {
             Removed::Untagged(reference) => format!("Untagged: {}", reference.familiar()),

@@ -25,11 +25,48 @@ pub fn exists(store: &Store, diff_id: &Digest) -> bool {
     path(store, diff_id).is_dir()
 }
 
-/// How many bytes a layer's files hold, 0 when nobody noted it.
-pub fn size(store: &Store, diff_id: &Digest) -> u64 {
-    let record = std::fs::read(record_path(store, diff_id)).unwrap_or_default();
-    let value: Value = serde_json::from_slice(&record).unwrap_or_default();
-    value.get("size").and_then(Value::as_u64).unwrap_or(0)
+/// What is noted beside a layer; nothing depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// How many bytes the files hold.
+    pub size: u64,
+    /// Entries whose owner, device or xattrs this machine could not keep.
+    pub owners_lost: u64,
+    pub devices_lost: u64,
+    pub xattrs_lost: u64,
+}
+
+impl Record {
+    /// The record of a layer; zeros where there is none.
+    pub fn read(store: &Store, diff_id: &Digest) -> Record {
+        let record = std::fs::read(record_path(store, diff_id)).unwrap_or_default();
+        let value: Value = serde_json::from_slice(&record).unwrap_or_default();
+        let number = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
+        Record {
+            size: number("size"),
+            owners_lost: number("ownersLost"),
+            devices_lost: number("devicesLost"),
+            xattrs_lost: number("xattrsLost"),
+        }
+    }
+
+    /// Counts another layer in.
+    pub fn add(&mut self, other: &Record) {
+        self.size += other.size;
+        self.owners_lost += other.owners_lost;
+        self.devices_lost += other.devices_lost;
+        self.xattrs_lost += other.xattrs_lost;
+    }
+
+    fn text(&self) -> String {
+        json!({
+            "size": self.size,
+            "ownersLost": self.owners_lost,
+            "devicesLost": self.devices_lost,
+            "xattrsLost": self.xattrs_lost,
+        })
+        .to_string()
+    }
 }
 
 fn record_path(store: &Store, diff_id: &Digest) -> PathBuf {
@@ -49,14 +86,24 @@ impl<'s> LayerDraft<'s> {
         if exists(store, diff_id) {
             return Ok(None);
         }
-        let draft = Draft::named(store, &format!("layer-{}", diff_id.hex()))?;
+        let draft = Draft::named(store, &LayerDraft::name(diff_id))?;
         let draft = LayerDraft { store, draft, diff_id: *diff_id };
         Ok(Some(draft).filter(|_| !exists(store, diff_id)))
+    }
+
+    /// What a layer's draft is called in `tmp/`.
+    pub fn name(diff_id: &Digest) -> String {
+        format!("layer-{}", diff_id.hex())
     }
 
     /// The directory to unpack into.
     pub fn root(&self) -> PathBuf {
         self.draft.path().join("root")
+    }
+
+    /// A file for what the unpacker has to say.
+    pub fn answer(&self) -> PathBuf {
+        self.draft.path().join("answer")
     }
 
     /// Makes the directory to unpack into; what an earlier try has left there goes.
@@ -71,15 +118,15 @@ impl<'s> LayerDraft<'s> {
         chown(&root, Some(uid), Some(gid)).map_err(failed)
     }
 
-    /// Makes the layer visible. The caller has verified it; `size` is how many bytes its files hold.
-    pub fn publish(self, size: u64) -> Result<()> {
+    /// Makes the layer visible, which the caller has verified.
+    pub fn publish(self, record: &Record) -> Result<()> {
         let root = self.root();
         // 1. All of it reaches the disk before its name does.
         let opened = fs::open(&cstr(&root)?, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)?;
         fs::syncfs(opened.as_fd())?;
         // 2. The record is worth nothing without the layer, so it may come first.
         let layers = self.store.dir("layers")?;
-        write_through(&self.draft, &record_path(self.store, &self.diff_id), &json!({ "size": size }).to_string())?;
+        write_through(&self.draft, &record_path(self.store, &self.diff_id), &record.text())?;
         // 3. The layer itself.
         move_dir(&root, &path(self.store, &self.diff_id))?;
         sync_dir(&layers)
@@ -139,12 +186,12 @@ mod tests {
         draft.clear().unwrap();
         assert!(!exists(&store, &id));
         std::fs::set_permissions(draft.root(), Permissions::from_mode(0o555)).unwrap();
-        draft.publish(7).unwrap();
-        assert!(exists(&store, &id) && size(&store, &id) == 7);
+        draft.publish(&Record { size: 7, ..Record::default() }).unwrap();
+        assert!(exists(&store, &id) && Record::read(&store, &id).size == 7);
         assert_eq!(std::fs::metadata(path(&store, &id)).unwrap().permissions().mode() & 0o777, 0o555);
         assert!(LayerDraft::begin(&store, &id).unwrap().is_none());
         drop(take_away(&store, &BTreeSet::from([id])).unwrap());
-        assert!(!exists(&store, &id) && size(&store, &id) == 0);
+        assert!(!exists(&store, &id) && Record::read(&store, &id).size == 0);
         assert_eq!(std::fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
         assert_eq!(std::fs::read_dir(store.root().join("layers")).unwrap().count(), 0);
     }

@@ -91,7 +91,9 @@ pub fn sweep(store: &Store) -> Result<()> {
             },
             Err(error) if error.errno() == Some(libc::ENOENT) => Ok(()),
             // A stray file, which nobody of us has made.
-            Err(_) => store.remove_tree(&path),
+            Err(_) => {
+                std::fs::remove_file(&path).map_err(|error| Error::io(format!("remove {}", path.display()), &error))
+            }
         };
         outcome = outcome.and(swept);
     }

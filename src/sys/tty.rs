@@ -60,6 +60,10 @@ impl WindowSize {
     pub fn columns(self) -> u16 {
         self.0.ws_col
     }
+
+    pub fn rows(self) -> u16 {
+        self.0.ws_row
+    }
 }
 
 /// The other end of the pty whose ptmx is `master`: unlocked, then opened by TIOCGPTPEER (Linux 4.13)

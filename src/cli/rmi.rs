@@ -1,0 +1,63 @@
+//! `ccrun rmi`.
+
+use super::flag::{Command, switch};
+use super::parse::Parsed;
+use crate::container::create;
+use crate::error::Result;
+use crate::image::digest::Digest;
+use crate::store::Store;
+use crate::store::containers::State;
+use crate::store::images::{self, Removed, User};
+
+pub static COMMAND: Command = Command {
+    name: "rmi",
+    usage: "[OPTIONS] IMAGE [IMAGE...]",
+    summary: "Remove images",
+    flags: &[switch(Some('f'), "force", "Remove names of images that containers use, and ids with several names")],
+    operands: (1, usize::MAX),
+    runs_program: false,
+    failure: 1,
+    run,
+};
+
+fn run(parsed: &Parsed) -> Result<u8> {
+    let (store, _) = super::open_store(parsed)?;
+    let force = parsed.is_on("force");
+    let mut status = 0;
+    for word in parsed.words()? {
+        match images::remove(&store, word, force, || users(&store)) {
+            Ok(Some(removed)) => super::print(&removed.iter().map(line).collect::<String>())?,
+            Ok(None) => {
+                super::complain(&images::not_found(word));
+                // With --force, what is not there is as good as removed.
+                status = if force { status } else { 1 };
+            }
+            Err(error) => {
+                super::complain(&error);
+                status = 1;
+            }
+        }
+    }
+    let _ = create::sweep(&store);
+    Ok(status)
+}
+
+fn line(removed: &Removed) -> String {
+    match removed {
+        Removed::Untagged(reference) => format!("Untagged: {}\n", reference.familiar()),
+        Removed::Deleted(id) => format!("Deleted: {id}\n"),
+    }
+}
+
+/// The containers that there are, by the images that they were made from.
+fn users(store: &Store) -> Result<Vec<User>> {
+    let mut users = Vec::new();
+    for container in store.container_ids()? {
+        // A damaged container holds on to no image: it cannot be started again.
+        let Some(image) = store.record(&container).ok().and_then(|record| record.image_id) else { continue };
+        let Ok(image) = Digest::parse(&image).or_else(|_| Digest::from_hex(&image)) else { continue };
+        let running = store.container_state(&container)? == State::Running;
+        users.push(User { container, image, running });
+    }
+    Ok(users)
+}

@@ -1,0 +1,198 @@
+//! The processes that get layers, a few at a time.
+//!
+//! Processes and not threads: a thread could not fork behind the walls. Each tells what
+//! happens in messages over a socket; they die with us.
+
+use super::download::{self, Job, Step};
+use super::pull::{LayerState, Progress};
+use super::registry::Repository;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::layers::Record;
+use crate::store::locks;
+use crate::sys::{cred, process, socket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// How many layers are got at once, as Docker does.
+const WORKERS: usize = 3;
+
+struct Worker<'a> {
+    job: &'a Job,
+    child: process::Child,
+    socket: OwnedFd,
+}
+
+/// Gets all layers that are not there yet; gives what is noted of those that were unpacked.
+/// The first failure ends all workers.
+pub fn run(store: &Store, repository: &Repository, jobs: &[Job], progress: &mut dyn Progress) -> Result<Vec<Record>> {
+    let mut missing = Vec::new();
+    for job in jobs {
+        let here = crate::store::layers::exists(store, &job.diff_id);
+        progress.layer(&job.blob.digest.short(), if here { LayerState::Exists } else { LayerState::Waiting });
+        if !here {
+            missing.push(job);
+        }
+    }
+    let mut running = Vec::new();
+    let outcome = supervise(store, repository, missing.into_iter(), &mut running, progress);
+    if outcome.is_err() && !running.is_empty() {
+        for worker in &running {
+            let _ = worker.child.signal(libc::SIGKILL);
+            let _ = worker.child.wait();
+        }
+        // The processes behind the walls die with the workers, but a moment later; until then they hold the locks.
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_millis(5));
+            let drafts = running.iter().map(|worker| store.root().join("tmp").join(draft_name(worker.job)));
+            let _ = locks::sweep(store);
+            if !drafts.into_iter().any(|draft| draft.exists()) {
+                break;
+            }
+        }
+    }
+    outcome
+}
+
+fn draft_name(job: &Job) -> String {
+    crate::store::layers::LayerDraft::name(&job.diff_id)
+}
+
+fn supervise<'a>(
+    store: &Store,
+    repository: &Repository,
+    mut pending: impl Iterator<Item = &'a Job>,
+    running: &mut Vec<Worker<'a>>,
+    progress: &mut dyn Progress,
+) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        while running.len() < WORKERS {
+            let Some(job) = pending.next() else { break };
+            running.push(start(store, repository, job)?);
+        }
+        if running.is_empty() {
+            return Ok(records);
+        }
+        let sockets: Vec<BorrowedFd<'_>> = running.iter().map(|worker| worker.socket.as_fd()).collect();
+        let ready = process::poll(&sockets, -1)?;
+        for at in (0..running.len()).rev().filter(|at| ready[*at]) {
+            let layer = running[at].job.blob.digest.short();
+            let (length, _) = socket::receive(running[at].socket.as_fd(), &mut buffer)?;
+            match Message::read(&buffer[..length], running[at].job.blob.size) {
+                Some(Message::State(state)) => progress.layer(&layer, state),
+                Some(Message::Done(record)) => {
+                    running.remove(at).child.wait()?;
+                    progress.layer(&layer, LayerState::Complete);
+                    records.extend(record);
+                }
+                Some(Message::Failed(error)) => {
+                    running.remove(at).child.wait()?;
+                    return Err(error.context(format!("layer {layer}")));
+                }
+                None => {
+                    let status = running.remove(at).child.wait()?;
+                    return Err(Error::new(format!("layer {layer}: its process ended early ({status:?})")));
+                }
+            }
+        }
+    }
+}
+
+fn start<'a>(store: &Store, repository: &Repository, job: &'a Job) -> Result<Worker<'a>> {
+    let (ours, theirs) = socket::socketpair()?;
+    let mut ours = Some(ours);
+    let main = process::getpid();
+    let child = process::fork(|| {
+        drop(ours.take());
+        let outcome = work(store, repository.clone(), job, main, &theirs);
+        let message = match outcome {
+            Ok(record) => Message::done(record),
+            Err(error) => [&b"E"[..], &error.to_bytes()].concat(),
+        };
+        i32::from(socket::send(theirs.as_fd(), &message, &[]).is_err())
+    })?;
+    let socket = ours.ok_or_else(|| Error::new("the socket is gone"))?;
+    Ok(Worker { job, child, socket })
+}
+
+/// What a worker does.
+fn work(
+    store: &Store,
+    mut repository: Repository,
+    job: &Job,
+    main: process::pid_t,
+    socket: &OwnedFd,
+) -> Result<Option<Record>> {
+    cred::set_pdeathsig(libc::SIGKILL)?;
+    if process::getppid() != main {
+        return Err(Error::new("the main process has ended"));
+    }
+    download::download(store, &mut repository, job, &mut |step| {
+        let message = match step {
+            Step::Bytes(count) => [&b"B"[..], &count.to_le_bytes()].concat(),
+            Step::Downloaded => b"D".to_vec(),
+            Step::Retrying => b"R".to_vec(),
+        };
+        // With the main process gone we are about to be as well.
+        let _ = socket::send(socket.as_fd(), &message, &[]);
+    })
+}
+
+/// What a worker tells.
+enum Message {
+    State(LayerState),
+    /// None: the layer was there by then.
+    Done(Option<Record>),
+    Failed(Error),
+}
+
+impl Message {
+    fn done(record: Option<Record>) -> Vec<u8> {
+        let mut message = b"K".to_vec();
+        if let Some(Record { size, owners_lost, devices_lost, xattrs_lost }) = record {
+            for number in [size, owners_lost, devices_lost, xattrs_lost] {
+                message.extend(number.to_le_bytes());
+            }
+        }
+        message
+    }
+
+    /// None: it is no message, because the worker is gone.
+    fn read(message: &[u8], total: u64) -> Option<Message> {
+        let numbers = |bytes: &[u8]| -> Vec<u64> {
+            bytes.chunks_exact(8).filter_map(|chunk| Some(u64::from_le_bytes(chunk.try_into().ok()?))).collect()
+        };
+        let (tag, rest) = message.split_first()?;
+        match (tag, numbers(rest).as_slice()) {
+            (b'B', [count]) => Some(Message::State(LayerState::Downloading(*count, total))),
+            (b'D', _) => Some(Message::State(LayerState::Downloaded)),
+            (b'R', _) => Some(Message::State(LayerState::Retrying)),
+            (b'K', &[size, owners_lost, devices_lost, xattrs_lost]) => {
+                Some(Message::Done(Some(Record { size, owners_lost, devices_lost, xattrs_lost })))
+            }
+            (b'K', _) => Some(Message::Done(None)),
+            (b'E', _) => Some(Message::Failed(Error::from_bytes(rest))),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_arrive_as_they_were_sent() {
+        let record = Record { size: 1, owners_lost: 2, devices_lost: 3, xattrs_lost: u64::MAX };
+        for sent in [None, Some(record)] {
+            assert!(matches!(Message::read(&Message::done(sent), 0), Some(Message::Done(got)) if got == sent));
+        }
+        let bytes = [&b"B"[..], &7u64.to_le_bytes()].concat();
+        assert!(matches!(Message::read(&bytes, 9), Some(Message::State(LayerState::Downloading(7, 9)))));
+        for bad in [&b""[..], b"B", b"x", b"B1234567"] {
+            assert!(Message::read(bad, 0).is_none());
+        }
+    }
+}
