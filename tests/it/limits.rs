@@ -26,11 +26,12 @@ fn memory_ends_what_takes_too_much(t: &Sandbox) {
 fn cpus_shares_out_time(t: &Sandbox) {
     let used = |flags: &[&str]| -> u64 { t.inside(flags, &["burn", "3"]).ok().line().parse().expect("ms") };
     let (free, half) = (used(&[]), used(&["--cpus", "0.5"]));
-    assert!(
-        (900..1900).contains(&half),
-        "with --cpus 0.5, 3 s of a busy loop got {half} ms of CPU (without: {free} ms)"
-    );
-    assert!(free > 1900, "without a limit it got {free} ms only: is the machine that busy?");
+    // A busy machine gives less than it may, never more.
+    assert!(half < 1800, "with --cpus 0.5, 3 s of a busy loop got {half} ms of CPU");
+    assert!(half > 300, "with --cpus 0.5, 3 s of a busy loop got only {half} ms of CPU");
+    if free < 2000 {
+        crate::skip!("this machine is too busy to tell: without a limit, 3 s of a busy loop got {free} ms of CPU");
+    }
 }
 
 fn pids_limit_stops_a_fork_bomb(t: &Sandbox) {

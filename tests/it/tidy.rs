@@ -43,17 +43,43 @@ fn source() -> Vec<Source> {
         }
     });
     files.sort();
-    let read = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).expect("read");
-        let name = path.strip_prefix(&dir).expect("below").to_str().expect("UTF-8").to_owned();
-        Source { name, code: without_comments(without_tests(&text)), text }
+    let texts: Vec<String> = files.iter().map(|path| std::fs::read_to_string(path).expect("read")).collect();
+    let tests: Vec<PathBuf> = files.iter().zip(&texts).flat_map(|(path, text)| test_files(path, text)).collect();
+    let mut all = Vec::new();
+    for (path, text) in files.iter().zip(texts) {
+        if !tests.contains(path) {
+            let name = path.strip_prefix(&dir).expect("below").to_str().expect("UTF-8").to_owned();
+            all.push(Source { name, code: without_comments(without_tests(&text)), text });
+        }
+    }
+    all
+}
+
+/// The files that are compiled for the unit tests only: `#[cfg(test)] mod NAME;`.
+fn test_files(path: &Path, text: &str) -> Vec<PathBuf> {
+    let dir = path.parent().expect("a parent");
+    let own = match path.file_stem().and_then(|stem| stem.to_str()) {
+        Some("mod" | "main") => dir.to_owned(),
+        Some(stem) => dir.join(stem),
+        None => return Vec::new(),
     };
-    files.iter().map(read).collect()
+    let declared = |rest: &str| -> Option<PathBuf> {
+        let mut lines = rest.lines().skip(1);
+        let line = lines.next()?;
+        if let Some(named) = line.trim().strip_prefix("#[path = \"") {
+            return Some(dir.join(named.trim_end_matches("\"]")));
+        }
+        let name = line.trim().trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';')?;
+        Some(own.join(format!("{name}.rs")))
+    };
+    text.match_indices("#[cfg(test)]").filter_map(|(at, _)| declared(&text[at..])).collect()
 }
 
 /// The tests are a file's last item.
 fn without_tests(text: &str) -> &str {
-    &text[..text.find("#[cfg(test)]\nmod ").unwrap_or(text.len())]
+    let items = text.match_indices("#[cfg(test)]\nmod ").map(|(at, _)| at);
+    let mut inline = items.filter(|at| text[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{')));
+    &text[..inline.next().unwrap_or(text.len())]
 }
 
 fn without_comments(text: &str) -> String {
