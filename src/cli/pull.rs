@@ -29,11 +29,18 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let reference = Reference::parse(words.first().copied().unwrap_or_default())?;
     let platform = parsed.text("platform")?.map_or_else(|| Ok(Platform::host()), Platform::parse)?;
     let quiet = parsed.is_on("quiet");
-    let (store, _) = super::open_store(parsed)?;
+    let (store, map) = super::open_store(parsed)?;
     if reference.tag_defaulted() && !quiet {
         super::print("Using default tag: latest\n")?;
     }
-    pull(&store, &reference, &platform, Stream::Stdout, quiet)?;
+    let pulled = pull(&store, &reference, &platform, Stream::Stdout, quiet)?;
+    // With a single id this is so for every image, and nothing to be told each time.
+    if pulled.lost.owners_lost > 0 && !map.is_single() && !quiet {
+        Stream::Stderr.line(&format!(
+            "{} files have owners with ids above the container's range; they belong to root instead",
+            pulled.lost.owners_lost
+        ));
+    }
     super::print(&format!("{reference}\n"))?;
     Ok(0)
 }

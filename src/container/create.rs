@@ -1,7 +1,7 @@
 //! The supervisor's side of a run: make the container, wait, take everything away.
 
+use super::filesystem::mapped_sources;
 use super::init::{self, Plan, message};
-use super::rootfs::mapped_sources;
 use super::spec::{ContainerSpec, Root};
 use super::supervise;
 use crate::error::{Error, Result};
@@ -173,7 +173,7 @@ fn make_volumes(store: &Store, spec: &ContainerSpec, dir: &Path) -> Result<()> {
     for wanted in &spec.mounts {
         let path = match &wanted.source {
             Source::Volume(name) => store.dir("volumes")?.join(name).join("_data"),
-            Source::Anonymous => dir.join(super::rootfs::anonymous(wanted)),
+            Source::Anonymous => dir.join(super::filesystem::anonymous(wanted)),
             _ => continue,
         };
         store.make_for_root(&path)?;

@@ -4,12 +4,12 @@
 //! inside (undumpable): its memory and its descriptors are the host's.
 
 use super::command;
-use super::rootfs::{self, Trees};
+use super::filesystem::{self, Trees};
 use super::spec::ContainerSpec;
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices};
 use crate::isolation::tty::Terminal;
-use crate::isolation::{capabilities, network, procfs, rootfs as root};
+use crate::isolation::{capabilities, namespaces, network, procfs, rootfs};
 use crate::sys::process::{self, pid_t};
 use crate::sys::{cred, namespace, signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -73,7 +73,7 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     // 1. What needs no ids is done while the supervisor is busy with them. From here on no mount is seen
     //    by the host, and none of the host's new ones here.
     process::set_title("ccrun")?;
-    root::make_private()?;
+    rootfs::make_private().map_err(namespaces::explain)?;
     let devices = HostDevices::open()?;
 
     // 2. Wait for the supervisor: it writes the id maps and puts us into the cgroup, and as root
@@ -88,11 +88,11 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     cred::set_undumpable()?;
 
     // 4. Open what lies on the host while we still are the caller, who may go there.
-    let sources = rootfs::Sources::open(plan, Trees::new(sent))?;
+    let sources = filesystem::Sources::open(plan, Trees::new(sent))?;
 
     // 5. Become container root: from here on what we make belongs to it. A change of ids clears the
     //    death signal, so that it is set now, and the supervisor might have died before.
-    root::become_root(plan.single_id)?;
+    rootfs::become_root(plan.single_id)?;
     cred::set_pdeathsig(libc::SIGKILL)?;
     if process::poll(&[socket.as_fd()], 0)?[0] {
         return Err(Error::new("the supervisor ended"));
@@ -100,11 +100,11 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
 
     // 6. The root file system, then the kernel's own on top of it, then what the user mounts: each may
     //    hide what was there before.
-    let root_dir = rootfs::mount_root(plan, &sources, socket)?;
+    let root_dir = filesystem::mount_root(plan, &sources, socket)?;
     procfs::mount_proc(root_dir.as_fd(), devices.null())?;
     procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), devices.null())?;
     let dev = devices::mount_dev(root_dir.as_fd(), &devices, plan.single_id)?;
-    rootfs::mount_extras(plan, sources, root_dir.as_fd())?;
+    filesystem::mount_extras(plan, sources, root_dir.as_fd())?;
 
     // 7. The terminal, while /dev is at hand by descriptor.
     let terminal = if spec.process.terminal {
@@ -116,7 +116,7 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     };
 
     // 8. Leave the host's tree for good.
-    root::pivot_to(&root_dir)?;
+    rootfs::pivot_to(&root_dir)?;
 
     // 9. What is left are the namespaces without files. The cgroup namespace made by clone3 has its root
     //    where the supervisor is; this one has it where we were put.

@@ -2,9 +2,9 @@
 
 mod command;
 pub mod create;
+mod filesystem;
 mod host_files;
 mod init;
-mod rootfs;
 pub mod spec;
 mod supervise;
 mod user;

@@ -101,12 +101,18 @@ fn fetch(
     let mut source = Source::new(repository.blob(&job.blob)?, &job.blob, report);
     let mut unpacker = Unpacker::start(store, draft)?;
     let pumped = pump(&mut Inflate::or_plain(&mut source), &mut unpacker);
-    if let Err(Broken::Source(_)) = pumped {
-        // A gzip stream that breaks is most often a wrong blob, which says more.
-        source.drain()?;
+    let stopped = match pumped {
+        Err(Broken::Sink) => unpacker.wait().err(),
+        _ => None,
+    };
+    match stopped {
+        // A full disk, say: nothing that the rest of the blob could change.
+        Some(error) if error.errno().is_some() => return Err(error.into()),
+        // What cannot be read is most often a wrong blob, and then to say so says more.
+        _ => source.finish()?,
     }
-    if !matches!(pumped, Err(Broken::Sink)) {
-        source.finish()?;
+    if let Some(error) = stopped {
+        return Err(error.into());
     }
     unpacker.finish(pumped, job)
 }
@@ -148,20 +154,9 @@ impl<'a> Source<'a> {
         self.body.source().failure(error)
     }
 
-    /// Reads what is left.
-    fn drain(&mut self) -> std::result::Result<(), Failure> {
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            match self.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) => return Err(self.failure(error)),
-            }
-        }
-    }
-
-    /// After the end: whether all that came is the blob.
-    fn finish(self) -> std::result::Result<(), Failure> {
+    /// Reads what is left; tells whether all that came is the blob.
+    fn finish(mut self) -> std::result::Result<(), Failure> {
+        io::copy(&mut self, &mut io::sink()).map_err(|error| self.failure(error))?;
         let (_, count, digest) = self.body.finish();
         let Descriptor { digest: wanted, size, .. } = self.blob;
         if count != *size {

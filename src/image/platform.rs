@@ -116,16 +116,8 @@ impl Platform {
         machine.candidates().contains(self)
     }
 
-    pub fn os(&self) -> &str {
-        &self.os
-    }
-
     pub fn architecture(&self) -> &str {
         &self.architecture
-    }
-
-    pub fn variant(&self) -> Option<&str> {
-        self.variant.as_deref()
     }
 }
 

@@ -57,8 +57,6 @@ pub struct Pulled {
     pub digest: Digest,
     /// Whether anything changed.
     pub newer: bool,
-    /// The platform that the image says it is for.
-    pub platform: Platform,
     /// What could not be kept of the layers that were unpacked now.
     pub lost: Record,
 }
@@ -77,7 +75,7 @@ pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress:
     if let Some(image) = up_to_date(store, reference, &digest, platform)? {
         progress.found(reference);
         let lost = Record::default();
-        return Ok(Pulled { id: image.id, digest, newer: false, platform: image.config.platform, lost });
+        return Ok(Pulled { id: image.id, digest, newer: false, lost });
     }
     let (manifest, manifest_bytes) = resolve(&mut repository, served, platform)?;
     if manifest.layers.iter().any(|layer| layer.compression == Compression::Zstd) {
@@ -102,7 +100,7 @@ pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress:
             let id = images::add(store, &config_bytes, &manifest_bytes)?;
             name(store, reference, id, digest, platform)?;
             drop(lock);
-            return Ok(Pulled { id, digest, newer: true, platform: config.platform, lost });
+            return Ok(Pulled { id, digest, newer: true, lost });
         }
         if round >= ROUNDS {
             break;

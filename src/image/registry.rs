@@ -82,7 +82,7 @@ impl Repository {
         let challenges: Vec<Challenge> = response.headers("www-authenticate").flat_map(Challenge::parse).collect();
         let Some(bearer) = challenges.iter().find(|challenge| challenge.is("bearer")) else {
             if challenges.iter().any(|challenge| challenge.is("basic")) {
-                return Err(Error::new(format!("{}: no basic auth credentials", self.registry.host())).into());
+                return Err(Error::new(format!("{}: no basic auth credentials", self.reference.api_host())).into());
             }
             return Ok(response);
         };
@@ -143,9 +143,9 @@ impl Repository {
                 let separator = if Digest::parse(wanted).is_ok() { '@' } else { ':' };
                 Error::new(format!("manifest for {name}{separator}{wanted} not found: {said}"))
             }
-            (429, _) => Error::new(format!("{} limits how much is pulled: {said}", self.registry.host()))
+            (429, _) => Error::new(format!("{} limits how much is pulled: {said}", self.reference.api_host()))
                 .hint("wait, or pull from a mirror"),
-            _ => Error::new(format!("{}: HTTP status {status}: {said}", self.registry.host())),
+            _ => Error::new(format!("{}: HTTP status {status}: {said}", self.reference.api_host())),
         };
         // Hub's pull limit lasts for hours; trying again only makes it worse.
         let is_quota = said.message.contains("pull rate limit");

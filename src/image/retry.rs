@@ -16,13 +16,6 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
 }
 
-impl Failure {
-    /// A failure that time can heal: a reset, a time-out, an overloaded server.
-    pub fn transient(error: Error) -> Failure {
-        Failure { error, transient: true, retry_after: None }
-    }
-}
-
 /// What is not known to be transient lasts.
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {

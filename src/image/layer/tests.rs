@@ -191,6 +191,16 @@ fn later_entries_replace_earlier_ones() {
     assert!(dir.meta("l-d").is_dir() && !dir.exists("d-d/in"));
 }
 
+/// The directory of the last entry is kept open, but not when the entry has changed what its path means.
+#[test]
+fn paths_are_looked_up_again_after_a_removal() {
+    let dir = Dir::new("again");
+    dir.good(Tar::default().link(b'2', "s", ".").file("s/f", "1").dir("s/s").file("s/y", "2"));
+    assert_eq!((dir.text("f"), dir.text("s/y"), dir.exists("y")), ("1".into(), "2".into(), false));
+    let unpacked = dir.good(Tar::default().dir("d").link(b'1', "d", "d/missing").file("d/y", "3"));
+    assert_eq!((dir.text("d/y"), unpacked.deferred.len()), ("3".into(), 1));
+}
+
 #[test]
 fn whiteouts_hide_lower_layers_only() {
     let dir = Dir::new("whiteouts");
