@@ -235,11 +235,12 @@ impl Read for Body {
             return Err(io::Error::other("curl failed"));
         }
         let length = self.stdout.read(buffer)?;
-        if length == 0 && !buffer.is_empty() {
-            if let Some(ended) = self.end() {
-                self.ended = Some(ended);
-                return Err(io::Error::other("curl failed"));
-            }
+        if length == 0
+            && !buffer.is_empty()
+            && let Some(ended) = self.end()
+        {
+            self.ended = Some(ended);
+            return Err(io::Error::other("curl failed"));
         }
         match self.left.checked_sub(length as u64) {
             Some(left) => self.left = left,

@@ -306,10 +306,10 @@ impl Layer<'_> {
             return self.links.push(link);
         };
         let theirs = fs::fstatat(target_dir.as_fd(), &target, libc::AT_SYMLINK_NOFOLLOW)?;
-        if let Ok(ours) = fs::fstatat(dir, cname, libc::AT_SYMLINK_NOFOLLOW) {
-            if (ours.dev, ours.ino) == (theirs.dev, theirs.ino) {
-                return Ok(());
-            }
+        if let Ok(ours) = fs::fstatat(dir, cname, libc::AT_SYMLINK_NOFOLLOW)
+            && (ours.dev, ours.ino) == (theirs.dev, theirs.ino)
+        {
+            return Ok(());
         }
         self.replacing(dir, cname, || fs::linkat(target_dir.as_fd(), &target, dir, cname, 0))
     }

@@ -20,7 +20,7 @@ pub fn flags(own_network: bool) -> i32 {
 /// The errno alone misleads: it is EPERM, EACCES, EINVAL or ENOSPC for the same answer "not allowed here".
 pub fn explain(error: Error) -> Error {
     let setting = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
-    let denied = !error.errno().is_some_and(|errno| ![libc::EPERM, libc::EACCES].contains(&errno));
+    let denied = error.errno().is_none_or(|errno| [libc::EPERM, libc::EACCES].contains(&errno));
     if error.errno() == Some(libc::ENOSPC) || setting("/proc/sys/user/max_user_namespaces") == "0" {
         return error.hint(
             "user namespaces are switched off or used up on this host: as root, sysctl user.max_user_namespaces=15000",

@@ -41,7 +41,6 @@ pub struct Stat {
     pub gid: u32,
     pub rdev: u64,
     pub size: u64,
-    pub blocks: u64,
     pub atime: Time,
     pub mtime: Time,
 }
@@ -75,7 +74,6 @@ impl From<libc::stat> for Stat {
             gid: stat.st_gid,
             rdev: stat.st_rdev as u64,
             size: stat.st_size as u64,
-            blocks: stat.st_blocks as u64,
             atime: Time { seconds: stat.st_atime as i64, nanoseconds: stat.st_atime_nsec as u32 },
             mtime: Time { seconds: stat.st_mtime as i64, nanoseconds: stat.st_mtime_nsec as u32 },
         }
@@ -85,8 +83,6 @@ impl From<libc::stat> for Stat {
 /// What fstatfs and statfs tell.
 #[derive(Clone, Copy, Debug)]
 pub struct StatFs {
-    /// The magic number of the file system's type.
-    pub kind: i64,
     /// Bytes that an ordinary user may still write; `u64::MAX` where nobody counts.
     pub available: u64,
 }
@@ -97,7 +93,7 @@ impl From<libc::statfs> for StatFs {
     fn from(stat: libc::statfs) -> StatFs {
         // Some file systems keep no account at all, and tell so by having no blocks.
         let counted = (stat.f_bavail as u64).saturating_mul(stat.f_bsize as u64);
-        StatFs { kind: stat.f_type as i64, available: if stat.f_blocks == 0 { u64::MAX } else { counted } }
+        StatFs { available: if stat.f_blocks == 0 { u64::MAX } else { counted } }
     }
 }
 
@@ -183,14 +179,6 @@ pub fn unlinkat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<()> {
     returned(done.into(), format_args!("unlinkat({dir}, {name:?}, {flags:#x})")).map(drop)
 }
 
-/// `renameat(2)`.
-pub fn renameat(old: BorrowedFd<'_>, from: &CStr, new: BorrowedFd<'_>, to: &CStr) -> Result<()> {
-    let (old, new) = (old.as_raw_fd(), new.as_raw_fd());
-    // SAFETY: both names are C strings that live through the call.
-    let done = unsafe { libc::renameat(old, from.as_ptr(), new, to.as_ptr()) };
-    returned(done.into(), format_args!("renameat({old}, {from:?}, {new}, {to:?})")).map(drop)
-}
-
 /// `readlinkat(2)`; an empty name reads the symlink that `dir` itself is an O_PATH descriptor of.
 pub fn readlinkat(dir: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
     let dir = dir.as_raw_fd();
@@ -266,14 +254,6 @@ pub fn syncfs(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: no memory is passed.
     let done = unsafe { libc::syncfs(fd) };
     returned(done.into(), format_args!("syncfs({fd})")).map(drop)
-}
-
-/// `fsync(2)`.
-pub fn fsync(fd: BorrowedFd<'_>) -> Result<()> {
-    let fd = fd.as_raw_fd();
-    // SAFETY: no memory is passed.
-    let done = unsafe { libc::fsync(fd) };
-    returned(done.into(), format_args!("fsync({fd})")).map(drop)
 }
 
 /// `pipe2(2)`: the reading end, then the writing end; O_CLOEXEC is always added.

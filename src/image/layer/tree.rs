@@ -47,10 +47,10 @@ impl<'a> Tree<'a> {
 
     /// The directory `path`, made with its parents where it is missing.
     pub fn make(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>> {
-        if let Some((known, dir)) = &self.last {
-            if known == path {
-                return Ok(dir.clone());
-            }
+        if let Some((known, dir)) = &self.last
+            && known == path
+        {
+            return Ok(dir.clone());
         }
         let dir = match self.open(path) {
             Err(error) if absent(&error) => self.make_each(path)?,
@@ -63,10 +63,10 @@ impl<'a> Tree<'a> {
 
     /// The directory `path`, or None if it is not there.
     pub fn find(&mut self, path: &[u8]) -> Result<Option<Rc<OwnedFd>>> {
-        if let Some((known, dir)) = &self.last {
-            if known == path {
-                return Ok(Some(dir.clone()));
-            }
+        if let Some((known, dir)) = &self.last
+            && known == path
+        {
+            return Ok(Some(dir.clone()));
         }
         match self.open(path) {
             Ok(dir) => {
