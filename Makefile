@@ -25,7 +25,7 @@ fixtures: all ## the root file systems that demo and tests use
 
 demo: fixtures ## the challenge's steps 0 to 8, one after another, on this machine
 	@$(CARGO) test -q $(FLAGS) --test it --no-run
-	@CCRUN=$(CURDIR)/$(CCRUN) IT="$$($(IT))" tests/demo.sh
+	@CCRUN=$(CURDIR)/$(CCRUN) IT="$(CURDIR)/$$($(IT))" tests/demo.sh
 
 test: fixtures ## all tests; as root: as root and as ordinary users (FILTER=words for some)
 	@tests/prepare.sh
@@ -50,7 +50,7 @@ dist: ## binaries for x86_64 and aarch64 with checksums, in dist/
 
 bench: fixtures ## ccrun against a C program with the same system calls, and against its peers
 	@$(CARGO) test -q $(FLAGS) --test it --no-run
-	@CCRUN=$(CURDIR)/$(CCRUN) IT="$$($(IT))" tests/bench/run.sh
+	@CCRUN=$(CURDIR)/$(CCRUN) IT="$(CURDIR)/$$($(IT))" tests/bench/run.sh
 
 install: all ## into PREFIX/bin (/usr/local)
 	install -D -m 755 $(CCRUN) $(DESTDIR)$(PREFIX)/bin/ccrun

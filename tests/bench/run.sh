@@ -4,47 +4,60 @@
 # ratios; asserts nothing. CCRUN and IT name the binaries, RUNS the number of runs.
 set -euo pipefail
 export LC_ALL=C
+# crun refuses the hybrid of both cgroup versions, so the new one goes out of its sight.
+if [ "$(id -u)" = 0 ] && [ -d /sys/fs/cgroup/unified ] && [ -z "${CCRUN_BENCH_APART-}" ]; then
+	CCRUN_BENCH_APART=1 exec unshare -m sh -c 'umount /sys/fs/cgroup/unified; exec "$0"' "$0"
+fi
 here=$(cd "$(dirname "$0")" && pwd)
 busybox=$(cd "$here/../../rootfs-fixtures/out/busybox" && pwd)
 runs=${RUNS:-40}
 work=$(mktemp -d /var/tmp/ccrun-bench.XXXXXX)
+chmod 755 "$work"
 registry=
 cleanup() { [ -z "$registry" ] || kill "$registry" 2>/dev/null || :; rm -rf "$work"; }
 trap cleanup EXIT
 export CCRUN_ROOT=$work/store
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Microseconds of each run, the fastest half: what else the machine does only ever adds.
-measure() { # NAME COMMAND…
-	local name=$1 begin end all=()
-	shift
-	"$@" >/dev/null 2>"$work/error" </dev/null || { printf '%-28s does not run here: %s\n' "$name" "$(head -n 1 "$work/error")"; return 1; }
-	for ((i = 0; i < runs; i++)); do
-		begin=${EPOCHREALTIME/./}
-		"$@" >/dev/null 2>&1 </dev/null
-		end=${EPOCHREALTIME/./}
-		all+=($((end - begin)))
-	done
-	printf '%s\n' "${all[@]}" | sort -n | awk -v half=$(((runs + 1) / 2)) 'NR <= half { sum += $1 } END { printf "%d\n", sum / half }' >"$work/us"
-}
-
-row() { # NAME COMMAND…: one line, in ratio to the first
-	measure "$@" || return 0
-	local us
-	us=$(cat "$work/us")
-	: "${floor:=$us}"
-	printf '%-28s %8.2f ms   %5.2f × the first\n' "$1" "$(awk "BEGIN { print $us / 1000 }")" "$(awk "BEGIN { print $us / $floor }")"
-}
-
-# The sum of the peaks of a command's processes that are called NAME, in kB.
-peak() { # NAME COMMAND…
+# row NAME COMMAND…: one of those that are compared; those that don't run here say so.
+row() {
 	local name=$1
 	shift
+	"$@" >/dev/null 2>"$work/error" </dev/null || { printf '%-28s does not run here: %s\n' "$name" "$(head -n 1 "$work/error")"; return 0; }
+	names+=("$name")
+	commands+=("$(printf '%q ' "$@")")
+}
+
+# compare: runs them by turns, so that whatever else the machine does falls on all
+# of them; prints the mean of each one's faster half.
+compare() {
+	local begin end n i us first=
+	rm -f "$work"/us.*
+	for ((i = 0; i < runs; i++)); do
+		for n in "${!names[@]}"; do
+			begin=${EPOCHREALTIME/./}
+			eval "${commands[n]}" >/dev/null 2>&1 </dev/null
+			end=${EPOCHREALTIME/./}
+			echo $((end - begin)) >>"$work/us.$n"
+		done
+	done
+	for n in "${!names[@]}"; do
+		us=$(sort -n "$work/us.$n" | awk -v half=$(((runs + 1) / 2)) 'NR <= half { sum += $1 } END { printf "%d\n", sum / half }')
+		: "${first:=$us}"
+		awk -v name="${names[n]}" -v us="$us" -v first="$first" \
+			'BEGIN { printf "%-28s %8.2f ms   %5.2f × the first\n", name, us / 1000, us / first }'
+	done
+	names=() commands=()
+}
+names=() commands=()
+
+# The sum of the peaks of a command's process and its children, in kB.
+peak() {
 	"$@" >/dev/null 2>&1 </dev/null &
-	local job=$!
+	local job=$! pid
 	sleep 1
-	for proc in /proc/[0-9]*; do
-		[ "$(cat "$proc/comm" 2>/dev/null)" = "$name" ] && sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "$proc/status"
+	for pid in "$job" $(cat "/proc/$job/task/$job/children"); do
+		sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$pid/status"
 	done 2>/dev/null | awk '{ sum += $1 } END { print sum + 0 }'
 	kill "$job" 2>/dev/null || :
 	wait "$job" 2>/dev/null || :
@@ -86,6 +99,7 @@ fi
 if have podman; then
 	row "podman" podman --root "$work/podman" --runroot "$work/podman-run" run --rm --network none --rootfs "$busybox" /bin/true
 fi
+compare
 if have hyperfine; then
 	hyperfine -N --warmup 3 --runs "$runs" --export-json "$work/hyperfine" \
 		"$work/floor $work/state $busybox /bin/true" "$CCRUN run --rm --rootfs $busybox /bin/true" >/dev/null 2>&1 &&
@@ -98,7 +112,7 @@ fi
 echo
 echo "size and memory"
 printf '%-28s %8d kB\n' "ccrun, the binary" "$(($(stat -c %s "$CCRUN") / 1024))"
-printf '%-28s %8d kB\n' "supervisor + init, peak RSS" "$(peak ccrun "$CCRUN" run --rm --rootfs "$busybox" /bin/sleep 3)"
+printf '%-28s %8d kB\n' "supervisor + init, peak RSS" "$(peak "$CCRUN" run --rm --rootfs "$busybox" /bin/sleep 3)"
 
 # A layer of real files: the first 190 MB of this machine's programs, about 60 MB compressed.
 echo
@@ -114,6 +128,6 @@ registry=$!
 for ((i = 0; i < 300; i++)); do [ -s "$work/address" ] && break; sleep 0.1; done
 address=$(cat "$work/address")
 runs=5
-floor=
 row "gzip -dc | tar x, sync" unpack_with_tar
 row "ccrun pull (from loopback)" unpack_with_ccrun
+compare

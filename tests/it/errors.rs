@@ -14,11 +14,11 @@ cases! {
         a_missing_curl_is_named,
         no_network_is_said,
         a_wrong_digest_is_refused,
-        a_cut_or_corrupt_layer_is_refused,
-        answers_that_are_no_manifests,
         names_that_are_no_names,
         a_store_that_cannot_be_used;
     Root:
+        a_cut_or_corrupt_layer_is_refused,
+        answers_that_are_no_manifests,
         a_silent_registry_is_given_up,
         a_full_disk_leaves_the_store_as_it_was,
         text_from_outside_cannot_move_the_cursor,

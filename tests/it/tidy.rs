@@ -211,14 +211,11 @@ fn files_are_short(_: &Sandbox) {
         if lines > 400 && !TABLES.contains(&file.name.as_str()) {
             offences.push(format!("src/{}: {lines} lines", file.name));
         }
-        if let Some((at, line)) = file.text.lines().enumerate().find(|(_, line)| line.chars().count() > 120) {
-            offences.push(format!("src/{}:{}: {} columns", file.name, at + 1, line.chars().count()));
-        }
         if !file.text.starts_with("//!") {
             offences.push(format!("src/{}: doesn't say what it is for", file.name));
         }
     }
-    none("a file has at most 400 lines without its tests, begins with what it is for, and fits 120 columns", offences);
+    none("a file has at most 400 lines without its tests, and begins with what it is for", offences);
 }
 
 fn nobody_prints_or_exits_below_the_command_line(_: &Sandbox) {

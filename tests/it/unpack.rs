@@ -317,8 +317,9 @@ fn evil_names_reach_nothing_outside(t: &Sandbox) {
         "./..".into(),
         "a/..".into(),
     ];
+    let kinds: &[u8] = if t.mode == Mode::Root { b"05216" } else { b"01" };
     for name in &names {
-        for kind in [b'0', b'5', b'2', b'1', b'6'] {
+        for &kind in kinds {
             let link = if kind == b'1' { "ok".into() } else { format!("{to_dir}/file") };
             let bad = Entry { link: link.into(), ..entry(name, kind, 0o777) };
             let out = evil(t, name, Tar::new().file("ok", 0o644, "ok").entry(&bad));
