@@ -2,7 +2,7 @@
 
 use super::limits;
 use super::parse::{Parsed, utf8};
-use crate::container::spec::{Mount, Source};
+use crate::container::spec::{Mount, Source, Tmpfs};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -103,33 +103,38 @@ fn in_words(text: &str) -> Result<Mount> {
         ("bind", None) => return Err(wrong("source is required".into())),
         ("volume", Some(name)) => Source::Volume(volume_name(name)?),
         ("volume", None) => Source::Anonymous,
-        ("tmpfs", None) => Source::Tmpfs(if options.is_empty() { "mode=1777".into() } else { options.join(",") }),
+        ("tmpfs", None) => {
+            let options = if options.is_empty() { "mode=1777".to_owned() } else { options.join(",") };
+            Source::Tmpfs(Tmpfs { options, ..Tmpfs::default() })
+        }
         ("tmpfs", Some(_)) => return Err(wrong("a tmpfs has no source".into())),
         _ => return Err(wrong(format!("mount type unknown: \"{kind}\"")).hint("bind, volume and tmpfs are known")),
     };
     Ok(Mount { source, target, read_only })
 }
 
-/// `DIR[:OPTIONS]` with tmpfs(5) options; only those that mean the files and no flag of the mount.
+/// `DIR[:OPTIONS]`: options of tmpfs(5), and what may be done on it.
 fn tmpfs(text: &str) -> Result<Mount> {
     let (goal, options) = text.split_once(':').unwrap_or((text, ""));
-    let mut kept = Vec::new();
+    let (mut made, mut read_only, mut kept) = (Tmpfs::default(), false, Vec::new());
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=').map_or(option, |(key, _)| key) {
             "size" | "mode" | "uid" | "gid" | "nr_inodes" | "nr_blocks" => kept.push(option),
-            "rw" | "nosuid" | "nodev" | "noexec" => {}
+            "exec" | "noexec" => made.exec = option == "exec",
+            "suid" | "nosuid" => made.suid = option == "suid",
+            "dev" | "nodev" => made.dev = option == "dev",
+            "ro" | "rw" => read_only = option == "ro",
             _ => {
                 return Err(Error::new(format!("invalid tmpfs option [\"{option}\"]"))
-                    .hint("size, mode, uid, gid and nr_inodes are known"));
+                    .hint("size, mode, uid, gid, nr_inodes, exec, suid and dev are known"));
             }
         }
     }
-    let options = if kept.iter().any(|option| option.starts_with("mode=")) {
-        kept.join(",")
-    } else {
-        [&["mode=1777"], &kept[..]].concat().join(",")
-    };
-    Ok(Mount { source: Source::Tmpfs(options), target: target(goal)?, read_only: false })
+    if !kept.iter().any(|option| option.starts_with("mode=")) {
+        kept.push("mode=1777");
+    }
+    made.options = kept.join(",");
+    Ok(Mount { source: Source::Tmpfs(made), target: target(goal)?, read_only })
 }
 
 fn target(text: &str) -> Result<PathBuf> {
@@ -185,7 +190,7 @@ mod tests {
         let made = in_words("type=bind,source=/tmp,target=/a,readonly").unwrap();
         assert_eq!(made, Mount { source: Source::Bind("/tmp".into()), target: "/a".into(), read_only: true });
         let tmpfs = in_words("type=tmpfs,dst=/t,tmpfs-size=1m").unwrap();
-        assert_eq!(tmpfs.source, Source::Tmpfs("size=1048576".into()));
+        assert!(matches!(tmpfs.source, Source::Tmpfs(made) if made.options == "size=1048576"));
         for (text, said) in [
             ("type=bind,source=/nope-at-all,target=/a", "bind source path does not exist: /nope-at-all"),
             ("type=x,target=/a", "mount type unknown"),
@@ -198,8 +203,15 @@ mod tests {
 
     #[test]
     fn tmpfs_options_cannot_be_anything() {
-        assert_eq!(tmpfs("/t").unwrap().source, Source::Tmpfs("mode=1777".into()));
-        assert_eq!(tmpfs("/t:size=1m,mode=700").unwrap().source, Source::Tmpfs("size=1m,mode=700".into()));
-        assert!(tmpfs("/t:suid").is_err());
+        let made = |text| match tmpfs(text).unwrap().source {
+            Source::Tmpfs(made) => made,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(made("/t"), Tmpfs { options: "mode=1777".into(), ..Tmpfs::default() });
+        let open = Tmpfs { options: "size=1m,mode=700".into(), exec: true, suid: false, dev: false };
+        assert_eq!(made("/t:size=1m,mode=700,exec"), open);
+        for bad in ["/t:bogus", "/t:huge=always", "rel", "/"] {
+            assert!(tmpfs(bad).is_err(), "{bad}");
+        }
     }
 }

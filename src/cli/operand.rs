@@ -84,9 +84,7 @@ impl Wanted {
     pub fn explain(&self) -> String {
         match self {
             Wanted::Image(word) => {
-                format!(
-                    "'{word}' was taken as an image; to run a program of that name on this machine's files, use --rootfs /"
-                )
+                format!("'{word}' was taken as an image; to run a program of that name on this machine, use --rootfs /")
             }
             Wanted::Rootfs { path, .. } => {
                 format!("the command was looked for in {}; for an image, use --image", path.display())

@@ -54,7 +54,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
                 format!("Exited ({code}) {} ago", duration(now().saturating_sub(finished)))
             }
         };
-        let command = record.command.join(" ");
+        let command = shell_words(&record.command);
         let command = if whole || command.chars().count() <= 20 {
             command
         } else {
@@ -71,6 +71,12 @@ fn run(parsed: &Parsed) -> Result<u8> {
         ]);
     }
     super::print(&columns(&table)).map(|()| 0)
+}
+
+/// The command as Docker shows it: words with blanks in quotes.
+fn shell_words(words: &[String]) -> String {
+    let quoted = |word: &String| if word.contains(' ') { format!("'{word}'") } else { word.clone() };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// Docker's table: columns at least 10 wide, three blanks between.

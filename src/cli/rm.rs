@@ -10,8 +10,8 @@ use crate::store::containers::State;
 pub static COMMAND: Command = Command {
     name: "rm",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-    summary: "Remove containers that have ended",
-    flags: &[switch(Some('f'), "force", "Do not mind containers that are not there, or damaged")],
+    summary: "Remove containers",
+    flags: &[switch(Some('f'), "force", "Kill those that run; do not mind those that are not there")],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,
@@ -23,7 +23,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     create::sweep(&store)?;
     let mut status = 0;
     for word in parsed.words()? {
-        match remove(&store, word) {
+        match remove(&store, word, parsed.is_on("force")) {
             Ok(()) => super::print(&format!("{word}\n"))?,
             Err(error) => {
                 super::complain(&error);
@@ -37,12 +37,16 @@ fn run(parsed: &Parsed) -> Result<u8> {
     Ok(status)
 }
 
-fn remove(store: &Store, word: &str) -> Result<()> {
+fn remove(store: &Store, word: &str, force: bool) -> Result<()> {
     let id = store.find_container(word)?;
     if store.container_state(&id)? == State::Running {
-        return Err(Error::new(format!(
-            "You cannot remove a running container {id}. End its command before attempting removal"
-        )));
+        if !force {
+            return Err(Error::new(format!(
+                "You cannot remove a running container {id}. Stop the container before attempting removal or force \
+                 remove"
+            )));
+        }
+        create::kill(store, &id)?;
     }
     store.remove_container(&id)
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::{host_view, namespaces};
-use crate::store::containers::{Live, Record, now};
+use crate::store::containers::{Live, Processes, Record, State, now};
 use crate::store::locks::{self, Lock};
 use crate::store::{Store, tree};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
@@ -77,7 +77,13 @@ fn start(
     cgroup: &Cgroup,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Child, Option<OwnedFd>)> {
-    let plan = Plan { spec, dir: &live.dir, single_id: map.is_single(), own_cgroup: !spec.limits.is_empty() };
+    let plan = Plan {
+        spec,
+        dir: &live.dir,
+        single_id: map.is_single(),
+        mapped: map.is_shifted(),
+        own_cgroup: !spec.limits.is_empty(),
+    };
     let (ours, theirs) = socket::socketpair()?;
     let unified = cgroup.open_unified()?;
     // 1. The child, in all its namespaces at once, and in its cgroup where that is v2.
@@ -97,7 +103,8 @@ fn start(
         let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
         socket::send(ours.as_fd(), b"go", &fds)
     })();
-    match ready.and_then(|()| wait_for_start(&ours, say)) {
+    let processes = Processes { supervisor: process::getpid(), init: child.pid() };
+    match ready.and_then(|()| live.note(processes)).and_then(|()| wait_for_start(&ours, say)) {
         Ok(terminal) => Ok((child, terminal)),
         Err(error) => {
             let _ = child.signal(libc::SIGKILL);
@@ -193,6 +200,17 @@ fn record(spec: &ContainerSpec, cgroup: &Cgroup) -> Record {
         cgroup: cgroup.paths().map(Path::to_owned).collect(),
         stop_signal: spec.stop_signal.clone(),
     }
+}
+
+/// Ends a running container by SIGKILL, and waits until its supervisor has seen to the rest.
+pub fn kill(store: &Store, id: &str) -> Result<()> {
+    let Some(Processes { supervisor, init }) = store.container_processes(id)? else { return Ok(()) };
+    // Only as long as its supervisor lives is the number sure to be its child's and not a stranger's.
+    let Ok(init) = process::pidfd_open(init) else { return store.wait_for_end(id) };
+    if store.container_state(id)? == State::Running && process::parent_of(init.pid()) == Some(supervisor) {
+        init.signal(libc::SIGKILL)?;
+    }
+    store.wait_for_end(id)
 }
 
 /// Takes away what killed supervisors have left: their containers, cgroups and half-made files.

@@ -7,14 +7,15 @@ use super::spec::{ContainerSpec, Mount, Root, Source};
 use crate::error::{Error, Result};
 use crate::isolation::host_view::HostView;
 use crate::isolation::mounts::{self, Kind};
-use crate::isolation::overlay::Overlay;
+use crate::isolation::overlay::{self, Overlay};
 use crate::isolation::rootfs::open_directory;
 use crate::store::tree;
-use crate::sys::mount::{MS_NODEV, MS_NOEXEC, MS_NOSUID};
+use crate::sys::mount::{MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY};
 use crate::sys::{fs, mount, socket};
 use libc::{O_DIRECTORY, O_PATH, O_RDONLY};
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Detached mounts that the supervisor, being root, made for us with their files' owners mapped to our
@@ -114,7 +115,7 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
             return reopen(dir, c"rootfs");
         }
         Lower::Host(view) => {
-            view.mount(dir, place.as_fd(), plan.spec.remove)?;
+            view.mount(dir, place.as_fd(), &plan.spec.process.cwd, plan.spec.remove)?;
             return reopen(dir, c"rootfs");
         }
     };
@@ -126,6 +127,9 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
     // The root directory itself is the upper one's: it takes its mode from what it covers.
     if let Some(top) = layers.first() {
         fs::fchmod(upper.as_fd(), fs::fstat(top.as_fd())?.mode & 0o7777)?;
+    }
+    if matches!(plan.spec.root, Root::Directory { .. }) && !plan.mapped {
+        adopt_top(layers[0].as_fd(), upper.as_fd())?;
     }
     let overlay = Overlay { lower: layers, upper, work, volatile: plan.spec.remove };
     match overlay.mount(place.as_fd()) {
@@ -139,6 +143,20 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
             let copy = mount::open_tree(open_dir(dir, c"upper")?.as_fd(), c"", false)?;
             mount::move_mount(copy.as_fd(), place.as_fd())?;
             reopen(dir, c"rootfs")
+        }
+    }
+}
+
+/// A user's container may write in the top directories of a root file system, even if they are root's.
+fn adopt_top(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> Result<()> {
+    let lower = fs::openat(lower, c".", O_RDONLY | O_DIRECTORY, 0)?;
+    loop {
+        let entries = fs::getdents(lower.as_fd())?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for entry in entries {
+            overlay::adopt(lower.as_fd(), upper, Path::new(OsStr::from_bytes(entry.name.to_bytes())))?;
         }
     }
 }
@@ -182,9 +200,12 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
 
 fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>) -> Result<()> {
     let Some(source) = source else {
-        let Source::Tmpfs(options) = &wanted.source else { return Ok(()) };
+        let Source::Tmpfs(tmpfs) = &wanted.source else { return Ok(()) };
+        let flags = [(tmpfs.exec, MS_NOEXEC), (tmpfs.suid, MS_NOSUID), (tmpfs.dev, MS_NODEV)];
+        let flags = flags.iter().filter(|(allowed, _)| !allowed).fold(0, |all, (_, flag)| all | flag);
+        let flags = if wanted.read_only { flags | MS_RDONLY } else { flags };
         let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;
-        return mounts::tmpfs(place.as_fd(), MS_NOSUID | MS_NODEV | MS_NOEXEC, options);
+        return mounts::tmpfs(place.as_fd(), flags, &tmpfs.options);
     };
     let is_dir = fs::fstat(source.as_fd())?.is_dir();
     let place = mounts::mount_point(root, &wanted.target, if is_dir { Kind::Directory } else { Kind::File })?;

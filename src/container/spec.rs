@@ -54,8 +54,18 @@ pub enum Source {
     Volume(String),
     /// A volume of this container's own.
     Anonymous,
-    /// Memory, with tmpfs(5) options.
-    Tmpfs(String),
+    Tmpfs(Tmpfs),
+}
+
+/// A file system in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tmpfs {
+    /// Options of tmpfs(5) itself.
+    pub options: String,
+    /// Whether programs on it may be run, set-user-id bits and device nodes count; by default none of that.
+    pub exec: bool,
+    pub suid: bool,
+    pub dev: bool,
 }
 
 /// Everything about a container that is settled before it is made.

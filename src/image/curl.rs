@@ -7,7 +7,7 @@
 use super::retry::Failure;
 use super::url::{self, Url};
 use crate::error::{Error, Result};
-use crate::sys::process::find_program;
+use crate::sys::process::{die_with_parent, find_program};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -93,7 +93,8 @@ fn spawn() -> Result<Child> {
             .hint("install it: apt-get install curl, apk add curl or dnf install curl")
     })?;
     let environment = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-    Command::new(&curl)
+    let mut command = Command::new(&curl);
+    die_with_parent(&mut command)
         // First of all: whatever a .curlrc says, it does not count.
         .args(["--disable", "--config", "-"])
         .env_clear()

@@ -276,7 +276,7 @@ impl<R: BufRead> Archive<R> {
             offset: at,
         };
         if kind == Kind::File {
-            // Only files have a body, whatever the size field of a link or a directory says (as in Go and so in Docker).
+            // Only files have a body, whatever the size field of a link or a directory says (as in Go, so in Docker).
             let stored = records.size.map_or_else(|| header.size(), Ok)?;
             self.start(stored);
             entry.size = stored;

@@ -56,7 +56,8 @@ impl Stream {
         })?;
         drop(theirs);
         let reader = reader.ok_or_else(|| Error::new("the pipe is gone"))?;
-        let started = Command::new(&zstd)
+        let mut command = Command::new(&zstd);
+        let started = process::die_with_parent(&mut command)
             .args(["--decompress", "--stdout", "--quiet", MEMORY])
             .env_clear()
             .stdin(Stdio::from(reader))

@@ -266,7 +266,8 @@ fn not_ours(error: Error, controller: &str) -> Error {
     let error = error.context(format!("limit {controller}"));
     match error.errno() {
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => error.hint(
-            "no cgroup here may be written by you: run ccrun as root, or through systemd-run --user --scope -p Delegate=yes ccrun …",
+            "no cgroup here may be written by you: run ccrun as root, or through systemd-run --user --scope \
+             -p Delegate=yes ccrun …",
         ),
         _ => error,
     }

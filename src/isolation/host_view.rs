@@ -9,7 +9,7 @@
 //! are gone through entry by entry.
 
 use super::mounts::{self, Kind};
-use super::overlay::Overlay;
+use super::overlay::{self, Overlay};
 use super::rootfs::open_directory;
 use crate::error::{Error, Result};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 /// What a container has of its own, or should not see: running services' sockets are under /run.
 const NOT_SHOWN: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
+
+const READ_ONLY: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
 
 /// The host's file systems, ready to be shown.
 pub enum HostView {
@@ -78,8 +80,9 @@ impl HostView {
     }
 
     /// Mounts the view on `place`; `dir` is the container's directory, where what is written goes to.
-    pub fn mount(&self, dir: BorrowedFd<'_>, place: BorrowedFd<'_>, volatile: bool) -> Result<()> {
-        let mut builder = Builder { dir, uppers: 0, volatile };
+    /// `cwd` is where the command will run, and so will want to write.
+    pub fn mount(&self, dir: BorrowedFd<'_>, place: BorrowedFd<'_>, cwd: &Path, volatile: bool) -> Result<()> {
+        let mut builder = Builder { dir, uppers: 0, volatile, written: [cwd, Path::new("/var/tmp")] };
         match self {
             HostView::Copies(copies) => builder.show_copies(copies, place),
             HostView::Walk(points) => builder.show_root(points, place),
@@ -92,27 +95,30 @@ struct Builder<'a> {
     /// How many overlays there are already: each has directories of its own for what is written.
     uppers: usize,
     volatile: bool,
+    /// Directories that are written to, whoever owns those above them.
+    written: [&'a Path; 2],
 }
 
 impl Builder<'_> {
     fn show_copies(&mut self, copies: &[(PathBuf, OwnedFd)], place: BorrowedFd<'_>) -> Result<()> {
         for (at, (point, copy)) in copies.iter().enumerate() {
+            let inside = point.strip_prefix("/").unwrap_or(point);
+            if !fs::fstat(copy.as_fd())?.is_dir() {
+                let target = mounts::mount_point(self.reopen()?.as_fd(), inside, Kind::File)?;
+                mount::move_mount(copy.as_fd(), target.as_fd())?;
+                mount::mount_setattr(copy.as_fd(), false, READ_ONLY, None)?;
+                continue;
+            }
             // Overlay takes lower directories of our own namespace only, so the copy is attached out of the way.
             let hidden = crate::sys::cstr(format!("lower{at}"))?;
             fs::mkdirat(self.dir, &hidden, 0o700)?;
             mount::move_mount(copy.as_fd(), fs::openat(self.dir, &hidden, O_PATH | O_DIRECTORY, 0)?.as_fd())?;
-            let inside = point.strip_prefix("/").unwrap_or(point);
             if inside.as_os_str().is_empty() {
-                self.overlay(copy, place)?;
+                self.overlay(copy, place, point)?;
                 continue;
             }
-            let root = self.reopen()?;
-            let target = mounts::mount_point(
-                root.as_fd(),
-                inside,
-                if fs::fstat(copy.as_fd())?.is_dir() { Kind::Directory } else { Kind::File },
-            )?;
-            self.show(copy, target.as_fd())?;
+            let target = mounts::mount_point(self.reopen()?.as_fd(), inside, Kind::Directory)?;
+            self.show(copy, target.as_fd(), point)?;
         }
         Ok(())
     }
@@ -143,7 +149,7 @@ impl Builder<'_> {
                 if points.iter().any(|point| point.starts_with(&path) && *point != path) {
                     self.walk(&path, points, place.as_fd())?;
                 } else if let Ok(source) = open_directory(&path) {
-                    self.show(&source, place.as_fd())?;
+                    self.show(&source, place.as_fd(), &path)?;
                 }
             } else if !kind.is_socket() && !kind.is_fifo() && !kind.is_block_device() && !kind.is_char_device() {
                 let place = mounts::mount_point(target, Path::new(&entry.file_name()), Kind::File)?;
@@ -156,8 +162,8 @@ impl Builder<'_> {
     }
 
     /// An overlay, or where the kernel has none for this file system, the thing itself, read-only.
-    fn show(&mut self, source: &OwnedFd, place: BorrowedFd<'_>) -> Result<()> {
-        if fs::fstat(source.as_fd())?.is_dir() && self.overlay(source, place).is_ok() {
+    fn show(&mut self, source: &OwnedFd, place: BorrowedFd<'_>, path: &Path) -> Result<()> {
+        if self.overlay(source, place, path).is_ok() {
             return Ok(());
         }
         self.show_read_only(source.as_fd(), place)
@@ -165,12 +171,12 @@ impl Builder<'_> {
 
     fn show_read_only(&self, source: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
         let copy = mount::open_tree(source, c"", true)?;
-        let attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
-        mount::mount_setattr(copy.as_fd(), true, attributes, None)?;
+        mount::mount_setattr(copy.as_fd(), true, READ_ONLY, None)?;
         mount::move_mount(copy.as_fd(), place)
     }
 
-    fn overlay(&mut self, lower: &OwnedFd, place: BorrowedFd<'_>) -> Result<()> {
+    /// An overlay over `lower`, which is `path` on the host.
+    fn overlay(&mut self, lower: &OwnedFd, place: BorrowedFd<'_>, path: &Path) -> Result<()> {
         let at = self.uppers;
         self.uppers += 1;
         let make = |name: String| -> Result<OwnedFd> {
@@ -181,6 +187,9 @@ impl Builder<'_> {
         let (upper, work) = (make(format!("upper{at}"))?, make(format!("work{at}"))?);
         // The directory itself is the upper one's: it takes its mode from what it covers.
         fs::fchmod(upper.as_fd(), fs::fstat(lower.as_fd())?.mode & 0o7777)?;
+        for written in self.written.iter().filter_map(|written| written.strip_prefix(path).ok()) {
+            overlay::adopt(lower.as_fd(), upper.as_fd(), written)?;
+        }
         Overlay { lower: std::slice::from_ref(lower), upper, work, volatile: self.volatile }.mount(place)
     }
 

@@ -33,7 +33,10 @@ pub fn explain(error: Error) -> Error {
     if denied && setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
         let exe = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or("/path/to/ccrun".into());
         return error.hint(format!(
-            "Ubuntu's AppArmor forbids user namespaces to programs without a profile: once, as root, printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile ccrun {exe} flags=(unconfined) {{\\n  userns,\\n}}\\n' > /etc/apparmor.d/ccrun && apparmor_parser -r /etc/apparmor.d/ccrun; or run ccrun with sudo"
+            "Ubuntu's AppArmor (kernel.apparmor_restrict_unprivileged_userns) forbids user namespaces to programs \
+             without a profile: once, as root, printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile ccrun {exe} \
+             flags=(unconfined) {{\\n  userns,\\n}}\\n' > /etc/apparmor.d/ccrun && apparmor_parser -r \
+             /etc/apparmor.d/ccrun; or run ccrun with sudo"
         ));
     }
     match error.errno() {

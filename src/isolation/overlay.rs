@@ -8,9 +8,12 @@
 
 use super::mounts;
 use crate::error::Result;
-use crate::sys::mount;
+use crate::sys::{fs, mount};
+use libc::{O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY};
+use std::ffi::CString;
 use std::fmt::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path};
 
 /// The directories of one overlay.
 pub struct Overlay<'a> {
@@ -22,6 +25,42 @@ pub struct Overlay<'a> {
     /// Never wait for the disk: for what is thrown away with the container anyway (Linux 5.10).
     pub volatile: bool,
 }
+
+/// Makes the directories on the way to `path` in the upper directory, where container root owns them. In the
+/// lower one they may belong to somebody whom the id map does not have: overlay then could not copy them up, and
+/// nothing could be written in them, not even by their entries' owners. What cannot be read there is left out
+/// by marking ours as opaque.
+pub fn adopt(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>, path: &Path) -> Result<()> {
+    let mut way: Vec<(CString, OwnedFd, fs::Stat)> = Vec::new();
+    for part in path.components() {
+        let Component::Normal(name) = part else { continue };
+        let name = crate::sys::cstr(name)?;
+        let parent = way.last().map_or(lower, |(_, dir, _)| dir.as_fd());
+        let Ok(dir) = fs::openat(parent, &name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0) else { break };
+        let stat = fs::fstat(dir.as_fd())?;
+        way.push((name, dir, stat));
+    }
+    // Below the last foreign one overlay copies up by itself.
+    let needed = way.iter().rposition(|(_, _, stat)| stat.uid == NOBODY).map_or(0, |last| last + 1);
+    let mut upper = fs::openat(upper, c".", O_PATH | O_DIRECTORY, 0)?;
+    for (name, dir, stat) in way.into_iter().take(needed) {
+        let made = fs::mkdirat(upper.as_fd(), &name, 0o700);
+        upper = fs::openat(upper.as_fd(), &name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
+        if made.is_err() {
+            continue;
+        }
+        if stat.uid != NOBODY {
+            fs::fchown(upper.as_fd(), stat.uid, stat.gid)?;
+        } else if fs::openat(dir.as_fd(), c".", O_RDONLY | O_DIRECTORY, 0).is_err() {
+            fs::fsetxattr(upper.as_fd(), c"user.overlay.opaque", b"y")?;
+        }
+        fs::fchmod(upper.as_fd(), stat.mode & 0o7777)?;
+    }
+    Ok(())
+}
+
+/// How an id without a place in the map is shown (user_namespaces(7), "Unmapped user and group IDs").
+const NOBODY: u32 = 65534;
 
 impl Overlay<'_> {
     /// Mounts it on `target`. The directories are named by descriptor: their paths may be long, hold

@@ -110,8 +110,8 @@ impl Store {
                     && ["containers", "live"].iter().any(|dir| self.root().join(dir).join(&holder).exists())
                 {
                     return Err(Error::new(format!(
-                        "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to \
-                         remove (or rename) that container to be able to reuse that name."
+                        "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have \
+                         to remove (or rename) that container to be able to reuse that name."
                     )));
                 }
                 // Its container is gone: a removal was cut short.
@@ -198,6 +198,21 @@ impl Store {
         Ok(State::Exited { code, finished: value["finished"].as_u64().unwrap_or(0) })
     }
 
+    /// Who runs the container, which must be found [`State::Running`] after this for it to mean anything.
+    pub fn container_processes(&self, id: &str) -> Result<Option<Processes>> {
+        let text = std::fs::read_to_string(self.live_path(id)?).unwrap_or_default();
+        let mut numbers = text.split_whitespace().map_while(|number| number.parse().ok());
+        Ok(numbers.next().zip(numbers.next()).map(|(supervisor, init)| Processes { supervisor, init }))
+    }
+
+    /// Waits until the container runs no more.
+    pub fn wait_for_end(&self, id: &str) -> Result<()> {
+        match fs::open(&crate::sys::cstr(self.live_path(id)?)?, O_RDWR, 0) {
+            Ok(file) => fs::flock(file.as_fd(), LOCK_EX),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// The ids of all containers.
     pub fn container_ids(&self) -> Result<Vec<String>> {
         list(&self.dir("containers")?)
@@ -243,7 +258,23 @@ impl Store {
     }
 }
 
+/// Who runs a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Processes {
+    pub supervisor: i32,
+    /// The container's PID 1, as the host sees it.
+    pub init: i32,
+}
+
 impl Live {
+    /// Notes who runs it, for whoever wants to end it.
+    pub fn note(&self, processes: Processes) -> Result<()> {
+        use std::os::unix::fs::FileExt;
+        let text = format!("{} {}\n", processes.supervisor, processes.init);
+        let file = std::fs::File::from(self.lock.try_clone().map_err(|e| Error::io("dup", &e))?);
+        file.write_all_at(text.as_bytes(), 0).map_err(|e| Error::io("write who runs the container", &e))
+    }
+
     /// Gives up the mark of life early: for the child, which must not keep the lock.
     pub fn lock(&self) -> &OwnedFd {
         &self.lock

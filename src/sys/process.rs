@@ -9,7 +9,7 @@ pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS, pid_t,
 };
 
-/// A child process that is ours to wait for.
+/// A process that cannot be mistaken for another: a child that is ours to wait for, or any that is to be signalled.
 pub struct Child {
     pid: pid_t,
     pidfd: OwnedFd,
@@ -66,6 +66,15 @@ impl Child {
             unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, std::ptr::null::<libc::siginfo_t>(), 0) };
         returned(ret, format_args!("pidfd_send_signal({}, {signal})", self.pid)).map(drop)
     }
+}
+
+/// pidfd_open(2). Whether it still is the process that was meant is to be checked after this call.
+pub fn pidfd_open(pid: pid_t) -> Result<Child> {
+    // SAFETY: no memory is involved.
+    let ret = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = returned(ret, format_args!("pidfd_open({pid})"))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(fd as i32) } })
 }
 
 impl AsFd for Child {
@@ -166,10 +175,29 @@ pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Error {
     }
 }
 
+/// Makes the program that `command` starts end when the process that starts it does, however that ends.
+pub fn die_with_parent(command: &mut std::process::Command) -> &mut std::process::Command {
+    use std::os::unix::process::CommandExt;
+    let parent = getpid();
+    let before_exec = move || {
+        super::cred::set_pdeathsig(libc::SIGKILL).map_err(|_| std::io::Error::last_os_error())?;
+        // It may have ended before that.
+        if getppid() == parent { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
+    };
+    // SAFETY: between fork and exec the closure makes two system calls and takes no lock and no memory.
+    unsafe { command.pre_exec(before_exec) }
+}
+
 /// setsid(2): a session of our own, without a controlling terminal.
 pub fn setsid() -> Result<()> {
     // SAFETY: no memory is involved.
     returned(unsafe { libc::setsid() }.into(), format_args!("setsid()")).map(drop)
+}
+
+/// The parent of a process, as /proc/PID/stat tells it (proc_pid_stat(5)).
+pub fn parent_of(pid: pid_t) -> Option<pid_t> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
 /// getppid(2): 0 when the parent lives outside this PID namespace.

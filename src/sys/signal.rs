@@ -18,26 +18,31 @@ fn full_set() -> libc::sigset_t {
 
 /// Blocks every signal that can be blocked, so that each is taken when we are ready for it.
 pub fn block_all() -> Result<()> {
-    mask(libc::SIG_BLOCK)
-}
-
-/// Unblocks every signal: a new program must not start with ours blocked.
-pub fn unblock_all() -> Result<()> {
-    mask(libc::SIG_UNBLOCK)
-}
-
-fn mask(how: i32) -> Result<()> {
     // SAFETY: the set is initialised; the old mask is not asked for.
-    let ret = unsafe { libc::sigprocmask(how, &full_set(), std::ptr::null_mut()) };
-    returned(ret.into(), format_args!("sigprocmask({how})")).map(drop)
+    let ret = unsafe { libc::sigprocmask(libc::SIG_BLOCK, &full_set(), std::ptr::null_mut()) };
+    returned(ret.into(), format_args!("sigprocmask(SIG_BLOCK)")).map(drop)
 }
 
-/// Gives every signal its default action again: what is ignored stays ignored
-/// across execve(2), and Rust's start-up ignores SIGPIPE.
+/// Unblocks every signal: a new program must not start with ours blocked. The kernel's own call, as libc
+/// leaves out the signals that it uses itself.
+pub fn unblock_all() -> Result<()> {
+    let none: u64 = 0;
+    let old = std::ptr::null_mut::<u64>();
+    // SAFETY: the kernel reads a set of 8 bytes; the old one is not asked for.
+    let ret = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, old, 8) };
+    returned(ret, format_args!("rt_sigprocmask(SIG_SETMASK, 0)")).map(drop)
+}
+
+/// Gives every signal its default action again: what is ignored stays ignored across execve(2), and
+/// Rust's start-up ignores SIGPIPE, musl's posix_spawn the signals of its own. The kernel's own call, as
+/// libc refuses those.
 pub fn reset_all() {
+    // struct kernel_sigaction: handler (SIG_DFL is 0), flags, restorer, mask.
+    let default = [0u64; 4];
     for signal in 1..COUNT {
-        // SAFETY: SIG_DFL installs no code. KILL, STOP and libc's own answer EINVAL, which is right.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        let old = std::ptr::null_mut::<u64>();
+        // SAFETY: SIG_DFL installs no code. KILL and STOP answer EINVAL, which is right.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, old, 8) };
     }
 }
 

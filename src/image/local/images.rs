@@ -230,7 +230,8 @@ fn refuse_if_used(word: &str, id: &Digest, reference: Option<&Reference>, force:
              container {container} is using its referenced image {image}"
         ))),
         (None, true) => Err(Error::new(format!(
-            "conflict: unable to delete {image} (cannot be forced) - image is being used by running container {container}"
+            "conflict: unable to delete {image} (cannot be forced) - \
+             image is being used by running container {container}"
         ))),
         (None, false) if !force => Err(Error::new(format!(
             "conflict: unable to delete {image} (must be forced) - image is being used by stopped container {container}"
