@@ -33,7 +33,7 @@ run() {
 	shift
 	printf '\n$ %s\n' "$*"
 	status=0
-	output=$(eval "$* 2>&1") || status=$?
+	output=$(eval "{ $*; } 2>&1") || status=$?
 	[ -z "$output" ] || printf '%s\n' "$output"
 	if [ "$status" = "$wanted" ]; then return; fi
 	printf 'NOT SO: status %s instead of %s\n' "$status" "$wanted"
