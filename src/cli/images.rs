@@ -7,11 +7,11 @@ use super::units;
 use crate::container::create;
 use crate::error::Result;
 use crate::image::digest::Digest;
+use crate::image::local::images::{self, Image};
+use crate::image::local::refs::{self, Ref};
 use crate::image::reference::Reference;
 use crate::store::Store;
 use crate::store::containers::now;
-use crate::store::images::{self, Image};
-use crate::store::refs::{self, Ref};
 
 pub static COMMAND: Command = Command {
     name: "images",

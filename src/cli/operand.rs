@@ -2,7 +2,8 @@
 
 use super::parse::{Parsed, utf8};
 use crate::error::{Error, Result};
-use crate::store::{Store, images};
+use crate::image::local::images;
+use crate::store::Store;
 use crate::sys::process;
 use std::ffi::{OsStr, OsString};
 use std::fmt;

@@ -4,11 +4,11 @@ use super::flag::{Command, one, switch};
 use super::parse::Parsed;
 use super::progress::{Display, Stream};
 use crate::error::{Result, Visible};
+use crate::image::local::images::{self, Image};
 use crate::image::platform::Platform;
 use crate::image::pull::{Progress, Pulled};
 use crate::image::reference::Reference;
 use crate::store::Store;
-use crate::store::images::{self, Image};
 
 pub static COMMAND: Command = Command {
     name: "pull",

@@ -5,9 +5,9 @@ use super::parse::Parsed;
 use crate::container::create;
 use crate::error::Result;
 use crate::image::digest::Digest;
+use crate::image::local::images::{self, Removed, User};
 use crate::store::Store;
 use crate::store::containers::State;
-use crate::store::images::{self, Removed, User};
 
 pub static COMMAND: Command = Command {
     name: "rmi",

@@ -6,10 +6,10 @@ use super::{limits, mount, names, operand};
 use crate::container::create;
 use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
 use crate::error::{Error, Result};
+use crate::image::local::images::Image;
 use crate::image::platform::Platform;
 use crate::isolation::host_view;
 use crate::isolation::network::Network;
-use crate::store::images::Image;
 use crate::store::locks::Lock;
 use crate::sys::tty;
 use operand::Wanted;
@@ -161,7 +161,7 @@ fn find_image(
         return Ok(image);
     }
     if when == When::Never {
-        return Err(crate::store::images::not_found(word).hint("--pull=never forbids to fetch it"));
+        return Err(crate::image::local::images::not_found(word).hint("--pull=never forbids to fetch it"));
     }
     super::pull::for_run(store, word, platform, parsed.is_on("quiet"))
 }

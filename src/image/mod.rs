@@ -7,6 +7,7 @@ pub mod digest;
 pub mod download;
 pub mod gzip;
 pub mod layer;
+pub mod local;
 pub mod manifest;
 #[cfg(test)]
 pub mod mutation;

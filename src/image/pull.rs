@@ -7,6 +7,9 @@
 use super::config::Config;
 use super::digest::Digest;
 use super::download::Job;
+use super::local::images;
+use super::local::layers::{self, Record};
+use super::local::refs::{self, Ref};
 use super::manifest::{self, Compression, Document, Manifest};
 use super::platform::Platform;
 use super::reference::Reference;
@@ -14,10 +17,8 @@ use super::registry::{self, Repository, Served};
 use super::workers;
 use super::zstd;
 use crate::error::{Error, Result};
-use crate::store::layers::{self, Record};
+use crate::store::Store;
 use crate::store::locks::{self, Lock};
-use crate::store::refs::{self, Ref};
-use crate::store::{Store, images};
 
 /// An index may hold indexes, and these hold none.
 const DEPTH_MAX: usize = 2;

@@ -4,11 +4,11 @@
 //! happens in messages over a socket; they die with us.
 
 use super::download::{self, Job, Step};
+use super::local::layers::Record;
 use super::pull::{LayerState, Progress};
 use super::registry::Repository;
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::layers::Record;
 use crate::store::locks;
 use crate::sys::{cred, process, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,7 +28,7 @@ struct Worker<'a> {
 pub fn run(store: &Store, repository: &Repository, jobs: &[Job], progress: &mut dyn Progress) -> Result<Vec<Record>> {
     let mut missing = Vec::new();
     for job in jobs {
-        let here = crate::store::layers::exists(store, &job.diff_id);
+        let here = super::local::layers::exists(store, &job.diff_id);
         progress.layer(&job.blob.digest.short(), if here { LayerState::Exists } else { LayerState::Waiting });
         if !here {
             missing.push(job);
@@ -55,7 +55,7 @@ pub fn run(store: &Store, repository: &Repository, jobs: &[Job], progress: &mut 
 }
 
 fn draft_name(job: &Job) -> String {
-    crate::store::layers::LayerDraft::name(&job.diff_id)
+    super::local::layers::LayerDraft::name(&job.diff_id)
 }
 
 fn supervise<'a>(

@@ -4,11 +4,11 @@
 //! repository can begin with an underscore, so names and our own directories never meet.
 
 use super::layers::write_through;
-use super::locks::Draft;
-use super::{Store, sync_dir};
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
+use crate::store::locks::Draft;
+use crate::store::{Store, sync_dir};
 use serde_json::{Value, json};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -141,8 +141,8 @@ fn path(store: &Store, reference: &Reference) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::TestStore;
     use super::*;
+    use crate::store::testing::TestStore;
 
     fn entry(name: &str) -> Ref {
         let reference = Reference::parse(name).unwrap();

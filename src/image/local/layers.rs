@@ -2,10 +2,10 @@
 //!
 //! Beside `layers/<diff id>/` lies `<diff id>.json`, which says what the directory itself cannot.
 
-use super::locks::Draft;
-use super::{Store, sync_dir};
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
+use crate::store::locks::Draft;
+use crate::store::{Store, sync_dir};
 use crate::sys::{cstr, fs};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -173,8 +173,8 @@ pub fn take_away<'s>(store: &'s Store, diff_ids: &BTreeSet<Digest>) -> Result<Ve
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::TestStore;
     use super::*;
+    use crate::store::testing::TestStore;
 
     #[test]
     fn a_layer_is_visible_when_it_is_whole() {

@@ -1,8 +1,8 @@
 //! Tests of `images`: names, ids, and what goes when an image goes.
 
 use super::super::layers::{LayerDraft, Record};
-use super::super::testing::TestStore;
 use super::*;
+use crate::store::testing::TestStore;
 use serde_json::json;
 
 /// Makes an image of these layers under these names.

@@ -1,12 +1,13 @@
 //! Images: `images/<id>/` holds an image's config and manifest as they were served.
 
-use super::locks::{Draft, Lock};
+use super::layers;
 use super::refs::{self, Ref};
-use super::{Store, layers, sync_dir};
 use crate::error::{Error, Result};
 use crate::image::config::Config;
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
+use crate::store::locks::{Draft, Lock};
+use crate::store::{Store, sync_dir};
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
