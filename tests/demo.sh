@@ -20,7 +20,7 @@ cleanup() {
 image=alpine
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-export CCRUN_ROOT="$work/store"
+export CCRUN_ROOT="$work/store" CCRUN_FIXTURES="$PWD/rootfs-fixtures/out"
 mkdir "$work/bin"
 cp "$CCRUN" "$work/bin/ccrun"
 export PATH="$work/bin:$PATH"
