@@ -7,7 +7,7 @@ CARGO   ?= cargo
 MUSL    := $(ARCH)-unknown-linux-musl
 SYSROOT := $(shell rustc --print sysroot 2>/dev/null)
 TARGET  := $(shell [ -d "$(SYSROOT)/lib/rustlib/$(MUSL)" ] || rustup target add $(MUSL) >/dev/null 2>&1; \
-             [ -d "$$(rustc --print sysroot)/lib/rustlib/$(MUSL)" ] && echo $(MUSL) || echo $(ARCH)-unknown-linux-gnu)
+             [ -d "$(SYSROOT)/lib/rustlib/$(MUSL)" ] && echo $(MUSL) || rustc -vV | sed -n 's/^host: //p')
 ifneq ($(TARGET),$(MUSL))
 export RUSTFLAGS += -C target-feature=+crt-static
 endif
@@ -15,6 +15,7 @@ CCRUN   := target/$(TARGET)/release/ccrun
 FLAGS   := --release --target $(TARGET)
 
 all: ## a static binary in target/…/release/ccrun (the default)
+	@command -v cc >/dev/null || tests/prepare.sh build
 	@[ $(TARGET) = $(MUSL) ] || echo "make: no rustup target $(MUSL); building $(TARGET) with a static C library" >&2
 	$(CARGO) build $(FLAGS)
 	@ls -l $(CCRUN)

@@ -20,7 +20,7 @@ cleanup() {
 image=alpine
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-export CCRUN_ROOT="$work/store"
+export CCRUN_ROOT="$work/store" CCRUN_FIXTURES="$PWD/rootfs-fixtures/out"
 mkdir "$work/bin"
 cp "$CCRUN" "$work/bin/ccrun"
 export PATH="$work/bin:$PATH"
@@ -33,7 +33,7 @@ run() {
 	shift
 	printf '\n$ %s\n' "$*"
 	status=0
-	output=$(eval "$* 2>&1") || status=$?
+	output=$(eval "{ $*; } 2>&1") || status=$?
 	[ -z "$output" ] || printf '%s\n' "$output"
 	if [ "$status" = "$wanted" ]; then return; fi
 	printf 'NOT SO: status %s instead of %s\n' "$status" "$wanted"

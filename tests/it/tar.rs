@@ -120,7 +120,9 @@ impl Tar {
 
     /// A directory's files, owned by root, below `prefix` ("" or "dir/").
     pub fn tree(mut self, dir: &Path, prefix: &str) -> Tar {
-        let mut names: Vec<_> = std::fs::read_dir(dir).expect("read_dir").flatten().map(|e| e.file_name()).collect();
+        // What this user may not read (/root, /etc/shadow) is left out.
+        let Ok(entries) = std::fs::read_dir(dir) else { return self };
+        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
         names.sort();
         for name in names {
             let path = dir.join(&name);
@@ -137,7 +139,6 @@ impl Tar {
                 one.link = std::fs::read_link(&path).expect("readlink").as_os_str().as_bytes().to_vec();
                 self = self.entry(&one);
             } else if meta.is_file() {
-                // What this user may not read (/etc/shadow) is left out.
                 let Ok(data) = std::fs::read(&path) else { continue };
                 one.data = data;
                 self = self.entry(&one);

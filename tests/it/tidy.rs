@@ -23,6 +23,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Files that are tables, and may be as long as what they list.
 const TABLES: &[&str] = &[];
 
+/// Pure nouns that stand above the store but may be named in it, as modules of `image`.
+const NOUNS: &[&str] = &[];
+
 struct Source {
     /// Below src/: `image/tar.rs`
     name: String,
@@ -134,7 +137,10 @@ fn imports_point_down_only(_: &Sandbox) {
             let names = if rest.starts_with('{') { group.split(',').collect() } else { vec![group] };
             for name in names {
                 let name: String = name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                if !name.is_empty() && !allowed.contains(&name.as_str()) {
+                let noun =
+                    rest.strip_prefix("image::").is_some_and(|rest| NOUNS.iter().any(|noun| rest.starts_with(noun)));
+                let may = allowed.contains(&name.as_str()) || (layer == "store" && noun);
+                if !name.is_empty() && !may {
                     offences.push(format!("src/{} imports crate::{name}", file.name));
                 }
             }

@@ -48,6 +48,13 @@ impl Base {
         // Not /tmp: it may be a tmpfs, which is no place for what users really have.
         let parent = std::env::var_os("CCRUN_IT_DIR").map_or(PathBuf::from("/var/tmp"), PathBuf::from);
         let dir = parent.join(format!("ccrun-it.{}", std::process::id()));
+        // What a killed run has left.
+        for name in crate::sandbox::list(&parent) {
+            let pid = name.strip_prefix("ccrun-it.").filter(|pid| !Path::new("/proc").join(pid).exists());
+            if pid.is_some() {
+                let _ = std::fs::remove_dir_all(parent.join(name));
+            }
+        }
         std::fs::create_dir_all(&dir).expect("mkdir");
         shell(&format!(
             "chmod 755 {0} && cp {1} {0}/ccrun && cp /proc/{2}/exe {0}/it && chmod 755 {0}/ccrun {0}/it",
