@@ -115,7 +115,7 @@ impl Layer<'_> {
         }
         // A file's inode takes space as well.
         self.space(512)?;
-        let Place::Below { parent, name } = name::place(&entry.name)? else {
+        let Place::Below { parent, name } = name::entry(&entry.name)? else {
             if entry.kind != Kind::Directory {
                 return Err(Error::new("the root can only be a directory"));
             }
