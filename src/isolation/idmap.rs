@@ -180,7 +180,8 @@ fn base_range(kept: &Path) -> Result<Option<u32>> {
     if !covers(&read_or_empty("/proc/self/uid_map"), base) || !covers(&read_or_empty("/proc/self/gid_map"), base) {
         return Ok(None);
     }
-    let new = kept.with_extension("new");
+    // A name of our own: another process may be the first as well, and it chooses the same.
+    let new = kept.with_extension(format!("new{}", process::getpid()));
     std::fs::write(&new, format!("{base}\n"))
         .and_then(|()| std::fs::rename(&new, kept))
         .map_err(|e| Error::io(format!("write {}", kept.display()), &e))?;

@@ -98,7 +98,8 @@ pub fn sync_dir(path: &Path) -> Result<()> {
 
 /// Writes a small file whole or not at all: readers see the old one or the new one.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let new = path.with_extension("new");
+    // A name of our own: another process may be writing the same file.
+    let new = path.with_extension(format!("new{}", sys::process::getpid()));
     std::fs::write(&new, bytes)
         .and_then(|()| std::fs::rename(&new, path))
         .map_err(|e| Error::io(format!("write {}", path.display()), &e))
