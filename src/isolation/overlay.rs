@@ -41,7 +41,8 @@ pub fn adopt(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>, path: &Path) -> Resul
         way.push((name, dir, stat));
     }
     // Below the last foreign one overlay copies up by itself.
-    let needed = way.iter().rposition(|(_, _, stat)| stat.uid == NOBODY).map_or(0, |last| last + 1);
+    let is_foreign = |stat: &fs::Stat| stat.uid == NOBODY || stat.gid == NOBODY;
+    let needed = way.iter().rposition(|(_, _, stat)| is_foreign(stat)).map_or(0, |last| last + 1);
     let mut upper = fs::openat(upper, c".", O_PATH | O_DIRECTORY, 0)?;
     for (name, dir, stat) in way.into_iter().take(needed) {
         let made = fs::mkdirat(upper.as_fd(), &name, 0o700);
@@ -49,9 +50,9 @@ pub fn adopt(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>, path: &Path) -> Resul
         if made.is_err() {
             continue;
         }
-        if stat.uid != NOBODY {
-            fs::fchown(upper.as_fd(), stat.uid, stat.gid)?;
-        } else if fs::openat(dir.as_fd(), c".", O_RDONLY | O_DIRECTORY, 0).is_err() {
+        let known = |id: u32| if id == NOBODY { UNCHANGED } else { id };
+        fs::fchown(upper.as_fd(), known(stat.uid), known(stat.gid))?;
+        if stat.uid == NOBODY && fs::openat(dir.as_fd(), c".", O_RDONLY | O_DIRECTORY, 0).is_err() {
             fs::fsetxattr(upper.as_fd(), c"user.overlay.opaque", b"y")?;
         }
         fs::fchmod(upper.as_fd(), stat.mode & 0o7777)?;
@@ -61,6 +62,9 @@ pub fn adopt(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>, path: &Path) -> Resul
 
 /// How an id without a place in the map is shown (user_namespaces(7), "Unmapped user and group IDs").
 const NOBODY: u32 = 65534;
+
+/// What chown(2) takes for "leave it".
+const UNCHANGED: u32 = u32::MAX;
 
 impl Overlay<'_> {
     /// Mounts it on `target`. The directories are named by descriptor: their paths may be long, hold

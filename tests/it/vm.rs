@@ -17,7 +17,7 @@ mkdir -p /job/fixtures && tar -xf busybox.tar -C /job/fixtures
 # In the words' commands, ROOTFS is a directory of the user's own.
 as() { set -- "$1" "$(echo "$2" | sed "s|ROOTFS|--rootfs $fixtures/busybox|")"; as_user "$@"; }
 as_user() { if [ "$1" = root ]; then sh -c "$2"; else su "$1" -c "$2"; fi 2>&1; }
-cp -a /job/fixtures /job/alice && chown -R alice:alice /job/alice
+cp -a /job/fixtures /job/alice && chown -R alice /job/alice
 for user in root alice; do
 	fixtures=/job/fixtures
 	[ $user = root ] || fixtures=/job/alice

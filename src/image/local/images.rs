@@ -70,6 +70,10 @@ pub fn load(store: &Store, id: &Digest) -> Result<Option<Image>> {
 /// Makes an image visible, whose layers are all there; the caller holds the shared lock.
 pub fn add(store: &Store, config: &[u8], manifest: &[u8]) -> Result<Digest> {
     let id = Digest::of(config);
+    // One that is there and sound stays: others may be looking at it.
+    if let Ok(Some(_)) = load(store, &id) {
+        return Ok(id);
+    }
     let draft = Draft::new(store)?;
     let half = draft.path().join("image");
     let write = |name: &str, bytes: &[u8]| {
@@ -83,7 +87,7 @@ pub fn add(store: &Store, config: &[u8], manifest: &[u8]) -> Result<Digest> {
     sync_dir(&half)?;
     let images = store.dir("images")?;
     let path = dir(store, &id);
-    // An image that is there already may be a damaged one.
+    // What is there now is damaged.
     if path.exists() {
         let _ = std::fs::rename(&path, draft.path().join("old"));
     }
