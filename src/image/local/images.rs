@@ -87,15 +87,15 @@ pub fn add(store: &Store, config: &[u8], manifest: &[u8]) -> Result<Digest> {
     sync_dir(&half)?;
     let images = store.dir("images")?;
     let path = dir(store, &id);
-    // What is there now is damaged.
-    if path.exists() {
+    let publish = || match std::fs::rename(&half, &path) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty) => Ok(false),
+        Err(error) => Err(Error::io(format!("rename {} to {}", half.display(), path.display()), &error)),
+    };
+    // Another process may have been faster. Only a damaged image is ever taken away: a sound one is in use.
+    if !publish()? && load(store, &id).is_err() {
         let _ = std::fs::rename(&path, draft.path().join("old"));
-    }
-    match std::fs::rename(&half, &path) {
-        Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty) => {
-            return Err(Error::io(format!("rename {} to {}", half.display(), path.display()), &error));
-        }
-        _ => {}
+        publish()?;
     }
     sync_dir(&images)?;
     Ok(id)
