@@ -48,15 +48,7 @@ fn volume(text: &str) -> Result<Mount> {
     let source = match source {
         None => Source::Anonymous,
         Some("") => return Err(wrong("empty source")),
-        Some(path) if path.starts_with(['/', '.']) => {
-            let path = absolute(path)?;
-            // As Docker does for -v, though not for --mount.
-            if !path.exists() {
-                std::fs::create_dir_all(&path)
-                    .map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
-            }
-            Source::Bind(path)
-        }
+        Some(path) if path.starts_with(['/', '.']) => Source::Bind(absolute(path)?),
         Some(name) => Source::Volume(volume_name(name)?),
     };
     Ok(Mount { source, target, read_only })

@@ -1,8 +1,8 @@
 //! The supervisor's side of a run: make the container, wait, take everything away.
 
-use super::filesystem::mapped_sources;
+use super::filesystem::{anonymous, mapped_sources};
 use super::init::{self, Plan, message};
-use super::spec::{ContainerSpec, Root};
+use super::spec::{ContainerSpec, Root, Source};
 use super::supervise;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
@@ -34,10 +34,14 @@ pub fn run(
         store.create_container(&spec.id, &spec.name).map_err(|_| error)
     })?;
     let outcome = run_in(store, map, spec, &live, lock, say);
-    match &outcome {
-        Ok(code) if !spec.remove => store.finish_container(&spec.id, *code)?,
+    let tidied = match &outcome {
+        Ok(code) if !spec.remove => store.finish_container(&spec.id, *code),
         // A container that never ran leaves nothing behind.
-        _ => store.remove_container(&spec.id)?,
+        _ => store.remove_container(&spec.id),
+    };
+    // The command's status is what the caller waits for, whatever becomes of the files.
+    if let Err(error) = tidied {
+        say(&error.to_string());
     }
     // Last, when nobody waits for us any more. What is left by others does not change how this one ended.
     let _ = sweep(store);
@@ -144,8 +148,7 @@ fn map_trees(
         return Ok(Vec::new());
     }
     let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
-    let read_only =
-        |path: &Path| spec.mounts.iter().any(|m| m.read_only && m.source == super::spec::Source::Bind(path.to_owned()));
+    let read_only = |path: &Path| spec.mounts.iter().any(|m| m.read_only && m.source == Source::Bind(path.to_owned()));
     let mut trees = Vec::new();
     for (path, is_bind) in sources {
         let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
@@ -174,13 +177,18 @@ fn map_trees(
     Ok(trees)
 }
 
-/// The directories of the container's volumes, owned by container root.
+/// The directories of the container's volumes, owned by container root, and those of the host that are missing.
 fn make_volumes(store: &Store, spec: &ContainerSpec, dir: &Path) -> Result<()> {
-    use super::spec::Source;
-    for wanted in &spec.mounts {
+    for (at, wanted) in spec.mounts.iter().enumerate() {
         let path = match &wanted.source {
             Source::Volume(name) => store.dir("volumes")?.join(name).join("_data"),
-            Source::Anonymous => dir.join(super::filesystem::anonymous(wanted)),
+            Source::Anonymous => dir.join(anonymous(at)),
+            // As Docker does for -v, but as the user who called: the host's own directory is no container's.
+            Source::Bind(path) if !path.exists() => {
+                std::fs::create_dir_all(path)
+                    .map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
+                continue;
+            }
             _ => continue,
         };
         store.make_for_root(&path)?;

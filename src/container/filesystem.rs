@@ -75,14 +75,14 @@ impl Sources {
             }
             Root::Host => Lower::Host(HostView::open(trees.0.by_ref())?),
         };
-        let mounts =
-            plan.spec.mounts.iter().map(|mount| open_source(plan, mount, &mut trees)).collect::<Result<_>>()?;
+        let mounts = plan.spec.mounts.iter().enumerate();
+        let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut trees)).collect::<Result<_>>()?;
         Ok(Sources { dir, lower, mounts })
     }
 }
 
-/// The detached mount for one `-v` or `--mount`; a tmpfs has none.
-fn open_source(plan: &Plan<'_>, wanted: &Mount, trees: &mut Trees) -> Result<Option<OwnedFd>> {
+/// The detached mount for the `-v` or `--mount` that stands at place `at`; a tmpfs has none.
+fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, trees: &mut Trees) -> Result<Option<OwnedFd>> {
     let path = match &wanted.source {
         Source::Tmpfs(_) => return Ok(None),
         Source::Bind(path) => {
@@ -92,16 +92,15 @@ fn open_source(plan: &Plan<'_>, wanted: &Mount, trees: &mut Trees) -> Result<Opt
             path.clone()
         }
         Source::Volume(name) => plan.dir.join("../../volumes").join(name).join("_data"),
-        Source::Anonymous => plan.dir.join(anonymous(wanted)),
+        Source::Anonymous => plan.dir.join(anonymous(at)),
     };
     let source = fs::open(&crate::sys::cstr(&path)?, O_PATH, 0)?;
     mounts::bind_source(source.as_fd(), wanted.read_only).map(Some)
 }
 
-/// The directory of an anonymous volume below the container's.
-pub fn anonymous(mount: &Mount) -> PathBuf {
-    let name = mount.target.to_string_lossy().replace('/', "_");
-    Path::new("volumes").join(name)
+/// The directory of an anonymous volume, the mount at place `at`, below the container's.
+pub fn anonymous(at: usize) -> PathBuf {
+    Path::new("volumes").join(at.to_string())
 }
 
 /// Mounts the root file system; gives it opened.
