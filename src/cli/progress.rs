@@ -1,7 +1,7 @@
 //! How a pull goes on, shown as Docker does: one line per layer, with bars on a terminal.
 
 use super::units;
-use crate::image::pull::{LayerState, Progress};
+use crate::image::progress::{LayerState, Progress};
 use crate::image::reference::Reference;
 use crate::sys::tty;
 use std::io::Write;

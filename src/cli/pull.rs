@@ -6,7 +6,8 @@ use super::progress::{Display, Stream};
 use crate::error::{Result, Visible};
 use crate::image::local::images::{self, Image};
 use crate::image::platform::Platform;
-use crate::image::pull::{Progress, Pulled};
+use crate::image::progress::Progress;
+use crate::image::pull::Pulled;
 use crate::image::reference::Reference;
 use crate::store::Store;
 

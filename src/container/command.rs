@@ -1,7 +1,7 @@
 //! The command: what happens between the fork from PID 1 and the first
 //! instruction of the program, in an order that leaves no power behind.
 
-use super::init::Plan;
+use super::plan::Plan;
 use super::user::{self, User};
 use crate::error::{Error, Result};
 use crate::isolation::capabilities;

@@ -1,7 +1,8 @@
 //! The supervisor's side of a run: make the container, wait, take everything away.
 
 use super::filesystem::{anonymous, mapped_sources};
-use super::init::{self, Plan, message};
+use super::init;
+use super::plan::{Plan, message};
 use super::spec::{ContainerSpec, Root, Source};
 use super::supervise;
 use crate::error::{Error, Result};

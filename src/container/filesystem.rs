@@ -2,7 +2,7 @@
 //! host's own root, and the volumes on top.
 
 use super::host_files;
-use super::init::{Plan, message};
+use super::plan::{Plan, message};
 use super::spec::{ContainerSpec, Mount, Root, Source};
 use crate::error::{Error, Result};
 use crate::isolation::host_view::HostView;
@@ -134,7 +134,7 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
     match overlay.mount(place.as_fd()) {
         Ok(()) => reopen(dir, c"rootfs"),
         Err(error) => {
-            let reason = crate::sys::errno_name(error.errno().unwrap_or(0));
+            let reason = crate::error::errno_name(error.errno().unwrap_or(0));
             note(socket, &format!("no overlay on the store's file system ({reason}): copying the files instead"));
             for layer in layers.iter().rev() {
                 tree::merge(layer.as_fd(), open_dir(dir, c"upper")?.as_fd())?;

@@ -5,7 +5,7 @@
 
 use super::command;
 use super::filesystem::{self, Trees};
-use super::spec::ContainerSpec;
+use super::plan::{Plan, message};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices};
 use crate::isolation::tty::Terminal;
@@ -13,32 +13,6 @@ use crate::isolation::{capabilities, namespaces, network, procfs, rootfs};
 use crate::sys::process::{self, pid_t};
 use crate::sys::{cred, namespace, signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
-
-/// What the child needs to know beside the specification.
-pub struct Plan<'a> {
-    pub spec: &'a ContainerSpec,
-    /// The container's directory in the store.
-    pub dir: &'a Path,
-    /// Whether container root is the only id.
-    pub single_id: bool,
-    /// Whether the host's directories come from the supervisor, with their owners mapped to the container's.
-    pub mapped: bool,
-    /// Whether the container has cgroups of its own, and so wants them to be its root.
-    pub own_cgroup: bool,
-}
-
-/// Messages of the child to the supervisor begin with one of these.
-pub mod message {
-    /// What the supervisor has room for.
-    pub const MOST_BYTES: usize = 8 << 10;
-    /// [`crate::error::Error::to_bytes`] follows: the container could not be started.
-    pub const FAILED: u8 = b'E';
-    /// The master of the container's terminal comes with it.
-    pub const TERMINAL: u8 = b'T';
-    /// Something to tell the user follows.
-    pub const NOTE: u8 = b'N';
-}
 
 /// The life of PID 1; gives its exit status. The end of `socket` tells the supervisor that the command runs.
 pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {

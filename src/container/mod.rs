@@ -5,6 +5,7 @@ pub mod create;
 mod filesystem;
 mod host_files;
 mod init;
+mod plan;
 pub mod spec;
 mod supervise;
 mod user;

@@ -12,6 +12,7 @@ pub mod manifest;
 #[cfg(test)]
 pub mod mutation;
 pub mod platform;
+pub mod progress;
 pub mod pull;
 pub mod reference;
 pub mod registry;

@@ -12,6 +12,7 @@ use super::local::layers::{self, Record};
 use super::local::refs::{self, Ref};
 use super::manifest::{self, Compression, Document, Manifest};
 use super::platform::Platform;
+use super::progress::Progress;
 use super::reference::Reference;
 use super::registry::{self, Repository, Served};
 use super::workers;
@@ -24,30 +25,6 @@ use crate::store::locks::{self, Lock};
 const DEPTH_MAX: usize = 2;
 /// How often layers that somebody removes meanwhile are got again.
 const ROUNDS: usize = 3;
-
-/// How far a layer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayerState {
-    /// It was there already.
-    Exists,
-    Waiting,
-    /// So many bytes have come of so many.
-    Downloading(u64, u64),
-    /// The transfer was cut off and begins again.
-    Retrying,
-    /// All bytes have come and are right; what is left is to write them.
-    Downloaded,
-    Complete,
-}
-
-/// Who is told how a pull goes on. A layer is called by the first digits of its blob's digest.
-pub trait Progress {
-    /// The image was found.
-    fn found(&mut self, reference: &Reference);
-    fn layer(&mut self, layer: &str, state: LayerState);
-    /// Before something else is printed: a failure, or the end.
-    fn finish(&mut self);
-}
 
 /// An image that is there now.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 
 use super::download::{self, Job, Step};
 use super::local::layers::Record;
-use super::pull::{LayerState, Progress};
+use super::progress::{LayerState, Progress};
 use super::registry::Repository;
 use crate::error::{Error, Result};
 use crate::store::Store;

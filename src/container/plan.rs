@@ -1,0 +1,30 @@
+//! What the supervisor and its child agree on: the plan that the clone takes along, and the messages
+//! that come back over the socket between them.
+
+use super::spec::ContainerSpec;
+use std::path::Path;
+
+/// What the child needs to know beside the specification.
+pub struct Plan<'a> {
+    pub spec: &'a ContainerSpec,
+    /// The container's directory in the store.
+    pub dir: &'a Path,
+    /// Whether container root is the only id.
+    pub single_id: bool,
+    /// Whether the host's directories come from the supervisor, with their owners mapped to the container's.
+    pub mapped: bool,
+    /// Whether the container has cgroups of its own, and so wants them to be its root.
+    pub own_cgroup: bool,
+}
+
+/// Messages of the child to the supervisor begin with one of these.
+pub mod message {
+    /// What the supervisor has room for.
+    pub const MOST_BYTES: usize = 8 << 10;
+    /// [`crate::error::Error::to_bytes`] follows: the container could not be started.
+    pub const FAILED: u8 = b'E';
+    /// The master of the container's terminal comes with it.
+    pub const TERMINAL: u8 = b'T';
+    /// Something to tell the user follows.
+    pub const NOTE: u8 = b'N';
+}

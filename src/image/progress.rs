@@ -1,0 +1,27 @@
+//! How a pull goes on, told to whoever shows it.
+
+use super::reference::Reference;
+
+/// How far a layer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerState {
+    /// It was there already.
+    Exists,
+    Waiting,
+    /// So many bytes have come of so many.
+    Downloading(u64, u64),
+    /// The transfer was cut off and begins again.
+    Retrying,
+    /// All bytes have come and are right; what is left is to write them.
+    Downloaded,
+    Complete,
+}
+
+/// Who is told how a pull goes on. A layer is called by the first digits of its blob's digest.
+pub trait Progress {
+    /// The image was found.
+    fn found(&mut self, reference: &Reference);
+    fn layer(&mut self, layer: &str, state: LayerState);
+    /// Before something else is printed: a failure, or the end.
+    fn finish(&mut self);
+}
