@@ -86,9 +86,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let config = image.as_ref().map(|image| &image.config);
     let here = std::env::current_dir().ok().filter(|dir| wanted == Wanted::Host && host_view::shows(dir));
     let request = Request { command, ..request };
-    let process = request
-        .process(config, &hostname, here.as_deref().unwrap_or(Path::new("/")))
-        .map_err(|error| if command_is_missing(parsed) { error.hint(wanted.explain()) } else { error })?;
+    let process = request.process(config, &hostname, here.as_deref().unwrap_or(Path::new("/")))?;
     let id = names::random_id()?;
     let name = match name {
         Some(name) => name.to_owned(),
@@ -122,10 +120,6 @@ fn run(parsed: &Parsed) -> Result<u8> {
 /// What is not an error, but the user should know.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "ccrun: {}", crate::error::Visible(text));
-}
-
-fn command_is_missing(parsed: &Parsed) -> bool {
-    parsed.operands.len() <= 1
 }
 
 /// When to pull an image.

@@ -30,7 +30,10 @@ impl Reference {
                 "invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
             )));
         }
-        let invalid = || Error::new("invalid reference format");
+        let invalid = || {
+            Error::new("invalid reference format")
+                .hint(format!("'{text}' is not [REGISTRY/]NAME[:TAG][@sha256:DIGEST]"))
+        };
         let (domain, remainder) = split_domain(text);
         let name_end = remainder.find(':').unwrap_or(remainder.len());
         let name = &remainder[..name_end];
@@ -304,7 +307,11 @@ mod tests {
             (&long, "repository name must not be more than 255 characters".to_owned()),
             (HEX, format!("invalid repository name ({HEX}), cannot specify 64-byte hexadecimal strings")),
         ] {
-            assert_eq!(Reference::parse(text).unwrap_err().to_string(), error, "{text}");
+            let said = Reference::parse(text).unwrap_err().to_string();
+            assert!(
+                error != "invalid reference format" || said.ends_with("' is not [REGISTRY/]NAME[:TAG][@sha256:DIGEST]")
+            );
+            assert_eq!(said.split("; ").next().unwrap(), error, "{text}");
         }
     }
 
