@@ -30,10 +30,6 @@ use std::rc::Rc;
 use tree::{Tree, c};
 pub use unpacked::{Link, Unpacked};
 
-/// The xattr of an empty file that stands for a whiteout where the kernel lets nobody
-/// but the host's root make even the device 0:0 (before 5.8). Overlay understands it since 6.7.
-pub const WHITEOUT_XATTR: &CStr = c"user.overlay.whiteout";
-
 /// What is read from the stream at once.
 const BUFFER: usize = 256 << 10;
 /// How often the free space is looked at: after so many bytes.
@@ -172,7 +168,7 @@ impl Layer<'_> {
         match fs::mkdirat(dir, cname, 0o700) {
             Err(error) if error.errno() == Some(libc::EEXIST) => {
                 let stat = fs::fstatat(dir, cname, libc::AT_SYMLINK_NOFOLLOW)?;
-                let hidden = is_whiteout(dir, cname, &stat);
+                let hidden = stat.is_whiteout();
                 if !stat.is_dir() {
                     self.tree.forget();
                     remove::remove(dir, cname)?;
@@ -279,9 +275,7 @@ impl Layer<'_> {
                 Ok(())
             }
             Err(error) if error.errno() == Some(libc::EPERM) => {
-                const CREATE: i32 = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-                let file = fs::openat(dir.as_fd(), &name, CREATE, 0)?;
-                fs::fsetxattr(file.as_fd(), WHITEOUT_XATTR, b"y")
+                Err(error.hint("kernels before 5.8 let only root make the mark of a removed file"))
             }
             made => made,
         }
@@ -313,15 +307,4 @@ impl Layer<'_> {
         }
         self.replacing(dir, cname, || fs::linkat(target_dir.as_fd(), &target, dir, cname, 0))
     }
-}
-
-/// Whether `name`, of which `stat` tells, stands for something removed from lower layers.
-fn is_whiteout(dir: BorrowedFd<'_>, name: &CStr, stat: &fs::Stat) -> bool {
-    // The fallback has no permission bits at all, which no file of an image needs.
-    stat.is_whiteout()
-        || (stat.mode == libc::S_IFREG
-            && stat.size == 0
-            && fs::openat(dir, name, libc::O_RDONLY | libc::O_NOFOLLOW, 0)
-                .and_then(|file| fs::fgetxattr(file.as_fd(), WHITEOUT_XATTR))
-                .is_ok())
 }

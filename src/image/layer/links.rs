@@ -60,9 +60,7 @@ pub fn target(tree: &mut Tree<'_>, link: &Link) -> Result<Option<(Rc<OwnedFd>, C
         Err(error) if error.errno() == Some(libc::ENOENT) => Ok(None),
         Err(error) => Err(error),
         Ok(stat) if stat.is_dir() => Err(link.blame(Error::new("the target is a directory"))),
-        Ok(stat) if super::is_whiteout(dir.as_fd(), &name, &stat) => {
-            Err(link.blame(Error::new("the target is removed by the same layer")))
-        }
+        Ok(stat) if stat.is_whiteout() => Err(link.blame(Error::new("the target is removed by the same layer"))),
         Ok(_) => Ok(Some((dir, name))),
     }
 }
@@ -124,7 +122,7 @@ fn lookup(lowers: &[BorrowedFd<'_>], link: &Link) -> Result<Option<(OwnedFd, CSt
         match fs::fstatat(dir.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW) {
             Err(error) if error.errno() == Some(libc::ENOENT) => {}
             Err(error) => return Err(error),
-            Ok(stat) if stat.is_dir() || super::is_whiteout(dir.as_fd(), &name, &stat) => return Ok(None),
+            Ok(stat) if stat.is_dir() || stat.is_whiteout() => return Ok(None),
             Ok(_) => return Ok(Some((dir, name))),
         }
     }
