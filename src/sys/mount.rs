@@ -63,6 +63,7 @@ pub fn move_mount(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// mount_setattr(2) (Linux 5.12) on the mount that `mount` is open on, and on those below it if `recursive`.
+/// They become private: a copy of a mount that the host shares would go on sharing with it.
 /// With `idmap`, a user namespace's descriptor, the files' owners are seen through its map.
 pub fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, set: u64, idmap: Option<BorrowedFd<'_>>) -> Result<()> {
     #[repr(C)]
@@ -75,7 +76,7 @@ pub fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, set: u64, idmap: Op
     let attr = MountAttr {
         attr_set: set | if idmap.is_some() { MOUNT_ATTR_IDMAP } else { 0 },
         attr_clr: 0,
-        propagation: 0,
+        propagation: MS_PRIVATE,
         userns_fd: idmap.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
     let fd = mount.as_raw_fd();

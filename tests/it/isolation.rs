@@ -22,7 +22,23 @@ cases! {
         orphans_are_reaped,
         without_init_the_command_is_pid_1,
         two_runs_do_not_see_each_other,
-        secrets_on_the_command_line_stay_outside,
+        secrets_on_the_command_line_stay_outside;
+    Root:
+        no_mount_is_shared_with_a_host_that_shares_all,
+}
+
+/// As systemd and OpenRC leave a machine: every mount is shared.
+fn no_mount_is_shared_with_a_host_that_shares_all(t: &Sandbox) {
+    t.file("volume/file", "x");
+    let inside = "grep -E 'shared:|master:' /proc/self/mountinfo; ls /volume; sleep 0.6; ls /volume/file /volume/dir";
+    let script = format!(
+        "mkdir -p volume/dir; mount --bind volume volume
+        (sleep 0.3; mount -t tmpfs none volume/dir; touch volume/dir/late) &
+        {} run --rm --rootfs {} -v $PWD/volume:/volume /bin/sh -c \"{inside}\"; wait; umount volume/dir volume",
+        t.ccrun, t.busybox
+    );
+    let out = t.command("unshare", &["-m", "--propagation", "shared", "sh", "-c", &script]).ok();
+    assert_eq!(out.stdout, "dir\nfile\n/volume/file\n\n/volume/dir:\n", "{}", out.stderr);
 }
 
 fn the_hostname_is_its_own(t: &Sandbox) {
