@@ -9,7 +9,6 @@
 mod attributes;
 mod links;
 mod name;
-mod remove;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -17,6 +16,7 @@ mod unpacked;
 
 use crate::error::{Error, Result};
 use crate::image::tar::{Archive, Entry, Extent, Kind};
+use crate::store;
 use crate::sys::fs;
 use attributes::Directories;
 pub use links::link_from_lower;
@@ -149,7 +149,7 @@ impl Layer<'_> {
         match make() {
             Err(error) if error.errno() == Some(libc::EEXIST) => {
                 self.tree.forget();
-                remove::remove(dir, name)?;
+                store::remove(dir, name)?;
                 make()
             }
             made => made,
@@ -171,7 +171,7 @@ impl Layer<'_> {
                 let hidden = stat.is_whiteout();
                 if !stat.is_dir() {
                     self.tree.forget();
-                    remove::remove(dir, cname)?;
+                    store::remove(dir, cname)?;
                     fs::mkdirat(dir, cname, 0o700)?;
                 }
                 if hidden {
@@ -293,7 +293,7 @@ impl Layer<'_> {
         let target: Option<(Rc<OwnedFd>, _)> = links::target(&mut self.tree, &link)?;
         let Some((target_dir, target)) = target else {
             // It lies in a lower layer or comes later; until then nothing has this name.
-            match remove::remove(dir, cname) {
+            match store::remove(dir, cname) {
                 Err(error) if error.errno() != Some(libc::ENOENT) => return Err(error),
                 _ => self.tree.forget(),
             }

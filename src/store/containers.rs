@@ -67,16 +67,9 @@ impl Store {
 
     fn make_container_dir(&self, id: &str) -> Result<PathBuf> {
         let dir = self.dir("containers")?.join(id);
-        let (uid, gid) = self.walls().root_ids();
         for path in [dir.clone(), dir.join("upper"), dir.join("work"), dir.join("rootfs")] {
             std::fs::create_dir(&path)
-                .and_then(|()| {
-                    if crate::sys::cred::geteuid() == 0 {
-                        std::os::unix::fs::chown(&path, Some(uid), Some(gid))
-                    } else {
-                        Ok(())
-                    }
-                })
+                .and_then(|()| self.give_to_root(&path))
                 .map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
         }
         Ok(dir)

@@ -3,10 +3,12 @@
 pub mod containers;
 mod layout;
 pub mod locks;
+mod remove;
 #[cfg(test)]
 pub mod testing;
 pub mod tree;
 mod walls;
 
 pub use layout::{Store, sync_dir};
+pub use remove::remove;
 pub use walls::{Walled, Walls};

@@ -1,12 +1,10 @@
 //! Whole directory trees: copying them with all that belongs to a file, and removing
 //! them, whoever owns what is inside.
 
-use super::Store;
+use super::{Store, remove};
 use crate::error::{Error, Result};
 use crate::sys::fs;
-use libc::{
-    AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY,
-};
+use libc::{AT_SYMLINK_NOFOLLOW, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::io::ErrorKind;
@@ -24,7 +22,7 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(_) => {}
         }
-        self.walls().spawn(path, &mut || empty(Path::new("/")).map(|()| Vec::new()))?.wait()?;
+        self.walls().spawn(path, &mut || empty_root().map(|()| Vec::new()))?.wait()?;
         std::fs::remove_dir(path).map_err(|e| Error::io(format!("remove {}", path.display()), &e))
     }
 
@@ -35,28 +33,29 @@ impl Store {
             return Ok(());
         }
         std::fs::create_dir_all(path).map_err(failed)?;
+        self.give_to_root(path).map_err(failed)
+    }
+
+    /// Gives a file or directory that we have made to container root, if that is not us already.
+    pub fn give_to_root(&self, path: &Path) -> std::io::Result<()> {
         let (uid, gid) = self.walls().root_ids();
-        if crate::sys::cred::geteuid() == 0 {
-            std::os::unix::fs::chown(path, Some(uid), Some(gid)).map_err(failed)
-        } else {
-            Ok(())
+        if uid == crate::sys::cred::geteuid() {
+            return Ok(());
         }
+        std::os::unix::fs::chown(path, Some(uid), Some(gid))
     }
 }
 
-/// Removes all that is in `dir`.
-fn empty(dir: &Path) -> Result<()> {
-    let failed = |e: std::io::Error| Error::io(format!("remove {}", dir.display()), &e);
-    for entry in std::fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let removed = if entry.file_type().map_err(failed)?.is_dir() {
-            std::fs::remove_dir_all(entry.path())
-        } else {
-            std::fs::remove_file(entry.path())
-        };
-        removed.map_err(|e| Error::io(format!("remove {}", entry.path().display()), &e))?;
+/// Removes all that is in the directory that is our root.
+fn empty_root() -> Result<()> {
+    let root = fs::open(c"/", O_RDONLY | O_DIRECTORY, 0)?;
+    loop {
+        let entries = fs::getdents(root.as_fd())?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        entries.iter().try_for_each(|entry| remove(root.as_fd(), &entry.name))?;
     }
-    Ok(())
 }
 
 /// Lays the tree `from` over the tree `to`, as overlay would show the two: names that `from` marks as
@@ -204,20 +203,5 @@ fn copy_bytes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
             }
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// Removes the name `name` of `dir` with all below it.
-fn remove(dir: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    if !fs::fstatat(dir, name, AT_SYMLINK_NOFOLLOW)?.is_dir() {
-        return fs::unlinkat(dir, name, 0);
-    }
-    let inside = fs::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
-    loop {
-        let entries = fs::getdents(inside.as_fd())?;
-        if entries.is_empty() {
-            return fs::unlinkat(dir, name, AT_REMOVEDIR);
-        }
-        entries.iter().try_for_each(|entry| remove(inside.as_fd(), &entry.name))?;
     }
 }

@@ -68,7 +68,7 @@ impl Drop for Dir {
         _ = Command::new("chmod").args(["-R", "u+rwx"]).arg(&self.0).stderr(std::process::Stdio::null()).status();
         let parent = File::open(self.0.parent().unwrap()).unwrap();
         let name = c(self.0.file_name().unwrap().as_encoded_bytes()).unwrap();
-        remove::remove(parent.as_fd(), &name).unwrap();
+        store::remove(parent.as_fd(), &name).unwrap();
     }
 }
 

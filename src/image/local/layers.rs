@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fs::{DirBuilder, Permissions};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where a layer's files are.
@@ -114,8 +114,7 @@ impl<'s> LayerDraft<'s> {
         let failed = |error| Error::io(format!("make the directory {}", root.display()), &error);
         DirBuilder::new().mode(0o755).create(&root).map_err(failed)?;
         std::fs::set_permissions(&root, Permissions::from_mode(0o755)).map_err(failed)?;
-        let (uid, gid) = self.store.walls().root_ids();
-        chown(&root, Some(uid), Some(gid)).map_err(failed)
+        self.store.give_to_root(&root).map_err(failed)
     }
 
     /// Makes the layer visible, which the caller has verified.

@@ -1,10 +1,11 @@
 //! Removes a tree by descriptors, whatever its depth: no recursion, one open directory at a time.
 
-use super::tree::DIRECTORY;
 use crate::error::Result;
 use crate::sys::fs;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
+
+const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY;
 
 /// A directory on the way down.
 struct Level {
