@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod credentials;
 pub mod curl;
 pub mod digest;
 pub mod download;
