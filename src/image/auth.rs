@@ -18,7 +18,6 @@ use token::Token;
 
 /// Our access to one repository of one registry. What it shows is for this registry alone:
 /// curl.rs leaves it out wherever a redirect leads away.
-#[derive(Clone)]
 pub struct Access {
     registry: Url,
     path: String,

@@ -1,9 +1,10 @@
 //! The distribution API of one repository: manifests and blobs.
 
 use super::auth::{Access, Answer, Challenge};
-use super::curl::{self, Body, Request, Response};
+use super::curl::{self, Request, Response};
 use super::digest::Digest;
 use super::manifest::{self, Descriptor};
+use super::origin::{Blob, Origin};
 use super::reference::Reference;
 use super::retry::{Failure, retry};
 use super::url::Url;
@@ -15,7 +16,6 @@ use std::time::Duration;
 const ANSWER_MAX: u64 = 64 << 10;
 
 /// A repository in a registry, for reading.
-#[derive(Clone)]
 pub struct Repository {
     registry: Url,
     reference: Reference,
@@ -49,14 +49,6 @@ impl Repository {
                 Ok(Served { bytes: response.read(manifest::MANIFEST_MAX)?, content_type })
             },
         )
-    }
-
-    /// Starts to get a blob. Size and digest of what comes are for the caller to check, and so are new tries.
-    pub fn blob(&self, blob: &Descriptor) -> std::result::Result<Body, Failure> {
-        let digest = blob.digest.to_string();
-        let url = self.url("blobs", &digest)?;
-        let response = self.get(&url, None, blob.size)?;
-        Ok(self.accept(response, &digest)?.body)
     }
 
     /// Gets a small blob whole, and checks it.
@@ -135,6 +127,18 @@ impl Repository {
         let is_quota = said.message.contains("pull rate limit");
         let transient = matches!(status, 408 | 429 | 500 | 502 | 503 | 504) && !is_quota;
         Err(Failure { error, transient, retry_after: retry_after.map(Duration::from_secs) })
+    }
+}
+
+impl Origin for Repository {
+    fn open(&self, blob: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
+        if from > 0 {
+            return Err(Error::new("blobs are got from their beginning").into());
+        }
+        let digest = blob.digest.to_string();
+        let url = self.url("blobs", &digest)?;
+        let response = self.get(&url, None, blob.size)?;
+        Ok(Box::new(self.accept(response, &digest)?.body))
     }
 }
 
