@@ -4,6 +4,7 @@
 //! by everybody on the machine. curl follows no redirect: we do, so that an
 //! `Authorization:` header is only ever sent to the host it was made for.
 
+use super::origin::Blob;
 use super::retry::Failure;
 use super::url::{self, Url};
 use crate::error::{Error, Result};
@@ -223,9 +224,11 @@ impl Body {
             Err(error) => Some(Error::io("wait for curl", &error).into()),
         }
     }
+}
 
-    /// What an error that came out of reading means: curl's own words where there are any.
-    pub fn failure(&mut self, error: io::Error) -> Failure {
+impl Blob for Body {
+    /// curl's own words where there are any.
+    fn failure(&mut self, error: io::Error) -> Failure {
         self.ended.take().unwrap_or_else(|| Error::io(format!("read {}", self.place), &error).into())
     }
 }

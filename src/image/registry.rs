@@ -1,25 +1,27 @@
 //! The distribution API of one repository: manifests and blobs, with the token that they need.
 
 use super::auth::{self, Challenge};
-use super::curl::{self, Body, Request, Response};
+use super::curl::{self, Request, Response};
 use super::digest::Digest;
 use super::manifest::{self, Descriptor};
+use super::origin::{Blob, Origin};
 use super::reference::Reference;
 use super::retry::{Failure, retry};
 use super::url::Url;
 use crate::error::{Error, Result};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// Answers that are no content (errors, tokens) are not longer.
 const ANSWER_MAX: u64 = 64 << 10;
 
 /// A repository in a registry, for reading.
-#[derive(Clone)]
 pub struct Repository {
     registry: Url,
     reference: Reference,
-    token: Option<String>,
+    /// What the token server gave us. Changed behind a shared reference: whoever reads need not care.
+    token: RefCell<Option<String>>,
 }
 
 /// A manifest as it was served.
@@ -32,11 +34,11 @@ impl Repository {
     /// The repository that `reference` names.
     pub fn new(reference: &Reference) -> Result<Repository> {
         let registry = Url::parse(&format!("{}://{}/", reference.scheme(), reference.api_host()))?;
-        Ok(Repository { registry, reference: reference.clone(), token: None })
+        Ok(Repository { registry, reference: reference.clone(), token: RefCell::default() })
     }
 
     /// Gets the manifest or index that a tag or digest names; a digest is checked by the caller.
-    pub fn manifest(&mut self, wanted: &str) -> Result<Served> {
+    pub fn manifest(&self, wanted: &str) -> Result<Served> {
         let accepted = manifest::ACCEPTED.join(", ");
         let url = self.url("manifests", wanted)?;
         retry(
@@ -50,19 +52,11 @@ impl Repository {
         )
     }
 
-    /// Starts to get a blob. Size and digest of what comes are for the caller to check, and so are new tries.
-    pub fn blob(&mut self, blob: &Descriptor) -> std::result::Result<Body, Failure> {
-        let digest = blob.digest.to_string();
-        let url = self.url("blobs", &digest)?;
-        let response = self.get(&url, None, blob.size)?;
-        Ok(self.accept(response, &digest)?.body)
-    }
-
     /// Gets a small blob whole, and checks it.
-    pub fn small_blob(&mut self, blob: &Descriptor, max: u64) -> Result<Vec<u8>> {
+    pub fn small_blob(&self, blob: &Descriptor, max: u64) -> Result<Vec<u8>> {
         let digest = blob.digest.to_string();
         let url = self.url("blobs", &digest)?;
-        let read = |this: &mut Repository| {
+        let read = |this: &Repository| {
             let response = this.get(&url, None, max)?;
             this.accept(response, &digest)?.read(max)
         };
@@ -74,7 +68,7 @@ impl Repository {
     }
 
     /// One GET with the token that we have; without one, or when it has run out, a new one is asked for once.
-    fn get(&mut self, url: &Url, accept: Option<&str>, max_size: u64) -> std::result::Result<Response, Failure> {
+    fn get(&self, url: &Url, accept: Option<&str>, max_size: u64) -> std::result::Result<Response, Failure> {
         let response = curl::get(self.request(url, accept, max_size))?;
         if response.status != 401 {
             return Ok(response);
@@ -86,16 +80,17 @@ impl Repository {
             }
             return Ok(response);
         };
-        self.token = None;
+        *self.token.borrow_mut() = None;
         let url_of_token = auth::token_url(bearer, &self.registry, self.reference.path())?;
         drop(response);
-        self.token = Some(self.new_token(url_of_token)?);
+        let token = self.new_token(url_of_token)?;
+        *self.token.borrow_mut() = Some(token);
         curl::get(self.request(url, accept, max_size))
     }
 
     fn request(&self, url: &Url, accept: Option<&str>, max_size: u64) -> Request {
         let accept = accept.map(|accept| ("Accept", accept.to_owned()));
-        let token = self.token.as_ref().map(|token| ("Authorization", format!("Bearer {token}")));
+        let token = self.token.borrow().as_ref().map(|token| ("Authorization", format!("Bearer {token}")));
         // An error's text may be longer than what was asked for.
         Request {
             url: url.clone(),
@@ -151,6 +146,18 @@ impl Repository {
         let is_quota = said.message.contains("pull rate limit");
         let transient = matches!(status, 408 | 429 | 500 | 502 | 503 | 504) && !is_quota;
         Err(Failure { error, transient, retry_after: retry_after.map(Duration::from_secs) })
+    }
+}
+
+impl Origin for Repository {
+    fn open(&self, blob: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
+        if from > 0 {
+            return Err(Error::new("blobs are got from their beginning").into());
+        }
+        let digest = blob.digest.to_string();
+        let url = self.url("blobs", &digest)?;
+        let response = self.get(&url, None, blob.size)?;
+        Ok(Box::new(self.accept(response, &digest)?.body))
     }
 }
 
