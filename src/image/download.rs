@@ -11,7 +11,7 @@ use super::curl::Body;
 use super::digest::{Digest, Hasher, Hashing};
 use super::gzip::Inflate;
 use super::layer::{self, Limits, Unpacked};
-use super::local::layers::{self, LayerDraft, Record};
+use super::local::layers::{self, LayerDraft, Notes};
 use super::manifest::{Compression, Descriptor};
 use super::registry::Repository;
 use super::retry::{Failure, retry};
@@ -57,7 +57,7 @@ pub fn download(
     repository: &mut Repository,
     job: &Job,
     report: &mut dyn FnMut(Step),
-) -> Result<Option<Record>> {
+) -> Result<Option<Notes>> {
     let Some(draft) = LayerDraft::begin(store, &job.diff_id)? else { return Ok(None) };
     let report = std::cell::RefCell::new(report);
     let unpacked = retry(
@@ -70,14 +70,14 @@ pub fn download(
     if !unpacked.deferred.is_empty() {
         link(store, job, &draft, &unpacked)?;
     }
-    let record = Record {
+    let notes = Notes {
         size: unpacked.bytes,
         owners_lost: unpacked.owners_lost,
         devices_lost: unpacked.devices_lost,
         xattrs_lost: unpacked.xattrs_lost,
     };
-    draft.publish(&record)?;
-    Ok(Some(record))
+    draft.publish(&notes)?;
+    Ok(Some(notes))
 }
 
 /// One attempt.

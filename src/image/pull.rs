@@ -8,7 +8,7 @@ use super::config::Config;
 use super::digest::Digest;
 use super::download::Job;
 use super::local::images;
-use super::local::layers::{self, Record};
+use super::local::layers::{self, Notes};
 use super::local::refs::{self, Ref};
 use super::manifest::{self, Compression, Document, Manifest};
 use super::platform::Platform;
@@ -36,7 +36,7 @@ pub struct Pulled {
     /// Whether anything changed.
     pub newer: bool,
     /// What could not be kept of the layers that were unpacked now.
-    pub lost: Record,
+    pub lost: Notes,
 }
 
 /// Makes `reference` in the store what it is in its registry, for this platform.
@@ -52,7 +52,7 @@ pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress:
     }
     if let Some(image) = up_to_date(store, reference, &digest, platform)? {
         progress.found(reference);
-        let lost = Record::default();
+        let lost = Notes::default();
         return Ok(Pulled { id: image.id, digest, newer: false, lost });
     }
     let (manifest, manifest_bytes) = resolve(&mut repository, served, platform)?;
@@ -67,10 +67,10 @@ pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress:
     let config = Config::parse(&config_bytes)?;
     check_platform(&config, platform)?;
     let jobs = jobs(&manifest, &config)?;
-    let mut lost = Record::default();
+    let mut lost = Notes::default();
     for round in 1.. {
-        for record in workers::run(store, &repository, &jobs, progress)? {
-            lost.add(&record);
+        for notes in workers::run(store, &repository, &jobs, progress)? {
+            lost.add(&notes);
         }
         // Layers that were here when we looked may have gone with another image meanwhile.
         let lock = Lock::shared(store)?;
