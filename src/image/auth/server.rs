@@ -33,9 +33,22 @@ impl TokenServer {
     /// The server that a `Bearer` challenge of the registry names.
     pub fn of(challenge: &Challenge, registry: &Url) -> Result<TokenServer> {
         let realm = challenge.get("realm").ok_or_else(|| Error::new("the registry's challenge names no realm"))?;
+        TokenServer::new(realm, challenge.get("service"), registry)
+    }
+
+    /// The server at `realm`, if the registry may send us there.
+    pub fn new(realm: &str, service: Option<&str>, registry: &Url) -> Result<TokenServer> {
         let realm = Url::parse(realm).map_err(|error| error.context("realm of the registry"))?;
         check_realm(&realm, registry)?;
-        Ok(TokenServer { realm, service: challenge.get("service").map(str::to_owned) })
+        Ok(TokenServer { realm, service: service.map(str::to_owned) })
+    }
+
+    pub fn realm(&self) -> &Url {
+        &self.realm
+    }
+
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
     }
 
     /// Asks for a token that lets us pull from the repository `path`. Whoever has credentials shows them
