@@ -8,7 +8,7 @@ mod memory;
 mod server;
 mod token;
 
-use super::credentials::{Credential, Secret};
+use super::credentials::{self, Credential, Secret, Server};
 use super::retry::Failure;
 use super::url::Url;
 use crate::error;
@@ -52,7 +52,7 @@ impl Access<'_> {
     /// To the repository `path` of the registry whose API is at `registry`, as whom the user's
     /// credentials say. It begins where the last one ended that the store knows of.
     pub fn to<'s>(store: &'s Store, registry: &Url, path: &str) -> error::Result<Access<'s>> {
-        let credential = None;
+        let credential = credentials::find(&Server::of(registry), path)?;
         let memory = Memory::of(store, registry);
         Ok(Access {
             registry: registry.clone(),
