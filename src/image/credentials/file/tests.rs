@@ -136,7 +136,7 @@ fn no_content_makes_it_panic() {
     mutation::each(&seeds, 5000, |bytes| {
         if let Ok(content) = parse(bytes) {
             let mut file = AuthFile { path: "config.json".into(), content };
-            drop(file.helper(&server));
+            assert!(file.helper(&server).is_none_or(|helper| !helper.name.is_empty()));
             drop(file.credential(&server, "a/b"));
             file.set(&server, Some(&Credential::password("u", "p")));
             let written = parse(indented(&file.content).as_bytes()).unwrap();
