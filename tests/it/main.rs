@@ -30,6 +30,7 @@ mod hub_pull;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod login;
 mod options;
 mod pull;
 mod readme;
@@ -54,6 +55,7 @@ const CASES: &[&[Case]] = &[
     tty::CASES,
     pull::CASES,
     hub_pull::CASES,
+    login::CASES,
     unpack::CASES,
     errors::CASES,
     tidy::CASES,

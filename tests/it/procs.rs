@@ -54,6 +54,13 @@ pub fn left_behind() -> Vec<Process> {
     }
 }
 
+/// The command lines of all processes, their arguments joined by spaces.
+pub fn cmdlines() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
+}
+
 /// Among our descendants, the one with exactly these arguments; waits for it.
 #[track_caller]
 pub fn with_args(args: &[&str]) -> i32 {

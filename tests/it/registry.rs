@@ -2,6 +2,7 @@
 //! another host, a log of all requests, switches and faults on demand.
 
 mod answer;
+mod door;
 mod wire;
 
 use crate::image::{Blob, Image, index};
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use door::{Door, base64};
 pub use wire::{Fault, Request};
 
 /// How this registry differs from a plain one, for as long as it is switched so.
@@ -25,6 +27,10 @@ pub struct Switches {
     pub refuse_tokens: bool,
     /// How many manifests may still be got before there is only Hub's 429.
     pub pulls_left: Option<usize>,
+    /// Whom it lets in; `None`: everybody.
+    pub door: Option<Door>,
+    /// `expires_in` of its tokens; 300 seconds unless it says otherwise.
+    pub token_lifetime: Option<u64>,
     /// How many tags are listed at once; the rest is behind a `Link:`.
     pub page: Option<usize>,
 }
@@ -73,6 +79,13 @@ impl Registry {
         let realm = format!("http://localhost:{}/token", port(&api));
         let away = format!("http://127.0.0.1:{}", port(&cdn));
         Registry::serve(api, Some(cdn), Some(realm), Some(away))
+    }
+
+    /// On loopback, open to one user alone.
+    pub fn closed(door: Door) -> Registry {
+        let registry = Registry::start();
+        registry.switch(|switches| switches.door = Some(door));
+        registry
     }
 
     /// The simplest kind there is: no tokens, no redirects.

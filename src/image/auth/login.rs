@@ -16,7 +16,7 @@ const ANSWER_MAX: u64 = 64 << 10;
 /// an identity token where the registry gives one, for it can be taken back and a password is told nobody.
 pub fn verify(registry: &Url, credential: &Credential) -> Result<Credential> {
     let url = registry.join("/v2/")?;
-    retry(|| {}, || attempt(registry, &url, credential)).map_err(|error| error.context(url.to_string()))
+    retry(|| {}, || attempt(registry, &url, credential))
 }
 
 fn attempt(registry: &Url, url: &Url, credential: &Credential) -> std::result::Result<Credential, Failure> {
@@ -29,7 +29,7 @@ fn attempt(registry: &Url, url: &Url, credential: &Credential) -> std::result::R
     drop(response);
     if let Some(bearer) = challenges.iter().find(|challenge| challenge.is("bearer")) {
         let token = match TokenServer::of(bearer, registry)?.ask(Aim::Login, Some(credential))? {
-            Grant::Refused(why) => return Err(Error::new(why).into()),
+            Grant::Refused(why) => return Err(failed(url, &why).into()),
             Grant::Token(token) => token,
         };
         let_in(&get(url, Some(format!("Bearer {}", token.text)))?, url)?;
@@ -37,10 +37,10 @@ fn attempt(registry: &Url, url: &Url, credential: &Credential) -> std::result::R
         return Ok(identity.unwrap_or_else(|| credential.clone()));
     }
     if !challenges.iter().any(|challenge| challenge.is("basic")) {
-        return Err(Error::new("the registry asks for something else than a password").into());
+        return Err(failed(url, "the registry asks for something else than a password").into());
     }
     if !registry.keeps_secrets() {
-        return Err(Error::new("no credentials are sent without TLS").into());
+        return Err(failed(url, "no credentials are sent without TLS").into());
     }
     let_in(&get(url, Some(credential.basic()))?, url).map(|()| credential.clone())
 }
@@ -53,11 +53,15 @@ fn get(url: &Url, authorization: Option<String>) -> std::result::Result<Response
 fn let_in(response: &Response, url: &Url) -> std::result::Result<(), Failure> {
     match response.status {
         200 => Ok(()),
-        401 | 403 => Err(Error::new(WRONG).into()),
-        404 => Err(Error::new("there is no registry").hint(format!("is '{}' the right name?", url.authority())).into()),
+        401 | 403 => Err(failed(url, WRONG).into()),
+        404 => Err(failed(url, "there is no registry").hint("is the name right?").into()),
         status => {
-            let error = Error::new(format!("HTTP status {status}"));
+            let error = failed(url, &format!("HTTP status {status}"));
             Err(Failure { error, transient: status == 429 || status >= 500, retry_after: None })
         }
     }
+}
+
+fn failed(url: &Url, why: &str) -> Error {
+    Error::new(why).context(url.to_string())
 }

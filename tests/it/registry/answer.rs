@@ -32,7 +32,8 @@ impl Shared {
     pub fn answer(&self, request: &Request) -> Answer {
         let mut state = self.state.lock().expect("lock");
         state.log.push(request.clone());
-        if !matches!(request.method.as_str(), "GET" | "HEAD") {
+        let is_form = request.method == "POST" && request.path == "/token";
+        if !matches!(request.method.as_str(), "GET" | "HEAD") && !is_form {
             return refusal(405, "", "UNSUPPORTED", "read only");
         }
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
@@ -40,7 +41,8 @@ impl Shared {
             return cdn_answer(&state, request, path, query);
         }
         if path == "/token" && self.realm.is_some() {
-            return token_answer(&mut state, query);
+            let query = if is_form { &request.body } else { query };
+            return token_answer(&mut state, request, query);
         }
         let Some(rest) = path.strip_prefix("/v2/") else { return answer(404, "", "<html>no such page</html>") };
         let parts = ["/manifests/", "/blobs/", "/tags/"].iter().find_map(|kind| {
@@ -66,6 +68,10 @@ impl Shared {
 
     fn unauthorized(&self, state: &mut State, request: &Request, repository: &str) -> Option<Answer> {
         let realm = self.realm.as_ref()?;
+        if let Some(door) = state.switches.door.as_ref().filter(|door| door.basic) {
+            let refused = refusal(401, "WWW-Authenticate: Basic realm=\"a door\"\r\n", "UNAUTHORIZED", "no entry");
+            return (!door.knows(request)).then_some(refused);
+        }
         let (lifetime, refuse) = (state.switches.token_uses, state.switches.refuse_tokens);
         let authorization = request.header("authorization");
         let token = authorization.strip_prefix("Bearer ").and_then(|token| state.tokens.get_mut(token));
@@ -85,12 +91,21 @@ impl Shared {
     }
 }
 
-fn token_answer(state: &mut State, query: &str) -> Answer {
+fn token_answer(state: &mut State, request: &Request, query: &str) -> Answer {
+    if state.switches.door.as_ref().is_some_and(|door| !door.knows(request)) {
+        return answer(401, "Content-Type: application/json\r\n", r#"{"details":"incorrect username or password"}"#);
+    }
     let scope = query.split('&').find_map(|pair| pair.strip_prefix("scope=")).unwrap_or("");
     state.issued += 1;
     let token = format!("token-{}-{}", state.issued, std::process::id());
     state.tokens.insert(token.clone(), Token { scope: decode(scope), uses: 0 });
-    let body = json!({ "token": token, "access_token": token, "expires_in": 300 });
+    let lifetime = state.switches.token_lifetime.unwrap_or(300);
+    let mut body = json!({ "token": token, "access_token": token, "expires_in": lifetime });
+    if query.contains("offline_token=true")
+        && let Some(identity) = state.switches.door.as_ref().and_then(|door| door.identity)
+    {
+        body["refresh_token"] = identity.into();
+    }
     answer(200, "Content-Type: application/json\r\n", body.to_string())
 }
 

@@ -18,6 +18,8 @@ pub struct Request {
     pub headers: HashMap<String, String>,
     /// Asked of the host that holds the blobs.
     pub cdn: bool,
+    /// What a POST has sent.
+    pub body: String,
 }
 
 impl Request {
@@ -102,7 +104,10 @@ fn read_request(reader: &mut BufReader<TcpStream>, is_cdn: bool) -> std::io::Res
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
     let cdn = is_cdn || headers.get("host").is_some_and(|host| host == crate::hub::CDN);
-    Ok(Some(Request { method, path, headers, cdn }))
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = String::new();
+    reader.by_ref().take(length).read_to_string(&mut body)?;
+    Ok(Some(Request { method, path, headers, cdn, body }))
 }
 
 /// Sends the answer; says whether the connection is still good.

@@ -1,0 +1,536 @@
+//! Credentials: how they come in, where they are kept, and who gets to see them.
+
+use crate::image::Image;
+use crate::procs::cmdlines;
+use crate::pty::Pty;
+use crate::registry::{Door, Fault, Registry, base64};
+use crate::sandbox::{Cmd, Sandbox, eventually, walk};
+use crate::tar::Tar;
+use crate::{cases, skip, users};
+use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+cases! {
+    Every:
+        a_login_opens_what_was_closed_until_the_logout,
+        a_registry_may_want_the_password_itself,
+        an_identity_token_takes_the_passwords_place,
+        a_wrong_password_changes_nothing,
+        login_asks_at_the_terminal_and_shows_no_password,
+        misuse_is_said,
+        credentials_are_found_where_docker_and_podman_keep_them,
+        a_damaged_file_is_named,
+        helpers_keep_secrets,
+        a_helper_that_fails_is_named,
+        credentials_for_one_registry_never_reach_another,
+        no_secret_is_ever_in_a_command_line,
+        tokens_that_run_out_are_got_anew,
+        what_is_known_of_a_registry_saves_round_trips,
+        the_real_registry_takes_our_login_and_skopeo_our_file;
+    Hub:
+        docker_hub_is_the_default;
+}
+
+const PASSWORD: &str = Door::ALICE.password;
+const IDENTITY: &str = "identity-0123456789abcdef";
+const BASIC: Door = Door { basic: true, ..Door::ALICE };
+const WITH_IDENTITY: Door = Door { identity: Some(IDENTITY), ..Door::ALICE };
+
+fn app(t: &Sandbox) -> Image {
+    Image::busybox(&t.busybox).layer(Tar::new().file("motd", 0o644, "served\n"))
+}
+
+/// A registry with an image behind a door, and the image's name.
+fn closed(t: &Sandbox, door: Door) -> (Registry, String) {
+    let registry = Registry::closed(door);
+    registry.push("some/app", "v1", &app(t));
+    let name = format!("{}/some/app:v1", registry.host);
+    (registry, name)
+}
+
+fn login(t: &Sandbox, host: &str, password: &str) -> Cmd {
+    t.ccrun(&["login", "-u", "alice", "--password-stdin", host]).stdin(format!("{password}\n"))
+}
+
+fn config(t: &Sandbox) -> PathBuf {
+    t.dir.join("home/.docker/config.json")
+}
+
+fn read(path: PathBuf) -> Value {
+    serde_json::from_slice(&std::fs::read(&path).expect("read")).expect("JSON")
+}
+
+/// A file with one entry, and nothing else in it.
+fn entry(key: &str, door: &Door) -> String {
+    let auth = base64(&format!("{}:{}", door.username, door.password));
+    json!({ "auths": { key: { "auth": auth } } }).to_string()
+}
+
+/// The names of the files below a directory that hold a text.
+fn holding(dir: PathBuf, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    walk(&dir, &mut |path| {
+        let holds = |bytes: Vec<u8>| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        if path.is_file() && std::fs::read(path).is_ok_and(holds) {
+            found.push(path.to_owned());
+        }
+    });
+    found
+}
+
+fn a_login_opens_what_was_closed_until_the_logout(t: &Sandbox) {
+    let (registry, name) = closed(t, Door::ALICE);
+    t.ccrun(&["pull", &name]).out().error(1, "may require 'ccrun login'");
+    t.file("home/.docker/config.json", r#"{"psFormat":"{{.ID}}","auths":{"other.example":{"auth":"eDp5"}}}"#);
+    let out = login(t, &registry.host, PASSWORD).ok().prints("Login Succeeded\n");
+    out.says("WARNING! Your credentials are stored unencrypted in '").says("/home/.docker/config.json'");
+    let kept = read(config(t));
+    assert_eq!(kept["auths"][&registry.host]["auth"], base64(&format!("alice:{PASSWORD}")));
+    assert_eq!((&kept["psFormat"], &kept["auths"]["other.example"]["auth"]), (&json!("{{.ID}}"), &json!("eDp5")));
+    let mode = std::fs::metadata(config(t)).expect("metadata").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    registry.forget_log();
+    t.ccrun(&["run", "--rm", &name, "cat", "/motd"]).ok().prints("served\n");
+    let log = registry.log();
+    let tokens: Vec<_> = log.iter().filter(|request| request.path.starts_with("/token")).collect();
+    assert!(!tokens.is_empty() && tokens.iter().all(|request| request.header("authorization") == Door::ALICE.header()));
+    for request in &log {
+        assert!(!request.cdn || request.header("authorization").is_empty(), "{request:?}");
+        let is_bearer = request.header("authorization").starts_with("Bearer ");
+        assert!(!request.path.starts_with("/v2/") || is_bearer || request.header("authorization").is_empty());
+        assert!(!request.path.contains("s3cret"), "{}", request.path);
+    }
+    // Neither the password nor what it has bought is in the store.
+    let found = [holding(t.store.clone(), "token-"), holding(t.store.clone(), "s3cret")].concat();
+    assert!(found.is_empty(), "{found:?}");
+    // What is known is not asked for again.
+    let again = t.ccrun(&["login", &registry.host]).ok();
+    again.has("Authenticating with existing credentials... [Username: alice]\n").has("Login Succeeded\n").quiet();
+    let removed = format!("Removing login credentials for {}\n", registry.host);
+    t.ccrun(&["logout", &registry.host]).ok().prints(&removed).quiet();
+    t.ccrun(&["logout", &registry.host]).ok().prints(&format!("Not logged in to {}\n", registry.host));
+    assert_eq!(read(config(t))["auths"], json!({ "other.example": { "auth": "eDp5" } }));
+    t.ccrun(&["pull", &name]).out().error(1, "may require 'ccrun login'");
+}
+
+fn a_registry_may_want_the_password_itself(t: &Sandbox) {
+    let (registry, name) = closed(t, BASIC);
+    t.ccrun(&["pull", &name]).out().error(1, "no basic auth credentials");
+    login(t, &registry.host, "wrong").out().error(1, "unauthorized: incorrect username or password");
+    login(t, &format!("https://{}/v2/", registry.host), PASSWORD).ok();
+    registry.forget_log();
+    t.ccrun(&["pull", &name]).ok();
+    let log = registry.log();
+    assert!(log.iter().any(|request| request.cdn), "{log:#?}");
+    assert!(log.iter().all(|request| !request.cdn || request.header("authorization").is_empty()), "{log:#?}");
+    assert!(!log.iter().any(|request| request.path.starts_with("/token")), "{log:#?}");
+    // An old password gets what a wrong one gets.
+    t.file("home/.docker/config.json", entry(&registry.host, &Door { password: "old", ..BASIC }));
+    t.ccrun(&["pull", &name]).out().error(1, "unauthorized: incorrect username or password");
+}
+
+fn an_identity_token_takes_the_passwords_place(t: &Sandbox) {
+    let (registry, name) = closed(t, WITH_IDENTITY);
+    login(t, &registry.host, PASSWORD).ok();
+    let kept = read(config(t));
+    let kept = &kept["auths"][&registry.host];
+    assert_eq!(kept, &json!({ "auth": base64("alice:"), "identitytoken": IDENTITY }));
+    registry.forget_log();
+    t.ccrun(&["pull", &name]).ok();
+    let log = registry.log();
+    assert!(log.iter().any(|request| request.method == "POST" && request.body.contains("client_id=ccrun")));
+    for request in &log {
+        assert!(!format!("{} {:?}", request.path, request.headers).contains(IDENTITY), "{request:?}");
+        assert_eq!(request.body.contains(IDENTITY), request.method == "POST", "{request:?}");
+    }
+    assert!(holding(t.store.clone(), IDENTITY).is_empty());
+    t.ccrun(&["login", &registry.host]).ok().has("Login Succeeded");
+    // One that has been taken back.
+    registry.switch(|switches| switches.door = Some(Door { identity: Some("another"), ..Door::ALICE }));
+    t.ccrun(&["pull", &name]).out().error(1, "unauthorized: incorrect username or password");
+}
+
+fn a_wrong_password_changes_nothing(t: &Sandbox) {
+    let (registry, _) = closed(t, Door::ALICE);
+    let out = login(t, &registry.host, "wr0ng-password").out();
+    let out = out.error(1, "unauthorized: incorrect username or password").prints("");
+    assert!(!out.stderr.contains("wr0ng"), "{}", out.stderr);
+    assert!(!config(t).exists());
+    login(t, &registry.host, PASSWORD).ok();
+    let before = std::fs::read(config(t)).expect("read");
+    login(t, &registry.host, "wr0ng-password").out().error(1, "unauthorized");
+    assert_eq!(std::fs::read(config(t)).expect("read"), before);
+    // Nobody there, and somebody who is no registry.
+    login(t, "localhost:1", PASSWORD).out().error(1, "localhost:1");
+    let other = Registry::open();
+    other.fault("/v2/", 1, Fault::Status(404, "", "<html>"));
+    login(t, &other.host, PASSWORD).out().error(1, "there is no registry");
+    assert_eq!(std::fs::read(config(t)).expect("read"), before);
+}
+
+fn login_asks_at_the_terminal_and_shows_no_password(t: &Sandbox) {
+    let (registry, _) = closed(t, Door::ALICE);
+    let start = || {
+        let mut command = Command::new(&t.ccrun);
+        command.args(["login", &registry.host]).env_clear().current_dir(&t.dir);
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", t.dir.join("home"));
+        let mut pty = Pty::spawn(command);
+        let before = pty.flags();
+        pty.expect("Username: ");
+        pty.send("alice\n");
+        pty.expect("Password: ");
+        (pty, before)
+    };
+    for (key, status) in [("\x03", 130), ("\x1c", 131)] {
+        let (mut pty, before) = start();
+        assert_ne!(pty.flags(), before, "echo is off");
+        pty.send(key);
+        assert_eq!(pty.wait().0, status);
+        assert_eq!(pty.flags(), before, "the terminal is as it was");
+    }
+    let (mut pty, before) = start();
+    pty.send(&format!("{PASSWORD}\n"));
+    let seen = pty.expect("Login Succeeded");
+    assert!(!seen.contains("s3cret"), "{seen}");
+    let (status, seen) = pty.wait();
+    assert!(status == 0 && !seen.contains("s3cret"), "{status} {seen}");
+    assert_eq!(pty.flags(), before);
+    assert!(config(t).exists());
+}
+
+fn misuse_is_said(t: &Sandbox) {
+    let (registry, _) = closed(t, Door::ALICE);
+    let host = registry.host.as_str();
+    let warning = "WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n";
+    t.ccrun(&["login", "-u", "alice", "-p", PASSWORD, host]).ok().says(warning);
+    let out = t.ccrun(&["login", "-u", "alice", "-p", "x", "--password-stdin", host]).out().exit(1);
+    out.says("--password and --password-stdin are mutually exclusive");
+    t.ccrun(&["login", "--password-stdin", host]).out().error(1, "must provide --username with --password-stdin");
+    t.ccrun(&["login", "-u", "alice", "--password-stdin", host]).stdin("\n").out().error(1, "password is required");
+    t.ccrun(&["login", "-u", "al:ice", "--password-stdin", host]).stdin("x").out().error(1, "colon");
+    t.ccrun(&["login", "-u", "alice", host]).out().error(1, "non TTY device");
+    t.ccrun(&["login", "-u", "alice", "--password-stdin", "not a host"]).stdin("x").out().error(1, "'not a host'");
+    t.ccrun(&["login", "a.example", "b.example"]).out().exit(1);
+    // What --password tells everybody is not told for longer than needed.
+    registry.fault("/v2/", 1, Fault::Stall(std::time::Duration::from_secs(2)));
+    let running = t.ccrun(&["login", "-u", "alice", "-p", PASSWORD, host]).spawn();
+    let cmdline = || std::fs::read_to_string(format!("/proc/{}/cmdline", running.pid())).unwrap_or_default();
+    eventually("the password is gone from the command line", || !cmdline().contains("s3cret"));
+    assert!(cmdline().contains("login"), "{}", cmdline());
+    running.wait();
+}
+
+fn credentials_are_found_where_docker_and_podman_keep_them(t: &Sandbox) {
+    let (registry, name) = closed(t, BASIC);
+    let host = registry.host.as_str();
+    let wrong = Door { password: "wrong", ..BASIC };
+    let pull = || t.ccrun(&["pull", &name]).env("XDG_RUNTIME_DIR", t.path("run"));
+    let remove = |path: &str| std::fs::remove_file(t.path(path)).expect("remove");
+    // From the last place to the first: each one hides those that were there before it.
+    let mut hidden = None;
+    for place in
+        ["home/.dockercfg", "home/.docker/config.json", "home/.config/containers/auth.json", "run/containers/auth.json"]
+    {
+        let content = |door| {
+            let text = entry(host, door);
+            // Docker's oldest file is its entries alone.
+            if place.ends_with("cfg") { text[9..text.len() - 1].to_owned() } else { text }
+        };
+        t.file(place, content(&BASIC));
+        pull().ok();
+        t.file(place, content(&wrong));
+        pull().out().error(1, "incorrect username or password");
+        hidden = Some(place);
+    }
+    assert!(hidden.is_some());
+    // The file that is named is the only one.
+    let named = t.file("named.json", entry(host, &BASIC));
+    pull().env("REGISTRY_AUTH_FILE", &named).ok();
+    pull().env("REGISTRY_AUTH_FILE", t.path("none.json")).out().error(1, "no basic auth credentials");
+    remove("run/containers/auth.json");
+    remove("home/.config/containers/auth.json");
+    // Docker's directory may be another; keys may be URLs, or name a part of the registry.
+    t.file("docker/config.json", entry(&format!("http://{host}/v1/"), &BASIC));
+    pull().env("DOCKER_CONFIG", t.path("docker")).ok();
+    t.file("docker/config.json", entry(&format!("{host}/some"), &BASIC));
+    pull().env("DOCKER_CONFIG", t.path("docker")).ok();
+    t.file("docker/config.json", entry(&format!("{host}/som"), &BASIC));
+    pull().env("DOCKER_CONFIG", t.path("docker")).out().exit(1);
+    // A login goes where the registry has its entry already, for it would be hidden by that.
+    t.file("run/containers/auth.json", entry(host, &wrong));
+    login(t, host, PASSWORD).env("XDG_RUNTIME_DIR", t.path("run")).ok().says("run/containers/auth.json");
+    pull().ok();
+    // And a logout is one from all of them.
+    t.ccrun(&["logout", host]).env("XDG_RUNTIME_DIR", t.path("run")).ok().has("Removing login credentials for ");
+    pull().out().error(1, "no basic auth credentials");
+}
+
+fn a_damaged_file_is_named(t: &Sandbox) {
+    let (registry, name) = closed(t, BASIC);
+    let secret = "s3cret".repeat(10);
+    for content in [format!("{{{secret}"), format!(r#"{{"auths":{{"{}":{{"auth":"{secret}!"}}}}}}"#, registry.host)] {
+        let path = t.file("home/.docker/config.json", &content);
+        let out = t.ccrun(&["pull", &name]).out().error(1, &format!("the credentials in {path} are damaged"));
+        assert!(!out.stderr.contains("s3cret"), "{}", out.stderr);
+        if content.starts_with("{s") {
+            login(t, &registry.host, PASSWORD).out().error(1, &path);
+        }
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), *(if config(t).exists() { &content } else { "" }));
+    }
+}
+
+/// A credential helper as small as can be, on a PATH of its own.
+fn helper(t: &Sandbox, name: &str) -> String {
+    let script = r#"#!/bin/sh
+set -eu
+mkdir -p "$HOME/kept"
+input=$(cat)
+case $1 in
+store) file=$(printf %s "$input" | sed 's/.*"ServerURL":"\([^"]*\)".*/\1/' | tr / _) ;;
+*) file=$(printf %s "$input" | tr / _) ;;
+esac
+case $1 in
+store) printf %s "$input" >"$HOME/kept/$file" ;;
+get) cat "$HOME/kept/$file" 2>/dev/null || { echo "credentials not found in native keychain"; exit 1; } ;;
+erase) rm "$HOME/kept/$file" ;;
+esac
+"#;
+    let path = t.file(&format!("bin/docker-credential-{name}"), script);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", t.path("bin"))
+}
+
+fn helpers_keep_secrets(t: &Sandbox) {
+    for (door, content) in [
+        (Door::ALICE, r#"{"credsStore":"test"}"#.to_owned()),
+        (WITH_IDENTITY, r#"{"credsStore":"test"}"#.to_owned()),
+        (BASIC, r#"{"credsStore":"none-of-it","credHelpers":{"HOST":"test"}}"#.to_owned()),
+    ] {
+        let path = helper(t, "test");
+        let (registry, name) = closed(t, door);
+        t.file("home/.docker/config.json", content.replace("HOST", &registry.host));
+        t.ccrun(&["pull", &name]).env("PATH", &path).out().exit(1);
+        login(t, &registry.host, PASSWORD).env("PATH", &path).ok().prints("Login Succeeded\n").quiet();
+        assert!(holding(t.dir.join("home/.docker"), "s3cret").is_empty());
+        assert_eq!(read(config(t))["auths"][&registry.host], json!({}));
+        t.ccrun(&["pull", &name]).env("PATH", &path).ok();
+        t.ccrun(&["logout", &registry.host]).env("PATH", &path).ok().has("Removing login credentials for ");
+        assert!(!t.dir.join("home/kept").join(&registry.host).exists());
+        t.ccrun(&["pull", &name]).env("PATH", &path).out().exit(1);
+        t.ccrun(&["logout", &registry.host]).env("PATH", &path).ok().has("Not logged in to ");
+    }
+}
+
+fn a_helper_that_fails_is_named(t: &Sandbox) {
+    let (registry, name) = closed(t, BASIC);
+    let path = helper(t, "test");
+    t.file("home/.docker/config.json", r#"{"credsStore":"test"}"#);
+    // Not on PATH: a directory that is named by no absolute path is nobody's.
+    let out = t.ccrun(&["pull", &name]).env("PATH", format!("bin:{}", "/usr/bin:/bin")).out();
+    out.error(1, "the credential helper docker-credential-test is not on PATH; install it, or take it out of ");
+    for (script, said) in [
+        ("echo 'the keychain is locked'; exit 1", "docker-credential-test failed to get: the keychain is locked"),
+        ("exit 3", "docker-credential-test failed to get: it did not say why"),
+        ("echo '{\"Username\":\"s3cret'", "docker-credential-test failed to get: its answer holds no credentials"),
+        ("yes", "docker-credential-test: it says too much"),
+    ] {
+        t.file("bin/docker-credential-test", format!("#!/bin/sh\n{script}\n"));
+        let out = t.ccrun(&["pull", &name]).env("PATH", &path).out().error(1, said);
+        assert!(!out.stderr.contains("s3cret"), "{}", out.stderr);
+    }
+    t.file("home/.docker/config.json", r#"{"credsStore":"../../bin/test"}"#);
+    t.ccrun(&["pull", &name]).env("PATH", &path).out().error(1, "is not on PATH");
+    drop(registry);
+}
+
+fn credentials_for_one_registry_never_reach_another(t: &Sandbox) {
+    let (own, name) = closed(t, BASIC);
+    let (other, other_name) = closed(t, Door { username: "bob", ..BASIC });
+    login(t, &own.host, PASSWORD).ok();
+    t.ccrun(&["pull", &name]).ok();
+    // The other one asks for a password, and then for a token.
+    t.ccrun(&["pull", &other_name]).out().error(1, "no basic auth credentials");
+    other.switch(|switches| switches.door = Some(Door { username: "bob", ..Door::ALICE }));
+    t.ccrun(&["pull", &other_name]).out().error(1, "may require 'ccrun login'");
+    // Ours sends us there.
+    other.switch(|switches| switches.door = None);
+    t.ccrun(&["pull", &other_name]).ok();
+    other.forget_log();
+    let away = format!("http://127.0.0.1:{}/v2/some/app/manifests/v1", other.host.rsplit(':').next().expect("a port"));
+    own.fault("/manifests/", 1, Fault::RedirectTo(away));
+    own.forget_log();
+    t.ccrun(&["pull", &name]).out();
+    assert_eq!(own.log()[0].header("authorization"), BASIC.header());
+    let log = other.log();
+    assert!(!log.is_empty(), "the redirect was not followed");
+    assert!(log.iter().all(|request| !request.header("authorization").starts_with("Basic")), "{log:#?}");
+    // Neither does a realm get them that is not the registry's, or that everybody on the way hears.
+    for (challenge, said) in [
+        ("WWW-Authenticate: Bearer realm=\"http://10.255.255.1/t\"\r\n", "is in a private network; refused"),
+        ("WWW-Authenticate: Bearer realm=\"http://auth.example/t\"\r\n", "does not use https; no credentials are sent"),
+    ] {
+        own.fault("/manifests/", 1, Fault::Status(401, challenge, ""));
+        t.ccrun(&["pull", &name]).out().error(1, said);
+    }
+}
+
+fn no_secret_is_ever_in_a_command_line(t: &Sandbox) {
+    let secrets = [PASSWORD, IDENTITY, &base64(&format!("alice:{PASSWORD}")), &base64("alice:"), "token-"];
+    let over = AtomicBool::new(false);
+    let watch = || {
+        let mut seen = Vec::new();
+        while !over.load(Ordering::Relaxed) {
+            let lines = cmdlines();
+            seen.extend(lines.into_iter().filter(|line| secrets.iter().any(|secret| line.contains(secret))));
+        }
+        seen
+    };
+    let watched = |act: &dyn Fn()| {
+        over.store(false, Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(watch);
+            act();
+            over.store(true, Ordering::Relaxed);
+            watcher.join().expect("the watcher")
+        })
+    };
+    // The watcher sees what there is to see.
+    let seen = watched(&|| drop(t.command("sh", &["-c", "sleep 0.3; : $0", PASSWORD]).ok()));
+    assert!(!seen.is_empty());
+    let path = helper(t, "test");
+    for door in [Door::ALICE, BASIC, WITH_IDENTITY] {
+        for content in ["{}", r#"{"credsStore":"test"}"#] {
+            let (registry, name) = closed(t, door.clone());
+            t.file("home/.docker/config.json", content);
+            let seen = watched(&|| {
+                let login = login(t, &registry.host, PASSWORD).env("PATH", &path).ok();
+                let pull = t.ccrun(&["pull", &name]).env("PATH", &path).ok();
+                let logout = t.ccrun(&["logout", &registry.host]).env("PATH", &path).ok();
+                for said in [login, pull, logout].iter().flat_map(|out| [&out.stdout, &out.stderr]) {
+                    assert!(secrets.iter().all(|secret| !said.contains(secret)), "{said}");
+                }
+                t.ccrun(&["rmi", &name]).ok();
+            });
+            assert!(seen.is_empty(), "{seen:#?}");
+        }
+    }
+}
+
+fn tokens_that_run_out_are_got_anew(t: &Sandbox) {
+    let (registry, name) = closed(t, Door::ALICE);
+    login(t, &registry.host, PASSWORD).ok();
+    // Every token lasts for one request.
+    registry.switch(|switches| switches.token_uses = Some(1));
+    t.ccrun(&["pull", &name]).ok();
+    t.ccrun(&["rmi", &name]).ok();
+    // None lasts at all: each request is made twice and no more.
+    registry.switch(|switches| switches.refuse_tokens = true);
+    registry.forget_log();
+    t.ccrun(&["pull", &name]).out().error(1, "may require 'ccrun login'");
+    assert!(registry.gets("/manifests/") <= 2, "{:#?}", registry.log());
+}
+
+fn what_is_known_of_a_registry_saves_round_trips(t: &Sandbox) {
+    let registry = Registry::start();
+    registry.push("some/app", "v1", &app(t));
+    let name = format!("{}/some/app:v1", registry.host);
+    let memory = t.store.join("registries").join(format!("{}.json", registry.host));
+    let requests = |expected: usize| {
+        registry.forget_log();
+        t.ccrun(&["pull", &name]).ok();
+        assert_eq!(registry.log().len(), expected, "{:#?}", registry.log());
+    };
+    t.ccrun(&["pull", &name]).ok();
+    assert_eq!(std::fs::metadata(&memory).expect("metadata").permissions().mode() & 0o777, 0o600);
+    requests(1);
+    let known = read(memory.clone());
+    // The token is too old: it is got from where it was before.
+    let mut old = known.clone();
+    old["tokens"]["some/app"]["expires"] = 1.into();
+    std::fs::write(&memory, old.to_string()).expect("write");
+    requests(2);
+    // A token that is refused though it seems good.
+    let mut refused = known.clone();
+    refused["tokens"]["some/app"]["token"] = "forged".into();
+    std::fs::write(&memory, refused.to_string()).expect("write");
+    requests(3);
+    requests(1);
+    for damaged in ["", "{", "[]", r#"{"realm":7,"tokens":[]}"#, r#"{"realm":"http://10.0.0.1/t","tokens":{}}"#] {
+        std::fs::write(&memory, damaged).expect("write");
+        requests(3);
+    }
+    // Whoever has credentials gets a token of his own, and it isn't written down.
+    registry.switch(|switches| switches.door = Some(Door::ALICE));
+    t.file("home/.docker/config.json", entry(&registry.host, &Door::ALICE));
+    requests(2);
+    assert!(!std::fs::read_to_string(&memory).expect("read").contains(&format!("token-{}", 8)));
+}
+
+fn the_real_registry_takes_our_login_and_skopeo_our_file(t: &Sandbox) {
+    if !users::have("docker-registry") || !users::have("skopeo") {
+        skip!("docker-registry and skopeo are not both installed");
+    }
+    let password = "pa:ss wörd";
+    // bcrypt, as `htpasswd -nbB user 'pa:ss wörd'` writes it.
+    t.file("htpasswd", "user:$2y$05$abcdefghijklmnopqrstuuHYAqSTZaD2G3ZsfHYCUGgOo5vA33Sre\n");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address").port();
+    let host = format!("127.0.0.1:{port}");
+    let settings = json!({
+        "version": 0.1, "storage": { "filesystem": { "rootdirectory": t.path("registry") } },
+        "http": { "addr": host }, "log": { "level": "error" },
+        "auth": { "htpasswd": { "realm": "test", "path": t.path("htpasswd") } },
+    });
+    let settings = t.file("registry.yml", settings.to_string());
+    let real = t.command("docker-registry", &["serve", &settings]).spawn();
+    eventually("the registry answers", || std::net::TcpStream::connect(&host).is_ok());
+    let login = |password: &str| {
+        t.ccrun(&["login", "-u", "user", "--password-stdin", &host])
+            .stdin(password)
+            .env("DOCKER_CONFIG", t.path("docker"))
+    };
+    login("wrong").out().error(1, "unauthorized: incorrect username or password");
+    login(password).ok();
+    let source = Registry::open();
+    source.push("some/app", "v1", &app(t));
+    let (from, to) = (format!("docker://{}/some/app:v1", source.host), format!("docker://{host}/some/app:v1"));
+    let authfile = t.path("docker/config.json");
+    let copy = ["--insecure-policy", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false"];
+    t.command("skopeo", &[&copy[..], &["--dest-authfile", &authfile, &from, &to]].concat()).ok();
+    let name = format!("{host}/some/app:v1");
+    t.ccrun(&["pull", &name]).out().error(1, "no basic auth credentials");
+    let run = ["run", "--rm", &name, "cat", "/motd"];
+    t.ccrun(&run).env("DOCKER_CONFIG", t.path("docker")).ok().prints("served\n");
+    // What skopeo's login writes is found as well.
+    let other = t.path("skopeo.json");
+    let args = ["login", "--tls-verify=false", "--authfile", &other, "-u", "user", "--password-stdin", &host];
+    t.command("skopeo", &args).stdin(password).ok();
+    t.ccrun(&["pull", &name]).env("REGISTRY_AUTH_FILE", &other).ok();
+    real.signal(libc::SIGTERM);
+    real.wait();
+}
+
+fn docker_hub_is_the_default(t: &Sandbox) {
+    let hub = Registry::hub();
+    hub.push("library/alpine", "latest", &app(t));
+    hub.switch(|switches| switches.door = Some(Door::ALICE));
+    t.ccrun(&["pull", "alpine"]).out().exit(1);
+    login(t, "docker.io", "wrong").out().error(1, "unauthorized: incorrect username or password");
+    t.ccrun(&["login", "-u", "alice", "--password-stdin"]).stdin(PASSWORD).ok().prints("Login Succeeded\n");
+    assert!(read(config(t))["auths"]["https://index.docker.io/v1/"]["auth"].is_string());
+    hub.forget_log();
+    t.ccrun(&["pull", "alpine"]).ok();
+    for request in hub.log() {
+        let (host, shown) = (request.host().to_owned(), request.header("authorization"));
+        let right = match host.as_str() {
+            "auth.docker.io" => shown == Door::ALICE.header(),
+            "registry-1.docker.io" => shown.is_empty() || shown.starts_with("Bearer "),
+            _ => shown.is_empty(),
+        };
+        assert!(right, "{request:?}");
+    }
+    let removed = "Removing login credentials for https://index.docker.io/v1/\n";
+    t.ccrun(&["logout", "registry-1.docker.io"]).ok().prints(removed);
+}
