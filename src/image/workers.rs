@@ -5,8 +5,8 @@
 
 use super::download::{self, Job, Step};
 use super::local::layers::Notes;
+use super::origin::Origin;
 use super::progress::{LayerState, Progress};
-use super::registry::Repository;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::locks;
@@ -25,7 +25,7 @@ struct Worker<'a> {
 
 /// Gets all layers that are not there yet; gives what is noted of those that were unpacked.
 /// The first failure ends all workers.
-pub fn run(store: &Store, repository: &Repository, jobs: &[Job], progress: &mut dyn Progress) -> Result<Vec<Notes>> {
+pub fn run(store: &Store, origin: &dyn Origin, jobs: &[Job], progress: &mut dyn Progress) -> Result<Vec<Notes>> {
     let mut missing = Vec::new();
     for job in jobs {
         let here = super::local::layers::exists(store, &job.diff_id);
@@ -35,7 +35,7 @@ pub fn run(store: &Store, repository: &Repository, jobs: &[Job], progress: &mut 
         }
     }
     let mut running = Vec::new();
-    let outcome = supervise(store, repository, missing.into_iter(), &mut running, progress);
+    let outcome = supervise(store, origin, missing.into_iter(), &mut running, progress);
     if outcome.is_err() && !running.is_empty() {
         for worker in &running {
             let _ = worker.child.signal(libc::SIGKILL);
@@ -60,7 +60,7 @@ fn draft_name(job: &Job) -> String {
 
 fn supervise<'a>(
     store: &Store,
-    repository: &Repository,
+    origin: &dyn Origin,
     mut pending: impl Iterator<Item = &'a Job>,
     running: &mut Vec<Worker<'a>>,
     progress: &mut dyn Progress,
@@ -70,7 +70,7 @@ fn supervise<'a>(
     loop {
         while running.len() < WORKERS {
             let Some(job) = pending.next() else { break };
-            running.push(start(store, repository, job)?);
+            running.push(start(store, origin, job)?);
         }
         if running.is_empty() {
             return Ok(all);
@@ -100,13 +100,13 @@ fn supervise<'a>(
     }
 }
 
-fn start<'a>(store: &Store, repository: &Repository, job: &'a Job) -> Result<Worker<'a>> {
+fn start<'a>(store: &Store, origin: &dyn Origin, job: &'a Job) -> Result<Worker<'a>> {
     let (ours, theirs) = socket::socketpair()?;
     let mut ours = Some(ours);
     let main = process::getpid();
     let child = process::fork(|| {
         drop(ours.take());
-        let outcome = work(store, repository.clone(), job, main, &theirs);
+        let outcome = work(store, origin, job, main, &theirs);
         let message = match outcome {
             Ok(notes) => Message::done(notes),
             Err(error) => [&b"E"[..], &error.to_bytes()].concat(),
@@ -120,7 +120,7 @@ fn start<'a>(store: &Store, repository: &Repository, job: &'a Job) -> Result<Wor
 /// What a worker does.
 fn work(
     store: &Store,
-    mut repository: Repository,
+    origin: &dyn Origin,
     job: &Job,
     main: process::pid_t,
     socket: &OwnedFd,
@@ -129,7 +129,7 @@ fn work(
     if process::getppid() != main {
         return Err(Error::new("the main process has ended"));
     }
-    download::download(store, &mut repository, job, &mut |step| {
+    download::download(store, origin, job, &mut |step| {
         let message = match step {
             Step::Bytes(count) => [&b"B"[..], &count.to_le_bytes()].concat(),
             Step::Downloaded => b"D".to_vec(),

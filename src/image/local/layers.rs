@@ -200,6 +200,7 @@ mod tests {
         draft.clear().unwrap();
         assert!(!exists(&store, &id));
         std::fs::set_permissions(draft.root(), Permissions::from_mode(0o555)).unwrap();
+        std::fs::write(draft.record(), "").unwrap();
         draft.publish(&Notes { size: 7, ..Notes::default() }).unwrap();
         assert!(exists(&store, &id) && Notes::read(&store, &id).size == 7);
         assert_eq!(std::fs::metadata(path(&store, &id)).unwrap().permissions().mode() & 0o777, 0o555);
