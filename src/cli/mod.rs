@@ -4,11 +4,14 @@ mod flag;
 mod help;
 mod images;
 mod limits;
+mod login;
+mod logout;
 mod mount;
 mod names;
 mod operand;
 mod parse;
 mod progress;
+mod prompt;
 mod ps;
 mod pull;
 mod rm;
@@ -27,8 +30,17 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-static COMMANDS: &[&Command] =
-    &[&run::COMMAND, &pull::COMMAND, &images::COMMAND, &rmi::COMMAND, &ps::COMMAND, &rm::COMMAND, &version::COMMAND];
+static COMMANDS: &[&Command] = &[
+    &run::COMMAND,
+    &pull::COMMAND,
+    &images::COMMAND,
+    &rmi::COMMAND,
+    &login::COMMAND,
+    &logout::COMMAND,
+    &ps::COMMAND,
+    &rm::COMMAND,
+    &version::COMMAND,
+];
 
 /// Runs the command line `args` (without the program's own name); gives the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
