@@ -1,6 +1,8 @@
 //! The command line: what the user says, and what he is told.
 
 mod flag;
+#[allow(dead_code)]
+mod format;
 mod help;
 mod images;
 mod limits;
