@@ -1,5 +1,6 @@
 //! Manifests and indexes: what an image is made of, in OCI's and in Docker's spelling.
 
+use super::compression::Compression;
 use super::digest::Digest;
 use super::platform::Platform;
 use crate::error::{Error, Result};
@@ -27,14 +28,6 @@ pub struct Descriptor {
     pub media_type: String,
     pub digest: Digest,
     pub size: u64,
-}
-
-/// How a layer is compressed by its media type. The bytes themselves are what decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    None,
-    Gzip,
-    Zstd,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,16 +1,20 @@
 //! Images: the nouns of the OCI image and distribution specifications.
 
 pub mod auth;
+pub mod compression;
 pub mod config;
+pub mod credentials;
 pub mod curl;
 pub mod digest;
 pub mod download;
 pub mod gzip;
+pub mod install;
 pub mod layer;
 pub mod local;
 pub mod manifest;
 #[cfg(test)]
 pub mod mutation;
+pub mod origin;
 pub mod platform;
 pub mod progress;
 pub mod pull;
@@ -18,6 +22,7 @@ pub mod reference;
 pub mod registry;
 pub mod retry;
 pub mod tar;
+pub mod unpacker;
 pub mod url;
 pub mod workers;
 pub mod zstd;

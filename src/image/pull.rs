@@ -4,27 +4,25 @@
 //! image → its names. Whatever ends a pull early leaves only a draft, which the next
 //! command sweeps, and whole layers, which the next pull need not get again.
 
+use super::compression::Compression;
 use super::config::Config;
 use super::digest::Digest;
-use super::download::Job;
+use super::install::{Parts, install};
 use super::local::images;
-use super::local::layers::{self, Record};
+use super::local::layers::Notes;
 use super::local::refs::{self, Ref};
-use super::manifest::{self, Compression, Document, Manifest};
+use super::manifest::{self, Document, Manifest};
 use super::platform::Platform;
 use super::progress::Progress;
 use super::reference::Reference;
 use super::registry::{self, Repository, Served};
-use super::workers;
 use super::zstd;
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::locks::{self, Lock};
+use crate::store::locks;
 
 /// An index may hold indexes, and these hold none.
 const DEPTH_MAX: usize = 2;
-/// How often layers that somebody removes meanwhile are got again.
-const ROUNDS: usize = 3;
 
 /// An image that is there now.
 #[derive(Clone, Debug)]
@@ -36,14 +34,14 @@ pub struct Pulled {
     /// Whether anything changed.
     pub newer: bool,
     /// What could not be kept of the layers that were unpacked now.
-    pub lost: Record,
+    pub lost: Notes,
 }
 
 /// Makes `reference` in the store what it is in its registry, for this platform.
 pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress: &mut dyn Progress) -> Result<Pulled> {
     // What cannot be swept takes space but is in nobody's way.
     let _ = locks::sweep(store);
-    let mut repository = Repository::new(reference)?;
+    let repository = Repository::new(reference)?;
     let wanted = reference.wanted();
     let served = repository.manifest(&wanted)?;
     let digest = Digest::of(&served.bytes);
@@ -52,39 +50,22 @@ pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress:
     }
     if let Some(image) = up_to_date(store, reference, &digest, platform)? {
         progress.found(reference);
-        let lost = Record::default();
+        let lost = Notes::default();
         return Ok(Pulled { id: image.id, digest, newer: false, lost });
     }
-    let (manifest, manifest_bytes) = resolve(&mut repository, served, platform)?;
+    let (manifest, manifest_bytes) = resolve(&repository, served, platform)?;
     if manifest.layers.iter().any(|layer| layer.compression == Compression::Zstd) {
         zstd::program()?;
     }
     progress.found(reference);
-    let config_bytes = match images::config(store, &manifest.config.digest) {
+    let config = match images::config(store, &manifest.config.digest) {
         Some(bytes) => bytes,
         None => repository.small_blob(&manifest.config, manifest::CONFIG_MAX)?,
     };
-    let config = Config::parse(&config_bytes)?;
-    check_platform(&config, platform)?;
-    let jobs = jobs(&manifest, &config)?;
-    let mut lost = Record::default();
-    for round in 1.. {
-        for record in workers::run(store, &repository, &jobs, progress)? {
-            lost.add(&record);
-        }
-        // Layers that were here when we looked may have gone with another image meanwhile.
-        let lock = Lock::shared(store)?;
-        if config.diff_ids.iter().all(|diff_id| layers::exists(store, diff_id)) {
-            let id = images::add(store, &config_bytes, &manifest_bytes)?;
-            name(store, reference, id, digest, platform)?;
-            drop(lock);
-            return Ok(Pulled { id, digest, newer: true, lost });
-        }
-        if round >= ROUNDS {
-            break;
-        }
-    }
-    Err(Error::new("layers of the image were removed while it was pulled").hint("pull it again"))
+    check_platform(&Config::parse(&config)?, platform)?;
+    let parts = Parts { layers: &manifest.layers, config: &config, manifest: &manifest_bytes };
+    let installed = install(store, &repository, &parts, progress, |id| name(store, reference, id, digest, platform))?;
+    Ok(Pulled { id: installed.id, digest, newer: true, lost: installed.lost })
 }
 
 /// The image, if what the registry has is what is here already.
@@ -103,7 +84,7 @@ fn up_to_date(
 }
 
 /// The image's manifest: what was served itself, or what the index has for the platform.
-fn resolve(repository: &mut Repository, mut served: Served, platform: &Platform) -> Result<(Manifest, Vec<u8>)> {
+fn resolve(repository: &Repository, mut served: Served, platform: &Platform) -> Result<(Manifest, Vec<u8>)> {
     for _ in 0..=DEPTH_MAX {
         let index = match Document::parse(&served.bytes, served.content_type.as_deref())? {
             Document::Manifest(manifest) => return Ok((manifest, served.bytes)),
@@ -126,31 +107,6 @@ fn check_platform(config: &Config, platform: &Platform) -> Result<()> {
         "the image was found but its platform ({}) does not match the specified platform ({platform})",
         config.platform
     )))
-}
-
-/// What is to be got, the lowest layer first and each only once.
-fn jobs(manifest: &Manifest, config: &Config) -> Result<Vec<Job>> {
-    let (layers, diff_ids) = (&manifest.layers, &config.diff_ids);
-    if layers.len() != diff_ids.len() {
-        return Err(Error::new(format!(
-            "the manifest has {} layers, the image config {}",
-            layers.len(),
-            diff_ids.len()
-        )));
-    }
-    let mut jobs: Vec<Job> = Vec::new();
-    for (at, (layer, diff_id)) in layers.iter().zip(diff_ids).enumerate() {
-        if jobs.iter().any(|job| job.diff_id == *diff_id) {
-            continue;
-        }
-        jobs.push(Job {
-            blob: layer.blob.clone(),
-            compression: layer.compression,
-            diff_id: *diff_id,
-            lowers: diff_ids[..at].to_vec(),
-        });
-    }
-    Ok(jobs)
 }
 
 /// Names the image as it was asked for. Its digest is a name as well, which stays when the tag moves on.

@@ -1,9 +1,10 @@
-//! The distribution API of one repository: manifests and blobs, with the token that they need.
+//! The distribution API of one repository: manifests and blobs.
 
-use super::auth::{self, Challenge};
-use super::curl::{self, Body, Request, Response};
+use super::auth::{Access, Answer, Challenge};
+use super::curl::{self, Request, Response};
 use super::digest::Digest;
 use super::manifest::{self, Descriptor};
+use super::origin::{Blob, Origin};
 use super::reference::Reference;
 use super::retry::{Failure, retry};
 use super::url::Url;
@@ -11,15 +12,14 @@ use crate::error::{Error, Result};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Answers that are no content (errors, tokens) are not longer.
+/// Answers that are no content are not longer.
 const ANSWER_MAX: u64 = 64 << 10;
 
 /// A repository in a registry, for reading.
-#[derive(Clone)]
 pub struct Repository {
     registry: Url,
     reference: Reference,
-    token: Option<String>,
+    access: Access,
 }
 
 /// A manifest as it was served.
@@ -32,11 +32,12 @@ impl Repository {
     /// The repository that `reference` names.
     pub fn new(reference: &Reference) -> Result<Repository> {
         let registry = Url::parse(&format!("{}://{}/", reference.scheme(), reference.api_host()))?;
-        Ok(Repository { registry, reference: reference.clone(), token: None })
+        let access = Access::new(&registry, reference.path(), None);
+        Ok(Repository { registry, reference: reference.clone(), access })
     }
 
     /// Gets the manifest or index that a tag or digest names; a digest is checked by the caller.
-    pub fn manifest(&mut self, wanted: &str) -> Result<Served> {
+    pub fn manifest(&self, wanted: &str) -> Result<Served> {
         let accepted = manifest::ACCEPTED.join(", ");
         let url = self.url("manifests", wanted)?;
         retry(
@@ -50,19 +51,11 @@ impl Repository {
         )
     }
 
-    /// Starts to get a blob. Size and digest of what comes are for the caller to check, and so are new tries.
-    pub fn blob(&mut self, blob: &Descriptor) -> std::result::Result<Body, Failure> {
-        let digest = blob.digest.to_string();
-        let url = self.url("blobs", &digest)?;
-        let response = self.get(&url, None, blob.size)?;
-        Ok(self.accept(response, &digest)?.body)
-    }
-
     /// Gets a small blob whole, and checks it.
-    pub fn small_blob(&mut self, blob: &Descriptor, max: u64) -> Result<Vec<u8>> {
+    pub fn small_blob(&self, blob: &Descriptor, max: u64) -> Result<Vec<u8>> {
         let digest = blob.digest.to_string();
         let url = self.url("blobs", &digest)?;
-        let read = |this: &mut Repository| {
+        let read = |this: &Repository| {
             let response = this.get(&url, None, max)?;
             this.accept(response, &digest)?.read(max)
         };
@@ -73,48 +66,31 @@ impl Repository {
         self.registry.join(&format!("/v2/{}/{kind}/{wanted}", self.reference.path()))
     }
 
-    /// One GET with the token that we have; without one, or when it has run out, a new one is asked for once.
-    fn get(&mut self, url: &Url, accept: Option<&str>, max_size: u64) -> std::result::Result<Response, Failure> {
+    /// One GET, with what lets us in; when that is refused or missing, it is got anew once.
+    fn get(&self, url: &Url, accept: Option<&str>, max_size: u64) -> std::result::Result<Response, Failure> {
         let response = curl::get(self.request(url, accept, max_size))?;
         if response.status != 401 {
             return Ok(response);
         }
         let challenges: Vec<Challenge> = response.headers("www-authenticate").flat_map(Challenge::parse).collect();
-        let Some(bearer) = challenges.iter().find(|challenge| challenge.is("bearer")) else {
-            if challenges.iter().any(|challenge| challenge.is("basic")) {
-                return Err(Error::new(format!("{}: no basic auth credentials", self.reference.api_host())).into());
+        match self.access.answer(&challenges)? {
+            Answer::Unknown => Ok(response),
+            Answer::Refused(why) => Err(self.denied(&why).into()),
+            Answer::Again => {
+                drop(response);
+                curl::get(self.request(url, accept, max_size))
             }
-            return Ok(response);
-        };
-        self.token = None;
-        let url_of_token = auth::token_url(bearer, &self.registry, self.reference.path())?;
-        drop(response);
-        self.token = Some(self.new_token(url_of_token)?);
-        curl::get(self.request(url, accept, max_size))
+        }
     }
 
     fn request(&self, url: &Url, accept: Option<&str>, max_size: u64) -> Request {
         let accept = accept.map(|accept| ("Accept", accept.to_owned()));
-        let token = self.token.as_ref().map(|token| ("Authorization", format!("Bearer {token}")));
+        let authorization = self.access.authorization().map(|value| ("Authorization", value));
         // An error's text may be longer than what was asked for.
         Request {
             url: url.clone(),
-            headers: accept.into_iter().chain(token).collect(),
+            headers: accept.into_iter().chain(authorization).collect(),
             max_size: max_size.max(ANSWER_MAX),
-        }
-    }
-
-    fn new_token(&self, url: Url) -> std::result::Result<String, Failure> {
-        let place = url.without_query();
-        let response = curl::get(Request { url, headers: Vec::new(), max_size: ANSWER_MAX })?;
-        match response.status {
-            200 => Ok(auth::token(&response.read(ANSWER_MAX)?).map_err(|error| error.context(place))?),
-            401 | 403 => Err(self.denied("the token server refused").into()),
-            status => {
-                let transient = status == 429 || status >= 500;
-                let error = Error::new(format!("{place}: HTTP status {status} instead of a token"));
-                Err(Failure { error, transient, retry_after: None })
-            }
         }
     }
 
@@ -151,6 +127,18 @@ impl Repository {
         let is_quota = said.message.contains("pull rate limit");
         let transient = matches!(status, 408 | 429 | 500 | 502 | 503 | 504) && !is_quota;
         Err(Failure { error, transient, retry_after: retry_after.map(Duration::from_secs) })
+    }
+}
+
+impl Origin for Repository {
+    fn open(&self, blob: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
+        if from > 0 {
+            return Err(Error::new("blobs are got from their beginning").into());
+        }
+        let digest = blob.digest.to_string();
+        let url = self.url("blobs", &digest)?;
+        let response = self.get(&url, None, blob.size)?;
+        Ok(Box::new(self.accept(response, &digest)?.body))
     }
 }
 

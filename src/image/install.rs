@@ -1,0 +1,83 @@
+//! Installing: an image's layers from wherever they come into the store, then the image itself.
+//!
+//! The image becomes visible last of all, when every layer is there. Whatever ends this early
+//! leaves only drafts, which the next command sweeps, and whole layers, which the next try
+//! need not get again.
+
+use super::config::Config;
+use super::digest::Digest;
+use super::download::Job;
+use super::local::images;
+use super::local::layers::{self, Notes};
+use super::manifest::Layer;
+use super::origin::Origin;
+use super::progress::Progress;
+use super::workers;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::locks::Lock;
+
+/// How often layers that somebody removes meanwhile are got again.
+const ROUNDS: usize = 3;
+
+/// What an image is made of.
+pub struct Parts<'a> {
+    /// The blobs of its layers, the lowest first.
+    pub layers: &'a [Layer],
+    pub config: &'a [u8],
+    pub manifest: &'a [u8],
+}
+
+/// An image that is in the store now.
+#[derive(Clone, Debug)]
+pub struct Installed {
+    pub id: Digest,
+    /// What could not be kept of the layers that were unpacked now.
+    pub lost: Notes,
+}
+
+/// Gets the layers that are not there and makes the image visible. `name` gives it its names, under
+/// the lock that keeps it from being removed before it has one.
+pub fn install(
+    store: &Store,
+    origin: &dyn Origin,
+    parts: &Parts<'_>,
+    progress: &mut dyn Progress,
+    name: impl Fn(Digest) -> Result<()>,
+) -> Result<Installed> {
+    let config = Config::parse(parts.config)?;
+    let jobs = jobs(parts.layers, &config.diff_ids)?;
+    let mut lost = Notes::default();
+    for _ in 0..ROUNDS {
+        for notes in workers::run(store, origin, &jobs, progress)? {
+            lost.add(&notes);
+        }
+        // Layers that were here when we looked may have gone with another image meanwhile.
+        let _lock = Lock::shared(store)?;
+        if config.diff_ids.iter().all(|diff_id| layers::exists(store, diff_id)) {
+            let id = images::add(store, parts.config, parts.manifest)?;
+            name(id)?;
+            return Ok(Installed { id, lost });
+        }
+    }
+    Err(Error::new("layers of the image were removed while it was pulled").hint("pull it again"))
+}
+
+/// What is to be got, the lowest layer first and each only once.
+fn jobs(layers: &[Layer], diff_ids: &[Digest]) -> Result<Vec<Job>> {
+    if layers.len() != diff_ids.len() {
+        return Err(Error::new(format!(
+            "the manifest has {} layers, the image config {}",
+            layers.len(),
+            diff_ids.len()
+        )));
+    }
+    let mut jobs: Vec<Job> = Vec::new();
+    for (at, (layer, diff_id)) in layers.iter().zip(diff_ids).enumerate() {
+        if jobs.iter().any(|job| job.diff_id == *diff_id) {
+            continue;
+        }
+        jobs.push(Job { blob: layer.blob.clone(), diff_id: *diff_id, lowers: diff_ids[..at].to_vec() });
+    }
+    Ok(jobs)
+}

@@ -1,0 +1,129 @@
+//! The process behind the walls that makes files of a tar stream.
+
+use super::digest::{Digest, Hasher};
+use super::download::Job;
+use super::layer::{self, Limits, Unpacked};
+use super::local::layers::LayerDraft;
+use super::retry::Failure;
+use crate::error::{Error, Result};
+use crate::store::{Store, Walled};
+use crate::sys::fs;
+use std::fs::File;
+use std::io::{self, BufRead, ErrorKind, Read, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// What lies between us and the unpacker; with more, both CPUs wait less for each other.
+const PIPE: usize = 1 << 20;
+
+/// Why a stream did not come through.
+pub enum Broken {
+    Source(io::Error),
+    /// The unpacker is gone; it says itself why.
+    Sink,
+}
+
+/// Copies a plain tar stream to the unpacker; gives its digest.
+pub fn pump(plain: &mut dyn BufRead, unpacker: &mut Unpacker) -> std::result::Result<Digest, Broken> {
+    let mut hasher = Hasher::new();
+    loop {
+        let ready = match plain.fill_buf() {
+            Ok([]) => return Ok(hasher.finish()),
+            Ok(ready) => ready,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Broken::Source(error)),
+        };
+        // Handed over first, so that the other side works while we hash.
+        unpacker.write(ready)?;
+        hasher.update(ready);
+        let length = ready.len();
+        plain.consume(length);
+    }
+}
+
+/// The process behind the walls that makes files of a tar stream.
+pub struct Unpacker {
+    /// None when the stream is over.
+    pipe: Option<File>,
+    walled: Option<Walled>,
+    /// What it has to say lies here, as it can be longer than a message.
+    answer: File,
+}
+
+impl Unpacker {
+    pub fn start(store: &Store, draft: &LayerDraft<'_>) -> Result<Unpacker> {
+        let (reader, writer) = fs::pipe2(0)?;
+        // Smaller ones do as well.
+        let _ = fs::set_pipe_size(writer.as_fd(), PIPE);
+        let answer = answer_file(&draft.answer())?;
+        let mut ends = Some((reader, writer));
+        let walled = store.walls().spawn(&draft.root(), &mut || {
+            // With the child's copy of the writing end open, its reading end would never see the end.
+            let (reader, writer) = ends.take().ok_or_else(|| Error::new("the pipe is gone"))?;
+            drop(writer);
+            let unpacked = layer::unpack(&mut File::from(reader), root()?.as_fd(), &Limits::default())?;
+            (&answer).write_all(&unpacked.encode()).map_err(|error| Error::io("write the answer", &error))?;
+            Ok(Vec::new())
+        })?;
+        let (_, writer) = ends.ok_or_else(|| Error::new("the pipe is gone"))?;
+        Ok(Unpacker { pipe: Some(File::from(writer)), walled: Some(walled), answer })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> std::result::Result<(), Broken> {
+        let pipe = self.pipe.as_mut().ok_or(Broken::Sink)?;
+        pipe.write_all(bytes).map_err(|_| Broken::Sink)
+    }
+
+    /// Ends the stream; gives what came of it when all of it came and it is the layer that the image means.
+    pub fn finish(
+        mut self,
+        pumped: std::result::Result<Digest, Broken>,
+        job: &Job,
+    ) -> std::result::Result<Unpacked, Failure> {
+        let digest = match pumped {
+            Ok(digest) => digest,
+            Err(Broken::Source(error)) => return Err(Error::new(error.to_string()).into()),
+            Err(Broken::Sink) => {
+                let failed = self.wait().err();
+                return Err(failed.unwrap_or_else(|| Error::new("the unpacking process ended early")).into());
+            }
+        };
+        if digest != job.diff_id {
+            let wanted = job.diff_id;
+            return Err(
+                Error::new(format!("its tar has the digest {digest}, and not {wanted} as its image says")).into()
+            );
+        }
+        self.wait()?;
+        let mut bytes = Vec::new();
+        let read = self.answer.rewind().and_then(|()| self.answer.read_to_end(&mut bytes));
+        read.map_err(|error| Error::io("read the unpacker's answer", &error))?;
+        Ok(Unpacked::decode(&bytes)?)
+    }
+
+    /// Closes the pipe and waits for the child.
+    pub fn wait(&mut self) -> Result<()> {
+        self.pipe = None;
+        self.walled.take().map_or(Ok(()), |walled| walled.wait().map(drop))
+    }
+}
+
+impl Drop for Unpacker {
+    /// The draft is removed or used again after this, so nobody may be left writing into it.
+    fn drop(&mut self) {
+        if let Some(walled) = self.walled.take() {
+            let _ = walled.child.signal(libc::SIGKILL);
+            let _ = walled.child.wait();
+        }
+    }
+}
+
+/// The layer's directory, as it is seen behind the walls.
+pub fn root() -> Result<OwnedFd> {
+    fs::open(c"/", libc::O_RDONLY | libc::O_DIRECTORY, 0)
+}
+
+fn answer_file(path: &Path) -> Result<File> {
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
+    file.map_err(|error| Error::io(format!("make {}", path.display()), &error))
+}
