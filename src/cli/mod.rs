@@ -1,11 +1,14 @@
 //! The command line: what the user says, and what he is told.
 
+mod filter;
 mod flag;
-#[allow(dead_code)]
 mod format;
 mod help;
+mod history;
 mod images;
+mod inspect;
 mod limits;
+mod listing;
 mod mount;
 mod names;
 mod operand;
@@ -17,6 +20,7 @@ mod rm;
 mod rmi;
 mod run;
 mod table;
+mod tag;
 mod units;
 mod version;
 
@@ -35,15 +39,22 @@ static TABLE: Table = Table {
         &run::COMMAND,
         &pull::COMMAND,
         &images::COMMAND,
+        &history::COMMAND,
+        &tag::COMMAND,
         &rmi::COMMAND,
         &ps::COMMAND,
         &rm::COMMAND,
+        &inspect::COMMAND,
+        &inspect::IMAGE,
+        &inspect::CONTAINER,
         &version::COMMAND,
     ],
     aliases: &[
+        ("image history", &history::COMMAND),
         ("image ls", &images::COMMAND),
         ("image pull", &pull::COMMAND),
         ("image rm", &rmi::COMMAND),
+        ("image tag", &tag::COMMAND),
         ("container ls", &ps::COMMAND),
         ("container rm", &rm::COMMAND),
         ("container run", &run::COMMAND),
