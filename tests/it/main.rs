@@ -26,6 +26,7 @@ mod users;
 mod errors;
 mod hub_pull;
 mod isolation;
+mod judges;
 mod lifecycle;
 mod limits;
 mod options;
@@ -43,6 +44,7 @@ use std::process::ExitCode;
 /// The slow ones first, so that nobody waits for them at the end.
 const CASES: &[&[Case]] = &[
     vm::CASES,
+    judges::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,
