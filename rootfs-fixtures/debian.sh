@@ -30,7 +30,7 @@ debootstrap --variant=minbase "$suite" "$work/tree" "$mirror" >"$work/log" 2>&1 
 	die "debootstrap failed"
 }
 # What apt can fetch again.
-rm -rf "$work"/tree/var/cache/apt/archives/*.deb "$work"/tree/var/lib/apt/lists/*
+find "$work/tree/var/cache/apt" "$work/tree/var/lib/apt/lists" -type f -delete
 mkdir "$work/debian"
 tar --format=posix --xattrs --xattrs-include='*' --numeric-owner --sort=name -C "$work/tree" -cf "$work/tar" .
 sum=$(sha256sum "$work/tar")

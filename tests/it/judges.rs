@@ -1,11 +1,12 @@
 //! The same images by ccrun and by the programs that people use today: the trees
 //! must be the same, file by file. Where they differ on purpose, the reason stands here.
 
+pub mod debian;
 mod engine;
 mod nasty;
 pub mod tree;
 
-use crate::image::Image;
+use crate::image::{Image, Layer};
 use crate::registry::Registry;
 use crate::sandbox::{Mode, Sandbox};
 use crate::{cases, skip, users};
@@ -14,10 +15,12 @@ use std::time::SystemTime;
 use tree::Tree;
 
 cases! {
-    Every:
-        umoci_makes_the_same_tree;
     Root:
         docker_makes_the_same_trees,
+        podman_makes_the_same_tree;
+    Every:
+        umoci_makes_the_same_tree,
+        gnu_tar_makes_the_same_of_its_sparse_files,
 }
 
 /// What every container runtime puts into a container's tree.
@@ -57,8 +60,11 @@ impl Pulled {
         }
         let layout = format!("layout-{}", self.name.rsplit('/').next().unwrap_or_default().replace(':', "-"));
         image.write_layout(&t.dir.join(&layout));
-        let script =
-            format!("umoci unpack --image {layout}:v1 {layout}-out && {} --inside tree {layout}-out/rootfs", t.it);
+        let rootless = if t.mode == Mode::Nosubuid { "--rootless" } else { "" };
+        let script = format!(
+            "umoci unpack {rootless} --image {layout}:v1 {layout}-out && {} --inside tree {layout}-out/rootfs",
+            t.it
+        );
         let script: &[&str] = &["sh", "-c", &script];
         let map: &[&str] = match t.mode {
             Mode::Root => &[],
@@ -85,17 +91,89 @@ fn image_only(text: &str, start: SystemTime) -> Tree {
     Tree::parse(text).without(RUNTIMES).without_field("/", "mtime").without_field("/etc", "mtime").made_since(start)
 }
 
+/// Containers have no right to make devices and get theirs from elsewhere, so layers are unpacked without.
+const DEVICES: [&str; 2] = ["/k/disk type", "/k/null type"];
+/// Go's tar reader takes an xattr without a value for none.
+const EMPTY_XATTR: &str = "/a/xattr xattr-user.empty";
+
 fn umoci_makes_the_same_tree(t: &Sandbox) {
     let registry = Registry::open();
-    let image = nasty::image(t);
-    let pulled = Pulled::new(t, &registry, "some/nasty", &image);
-    pulled.agrees("umoci", &pulled.by_umoci(t, &image), &[]);
+    let image = nasty::image(t, nasty::too_much_for_docker());
+    let mut pulled = Pulled::new(t, &registry, "some/nasty", &image);
+    let mut umoci = pulled.by_umoci(t, &image);
+    let mut known = DEVICES.to_vec();
+    known.push(EMPTY_XATTR);
+    // It puts something into these directories after it has given them their times.
+    known.extend(["/d mtime", "/r/opaque-late/sub mtime"]);
+    if t.mode == Mode::Nosubuid {
+        // All is root's. A set-id bit whose owner was lost would lend out root's rights, and umoci has its notes.
+        known.extend(["/a/setuid-of-another mode", "/a/capable-of-another mode"]);
+        pulled.tree = pulled.tree.without_field("", "owner");
+        umoci = umoci.without_field("", "owner").without_field("", "xattr-user.rootlesscontainers");
+    }
+    pulled.agrees("umoci", &umoci, &known);
 }
 
 fn docker_makes_the_same_trees(t: &Sandbox) {
     let engine = Engine::start(t);
     let registry = Registry::open();
-    let image = nasty::image(t).layer(nasty::from_former_days()).docker();
+    let image = nasty::image(t, vec![nasty::from_former_days()]).docker();
     let pulled = Pulled::new(t, &registry, "some/nasty", &image);
+    // The book-keeping of aufs is of no use to anyone, and today's containerd leaves it out.
+    let mut known = vec![EMPTY_XATTR, "/.wh..wh.plnk type", "/.wh..wh.plnk/12.34 type"];
+    known.extend(DEVICES);
+    pulled.agrees("Docker", &pulled.by_docker(t, &engine), &known);
+    for (name, image) in [
+        ("some/alpine", Image::new(vec![owned_tree(t, &t.alpine)]).docker()),
+        ("some/hundred", nasty::hundred_layers().docker()),
+    ] {
+        let pulled = Pulled::new(t, &registry, name, &image);
+        assert!(pulled.tree.len() > 50, "{name} has only {} files", pulled.tree.len());
+        pulled.agrees("Docker", &pulled.by_docker(t, &engine), &[]);
+    }
+    let debian = debian::image(t, "gz").docker();
+    let pulled = Pulled::new(t, &registry, "some/debian", &debian);
+    assert!(pulled.tree.len() > 5000, "Debian has only {} files", pulled.tree.len());
     pulled.agrees("Docker", &pulled.by_docker(t, &engine), &[]);
+}
+
+fn podman_makes_the_same_tree(t: &Sandbox) {
+    if !users::have("podman") {
+        skip!("podman is not installed");
+    }
+    let registry = Registry::open();
+    let image = nasty::image(t, nasty::too_much_for_docker());
+    let pulled = Pulled::new(t, &registry, "some/nasty", &image);
+    let podman = |words: &str| {
+        let words = format!("--root {0}/podman --runroot {0}/run --storage-driver vfs {words}", t.dir.display());
+        t.command("podman", &words.split(' ').collect::<Vec<_>>()).ok()
+    };
+    podman(&format!("pull -q --tls-verify=false {}", pulled.name));
+    let mounted = podman(&format!("image mount {}", pulled.name));
+    let text = t.command(&t.it, &["--inside", "tree", mounted.line()]).ok().stdout;
+    podman("image umount --all");
+    pulled.agrees("podman", &image_only(&text, pulled.start), &[]);
+}
+
+/// GNU's own kind of sparse file is read by GNU tar alone, and by ccrun.
+fn gnu_tar_makes_the_same_of_its_sparse_files(t: &Sandbox) {
+    nasty::pack_by_gnu_tar(t);
+    let image = Image::new(vec![nasty::packed(t, "gnu-sparse")]);
+    let mut pulled = Pulled::new(t, &Registry::open(), "some/sparse", &image);
+    let script = format!("mkdir out && tar -xpf gnu-sparse.tar -C out && {} --inside tree out", t.it);
+    let mut judge = image_only(&t.command("sh", &["-ec", &script]).ok().stdout, pulled.start);
+    if t.mode != Mode::Root {
+        pulled.tree = pulled.tree.without_field("", "owner");
+        judge = judge.without_field("", "owner");
+    }
+    // A container has one for its hosts file.
+    pulled.agrees("GNU tar", &judge, &["/etc type"]);
+}
+
+/// A directory as a layer, owners and all.
+fn owned_tree(t: &Sandbox, dir: &str) -> Layer {
+    let flags = ["--format=posix", "--xattrs", "--xattrs-include=*", "--numeric-owner", "--sort=name"];
+    let words = [&flags[..], &["-C", dir, "-cf", "owned.tar", "."]].concat();
+    t.command("tar", &words).ok();
+    Layer::gzip(std::fs::read(t.path("owned.tar")).expect("read"))
 }

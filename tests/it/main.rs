@@ -47,6 +47,7 @@ use std::process::ExitCode;
 const CASES: &[&[Case]] = &[
     vm::CASES,
     judges::CASES,
+    judges::debian::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,

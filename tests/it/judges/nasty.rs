@@ -7,13 +7,13 @@ use crate::tar::{Entry, Tar, entry};
 /// cap_net_raw=p, as `setcap` writes it.
 const CAPABILITY: &[u8] = &[1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// What all judges agree on, each part in a directory of its own.
-pub fn image(t: &Sandbox) -> Image {
-    let layers = [attributes(), kinds(), names(), again(), lower(), upper(), uppermost()];
-    let mut layers: Vec<Layer> = layers.into_iter().map(|tar| Layer::gzip(tar.finish())).collect();
+/// What all judges agree on, each part in a directory of its own, and then `more`.
+pub fn image(t: &Sandbox, more: Vec<Tar>) -> Image {
     pack_by_gnu_tar(t);
-    layers.extend(FORMATS.iter().map(|name| packed(t, name)));
-    Image::new(layers).set("Cmd", serde_json::json!(["/it"]))
+    let layer = |tar: Tar| Layer::gzip(tar.finish());
+    let own = [attributes(), kinds(), names(), lower(), upper(), uppermost()].map(layer);
+    let gnus = FORMATS.iter().map(|format| packed(t, format));
+    Image::new(own.into_iter().chain(gnus).chain(more.into_iter().map(layer)).collect())
 }
 
 /// What Docker knows and umoci does not: the book-keeping of aufs in old layers, and global headers. `git archive`
@@ -25,9 +25,9 @@ pub fn from_former_days() -> Tar {
     tar.entry(&global).file("g/file", 0o644, "after a global header")
 }
 
-/// What needs the layers below in one tree with the layer: umoci has that; Docker's overlay2, which
-/// unpacks each alone, refuses the links.
-pub fn across_layers() -> Image {
+/// What umoci takes and Docker refuses: a name twice in a layer, and links to files of a lower layer. (umoci unpacks
+/// all layers into one tree, Docker's overlay2 each alone.)
+pub fn too_much_for_docker() -> Vec<Tar> {
     let lower = Tar::new()
         .dir("links", 0o755)
         .entry(&Entry { data: b"shared".to_vec(), ..file("links/one", 0o640).owner(7, 8).pax("mtime", "1600000000.5") })
@@ -50,9 +50,9 @@ pub fn across_layers() -> Image {
         .file("private/sub/.wh.gone", 0, "")
         .file("private/sub/new", 0o644, "new")
         .file("missing/parents/of/file", 0o644, "x");
-    // A mark that comes after what it would hide, if it hid anything of its own layer.
+    // A mark hides nothing of its own layer.
     let own = Tar::new().dir("own", 0o755).file("own/file", 0o644, "stays").file("own/.wh.file", 0, "");
-    Image::new(vec![Layer::gzip(lower.finish()), Layer::gzip(upper.finish()), Layer::gzip(own.finish())])
+    vec![again(), lower, upper, own]
 }
 
 /// A hundred layers, each of which adds, changes and removes some files.
@@ -133,7 +133,8 @@ fn kinds() -> Tar {
         .hardlink("k/hard-from-root", "/k/blocks")
         .hardlink("k/dotted", "./k/hard")
         .hardlink("k/to-symlink", "k/dangling")
-        .hardlink("k/to-fifo", "k/fifo")
+        // Docker gives a file the attributes that its links tell, so they are the same.
+        .entry(&Entry { link: b"k/fifo".to_vec(), ..entry("k/to-fifo", b'1', 0o620).owner(0, 5) })
         // A file and a directory as tar knew them before it had types.
         .entry(&Entry { data: b"old".to_vec(), ..entry("k/type-nul", 0, 0o644) })
         .entry(&entry("k/by-its-slash/", 0, 0o750))
@@ -152,7 +153,6 @@ fn names() -> Tar {
     tar.file(&deep, 0o644, "deep")
         .gnu_long(&Entry { link: deep.clone().into(), ..file("n/link-to-long", 0o644) }.kind(b'1'))
         .gnu_long(&Entry { link: "l".repeat(300).into(), ..file("n/long-symlink", 0o777) }.kind(b'2'))
-        .entry(&file("n/", 0o755).kind(b'5'))
         .entry(&Entry { path: b"n/\xff\xfe-latin".to_vec(), ..file("", 0o644) })
         .entry(&Entry { path: b"n/\xe4link".to_vec(), link: b"\xff\xfe-latin".to_vec(), ..file("", 0o777) }.kind(b'2'))
         .file("n/ \n\t\\ \u{1f980}", 0o644, "odd")
