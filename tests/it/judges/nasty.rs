@@ -25,9 +25,9 @@ pub fn from_former_days() -> Tar {
     tar.entry(&global).file("g/file", 0o644, "after a global header")
 }
 
-/// What umoci takes and Docker refuses: a name twice in a layer, and links to files of a lower layer. (umoci unpacks
-/// all layers into one tree, Docker's overlay2 each alone.)
-pub fn too_much_for_docker() -> Vec<Tar> {
+/// Layers that speak of what lies below them. umoci and podman unpack all layers into one tree; Docker's overlay2,
+/// which unpacks each alone, refuses the links.
+pub fn across_layers() -> Vec<Tar> {
     let lower = Tar::new()
         .dir("links", 0o755)
         .entry(&Entry { data: b"shared".to_vec(), ..file("links/one", 0o640).owner(7, 8).pax("mtime", "1600000000.5") })
@@ -52,7 +52,7 @@ pub fn too_much_for_docker() -> Vec<Tar> {
         .file("missing/parents/of/file", 0o644, "x");
     // A mark hides nothing of its own layer.
     let own = Tar::new().dir("own", 0o755).file("own/file", 0o644, "stays").file("own/.wh.file", 0, "");
-    vec![again(), lower, upper, own]
+    vec![lower, upper, own]
 }
 
 /// A hundred layers, each of which adds, changes and removes some files.
@@ -164,8 +164,8 @@ fn names() -> Tar {
         .file("n/-rf", 0o644, "")
 }
 
-/// The last word counts, within one layer.
-fn again() -> Tar {
+/// Names that come again in one layer, where the last word counts. Docker and podman refuse them.
+pub fn again() -> Tar {
     Tar::new()
         .dir("d", 0o755)
         .file("d/file", 0o644, "first")
