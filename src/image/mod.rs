@@ -4,6 +4,7 @@ pub mod archive;
 pub mod auth;
 pub mod compression;
 pub mod config;
+pub mod credentials;
 pub mod curl;
 pub mod digest;
 pub mod download;

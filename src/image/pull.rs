@@ -9,7 +9,7 @@ use super::config::Config;
 use super::digest::Digest;
 use super::install::{Parts, install};
 use super::local::images;
-use super::local::layers::Record;
+use super::local::layers::Notes;
 use super::local::refs::{self, Ref};
 use super::manifest::{self, Document, Manifest};
 use super::platform::Platform;
@@ -34,7 +34,7 @@ pub struct Pulled {
     /// Whether anything changed.
     pub newer: bool,
     /// What could not be kept of the layers that were unpacked now.
-    pub lost: Record,
+    pub lost: Notes,
 }
 
 /// Makes `reference` in the store what it is in its registry, for this platform.
@@ -50,7 +50,7 @@ pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress:
     }
     if let Some(image) = up_to_date(store, reference, &digest, platform)? {
         progress.found(reference);
-        let lost = Record::default();
+        let lost = Notes::default();
         return Ok(Pulled { id: image.id, digest, newer: false, lost });
     }
     let (manifest, manifest_bytes) = resolve(&repository, served, platform)?;

@@ -141,6 +141,15 @@ pub fn dies_with_us(command: &mut Command) {
     }
 }
 
+/// The socket's connection is reset, and not ended, when it is closed.
+pub fn reset_on_close(fd: i32) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let length = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: SO_LINGER reads one linger, which lives across the call and whose length is given.
+    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), length) })
+        .expect("setsockopt(SO_LINGER)");
+}
+
 /// flock(2); `false` when someone else holds it.
 pub fn flock(fd: i32, operation: i32) -> bool {
     // SAFETY: takes plain numbers.
