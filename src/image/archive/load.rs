@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::image::config::Config;
 use crate::image::digest::Digest;
 use crate::image::install::{Parts, install};
-use crate::image::local::layers::Record;
+use crate::image::local::layers::Notes;
 use crate::image::local::refs::{self, Ref};
 use crate::image::platform::Platform;
 use crate::image::progress::Progress;
@@ -22,7 +22,7 @@ pub struct Loaded {
     /// Names that were another image's until now.
     pub taken: Vec<(Reference, Digest)>,
     /// What could not be kept of the layers that were unpacked now.
-    pub lost: Record,
+    pub lost: Notes,
 }
 
 /// Loads all images of an archive; `tell` hears of each when it is there. `platform` is what the user
