@@ -1,6 +1,8 @@
 //! The command line: what the user says, and what he is told.
 
 mod flag;
+#[allow(dead_code)]
+mod format;
 mod help;
 mod images;
 mod limits;
@@ -14,6 +16,7 @@ mod pull;
 mod rm;
 mod rmi;
 mod run;
+mod table;
 mod units;
 mod version;
 
@@ -21,24 +24,42 @@ use crate::container::walls::NamespaceWalls;
 use crate::error::{Error, Result};
 use crate::isolation::idmap::IdMap;
 use crate::store::Store;
-use flag::Command;
 use parse::{Asked, Parsed};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
+use table::{Named, Table};
 
-static COMMANDS: &[&Command] =
-    &[&run::COMMAND, &pull::COMMAND, &images::COMMAND, &rmi::COMMAND, &ps::COMMAND, &rm::COMMAND, &version::COMMAND];
+static TABLE: Table = Table {
+    commands: &[
+        &run::COMMAND,
+        &pull::COMMAND,
+        &images::COMMAND,
+        &rmi::COMMAND,
+        &ps::COMMAND,
+        &rm::COMMAND,
+        &version::COMMAND,
+    ],
+    aliases: &[
+        ("image ls", &images::COMMAND),
+        ("image pull", &pull::COMMAND),
+        ("image rm", &rmi::COMMAND),
+        ("container ls", &ps::COMMAND),
+        ("container rm", &rm::COMMAND),
+        ("container run", &run::COMMAND),
+    ],
+};
 
 /// Runs the command line `args` (without the program's own name); gives the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let outcome = match parse::parse(args, COMMANDS) {
+    let outcome = match parse::parse(args, &TABLE) {
         Ok(Asked::Run(parsed)) => {
             let failure = parsed.command.failure;
             (parsed.command.run)(&parsed).map_err(|error| error.with_status(failure))
         }
-        Ok(Asked::Help(None)) => print(&help::overview(COMMANDS)).map(|()| 0),
-        Ok(Asked::Help(Some(command))) => print(&help::of(command)).map(|()| 0),
+        Ok(Asked::Help(None)) => print(&help::overview(&TABLE)).map(|()| 0),
+        Ok(Asked::Help(Some(Named::Group(group)))) => print(&help::of_group(&TABLE, group)).map(|()| 0),
+        Ok(Asked::Help(Some(Named::Command(command)))) => print(&help::of(command)).map(|()| 0),
         Ok(Asked::Version) => version::print_version().map(|()| 0),
         Err(error) => Err(error),
     };
@@ -79,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sound() {
-        for command in COMMANDS {
+        for command in TABLE.commands {
             for (i, flag) in command.flags.iter().enumerate() {
                 let others = &command.flags[..i];
                 assert!(!flag.help.is_empty() && !flag.help.ends_with('.'), "{} --{}", command.name, flag.long);
