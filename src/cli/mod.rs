@@ -5,10 +5,13 @@ mod flag;
 mod format;
 mod help;
 mod images;
+mod import;
 mod limits;
+mod load;
 mod mount;
 mod names;
 mod operand;
+mod output;
 mod parse;
 mod progress;
 mod ps;
@@ -16,6 +19,7 @@ mod pull;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod table;
 mod units;
 mod version;
@@ -36,14 +40,20 @@ static TABLE: Table = Table {
         &pull::COMMAND,
         &images::COMMAND,
         &rmi::COMMAND,
+        &load::COMMAND,
+        &save::COMMAND,
+        &import::COMMAND,
         &ps::COMMAND,
         &rm::COMMAND,
         &version::COMMAND,
     ],
     aliases: &[
+        ("image import", &import::COMMAND),
+        ("image load", &load::COMMAND),
         ("image ls", &images::COMMAND),
         ("image pull", &pull::COMMAND),
         ("image rm", &rmi::COMMAND),
+        ("image save", &save::COMMAND),
         ("container ls", &ps::COMMAND),
         ("container rm", &rm::COMMAND),
         ("container run", &run::COMMAND),

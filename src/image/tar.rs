@@ -72,7 +72,20 @@ impl Entry {
         let mode = if kind == Kind::Directory { 0o755 } else { 0o644 };
         let (link, xattrs, mtime) = (Vec::new(), Vec::new(), Time::default());
         let name = name.into();
-        Entry { name, link, kind, mode, uid: 0, gid: 0, size: 0, mtime, device: (0, 0), xattrs, sparse: None, offset: 0 }
+        Entry {
+            name,
+            link,
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime,
+            device: (0, 0),
+            xattrs,
+            sparse: None,
+            offset: 0,
+        }
     }
 
     /// Says which entry an error is about.

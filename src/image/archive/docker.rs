@@ -47,7 +47,8 @@ impl Listed {
     }
 
     fn read(value: &Value) -> Result<Listed> {
-        let config = value.get("Config").and_then(Value::as_str).ok_or_else(|| Error::new("an image without Config"))?;
+        let config =
+            value.get("Config").and_then(Value::as_str).ok_or_else(|| Error::new("an image without Config"))?;
         let names = words(value, "RepoTags")?.into_iter().map(Reference::parse).collect::<Result<_>>()?;
         let layers = words(value, "Layers")?.into_iter().map(str::to_owned).collect();
         Ok(Listed { config: config.to_owned(), layers, names })
@@ -58,9 +59,10 @@ impl Listed {
 fn words<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a str>> {
     match value.get(name) {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(list)) => {
-            list.iter().map(|word| word.as_str().ok_or_else(|| Error::new(format!("a {name} that is no text")))).collect()
-        }
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|word| word.as_str().ok_or_else(|| Error::new(format!("a {name} that is no text"))))
+            .collect(),
         Some(_) => Err(Error::new(format!("{name} is no list"))),
     }
 }
@@ -130,8 +132,14 @@ mod tests {
     #[test]
     fn images_are_listed() {
         let listed = Listed::parse(GOOD.as_bytes()).unwrap();
-        assert_eq!(listed[0].names.iter().map(Reference::familiar).collect::<Vec<_>>(), ["alpine:3", "localhost:5000/a/b:c"]);
-        assert_eq!((listed[0].config.as_str(), listed[0].layers.as_slice()), ("blobs/sha256/x", &["a/layer.tar".to_owned()][..]));
+        assert_eq!(
+            listed[0].names.iter().map(Reference::familiar).collect::<Vec<_>>(),
+            ["alpine:3", "localhost:5000/a/b:c"]
+        );
+        assert_eq!(
+            (listed[0].config.as_str(), listed[0].layers.as_slice()),
+            ("blobs/sha256/x", &["a/layer.tar".to_owned()][..])
+        );
         assert_eq!((listed[1].names.len(), listed[1].layers.len()), (0, 0));
     }
 
@@ -153,7 +161,9 @@ mod tests {
     #[test]
     fn a_config_that_is_called_by_its_digest_has_it() {
         let hex = Digest::of(b"{}").hex();
-        for name in [&hex, &format!("{hex}.json"), &format!("blobs/sha256/{hex}"), &format!("sha256:{hex}"), "config.json"] {
+        for name in
+            [&hex, &format!("{hex}.json"), &format!("blobs/sha256/{hex}"), &format!("sha256:{hex}"), "config.json"]
+        {
             assert!(check_name(name, b"{}").is_ok(), "{name}");
             assert_eq!(check_name(name, b"{ }").is_ok(), name == "config.json", "{name}");
         }

@@ -119,11 +119,7 @@ fn choose(mut index: Index, files: &Files<'_>, platform: Option<&Platform>) -> R
 }
 
 /// The manifest that a descriptor leads to, through indexes.
-fn resolve(
-    files: &Files<'_>,
-    mut descriptor: Descriptor,
-    platform: Option<&Platform>,
-) -> Result<(Manifest, Vec<u8>)> {
+fn resolve(files: &Files<'_>, mut descriptor: Descriptor, platform: Option<&Platform>) -> Result<(Manifest, Vec<u8>)> {
     for _ in 0..=DEPTH_MAX {
         let bytes = blobs::small(files, &descriptor, MANIFEST_MAX)?;
         let parsed = Document::parse(&bytes, Some(&descriptor.media_type));

@@ -77,7 +77,7 @@ impl Contents {
         let config = images::config(store, id).ok_or_else(|| images::not_found(&id.to_string()))?;
         let mut blobs = Vec::new();
         for diff_id in &image.config.diff_ids {
-            let size = Notes::read(store, diff_id).stream;
+            let size = Notes::read(store, diff_id).size;
             if !layers::exists(store, diff_id) {
                 return Err(Error::new(format!("layer {} of the image {} is gone", diff_id.short(), id.short()))
                     .hint("pull the image again"));

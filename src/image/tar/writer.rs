@@ -38,11 +38,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes a file whose bytes are not read but written, by `write`, and have to be `entry.size`.
-    pub fn append_written(
-        &mut self,
-        entry: &Entry,
-        write: impl FnOnce(&mut dyn Write) -> Result<()>,
-    ) -> Result<()> {
+    pub fn append_written(&mut self, entry: &Entry, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
         let blame = |error: Error| error.context(format!("tar entry '{}'", String::from_utf8_lossy(&entry.name)));
         self.announce(entry).map_err(blame)?;
         let mut counted = Counted { out: &mut self.out, count: 0 };
