@@ -10,7 +10,7 @@ use super::oci::{FULL_NAME, REF_NAME};
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::local::images::{self, Found};
-use crate::image::local::layers::{self, Notes};
+use crate::image::local::layers::{self, Notes, rebuild};
 use crate::image::local::refs;
 use crate::image::manifest::{Descriptor, OCI_INDEX, OCI_MANIFEST};
 use crate::image::reference::Reference;
@@ -77,11 +77,11 @@ impl Contents {
         let config = images::config(store, id).ok_or_else(|| images::not_found(&id.to_string()))?;
         let mut blobs = Vec::new();
         for diff_id in &image.config.diff_ids {
-            let size = Notes::read(store, diff_id).size;
             if !layers::exists(store, diff_id) {
                 return Err(Error::new(format!("layer {} of the image {} is gone", diff_id.short(), id.short()))
                     .hint("pull the image again"));
             }
+            let size = length(store, diff_id)?;
             self.layers.insert(*diff_id, size);
             blobs.push(made::layer(diff_id, size));
         }
@@ -127,9 +127,17 @@ impl Contents {
         }
         for (diff_id, size) in &self.layers {
             let entry = Entry { size: *size, ..Entry::plain(name(diff_id), Kind::File) };
-            tar.append_written(&entry, |out| layers::rebuild(store, diff_id, out).map(drop))?;
+            tar.append_written(&entry, |out| rebuild(store, diff_id, out).map(drop))?;
         }
         tar.finish().map(drop)
+    }
+}
+
+/// The length of a layer's tar, from its notes; what they do not say is found out.
+fn length(store: &Store, diff_id: &Digest) -> Result<u64> {
+    match Notes::read(store, diff_id).stream {
+        0 => rebuild(store, diff_id, &mut io::sink()),
+        length => Ok(length),
     }
 }
 
