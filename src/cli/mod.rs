@@ -6,14 +6,17 @@ mod format;
 mod help;
 mod history;
 mod images;
+mod import;
 mod inspect;
 mod limits;
 mod listing;
+mod load;
 mod login;
 mod logout;
 mod mount;
 mod names;
 mod operand;
+mod output;
 mod parse;
 mod progress;
 mod prompt;
@@ -22,6 +25,7 @@ mod pull;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod table;
 mod tag;
 mod units;
@@ -45,6 +49,9 @@ static TABLE: Table = Table {
         &history::COMMAND,
         &tag::COMMAND,
         &rmi::COMMAND,
+        &load::COMMAND,
+        &save::COMMAND,
+        &import::COMMAND,
         &login::COMMAND,
         &logout::COMMAND,
         &ps::COMMAND,
@@ -56,9 +63,12 @@ static TABLE: Table = Table {
     ],
     aliases: &[
         ("image history", &history::COMMAND),
+        ("image import", &import::COMMAND),
+        ("image load", &load::COMMAND),
         ("image ls", &images::COMMAND),
         ("image pull", &pull::COMMAND),
         ("image rm", &rmi::COMMAND),
+        ("image save", &save::COMMAND),
         ("image tag", &tag::COMMAND),
         ("container ls", &ps::COMMAND),
         ("container rm", &rm::COMMAND),

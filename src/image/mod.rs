@@ -1,5 +1,6 @@
 //! Images: the nouns of the OCI image and distribution specifications.
 
+pub mod archive;
 pub mod auth;
 pub mod compression;
 pub mod config;
