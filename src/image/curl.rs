@@ -5,7 +5,7 @@
 //! `Authorization:` header is only ever sent to the host it was made for.
 
 use super::origin::Blob;
-use super::retry::Failure;
+use super::retry::{Failure, Outlook};
 use super::url::{self, Url};
 use crate::error::{Error, Result};
 use crate::sys::process::{die_with_parent, find_program};
@@ -116,8 +116,9 @@ fn config(request: &Request) -> Result<String> {
     };
     option("proto", if request.url.is_secure() { "=https" } else { "=http" })?;
     option("connect-timeout", "15")?;
+    // Silence of so many seconds.
     option("speed-limit", "1")?;
-    option("speed-time", "60")?;
+    option("speed-time", "20")?;
     option("max-filesize", &request.max_size.to_string())?;
     option("user-agent", concat!("ccrun/", env!("CARGO_PKG_VERSION")))?;
     if url::is_loopback(request.url.host()) {
@@ -229,7 +230,13 @@ impl Body {
 impl Blob for Body {
     /// curl's own words where there are any.
     fn failure(&mut self, error: io::Error) -> Failure {
-        self.ended.take().unwrap_or_else(|| Error::io(format!("read {}", self.place), &error).into())
+        let own = || Error::io(format!("read {}", self.place), &error);
+        match self.ended.take() {
+            Some(ended) => ended,
+            // Something between us and the server has ended it, and told us nothing.
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Failure::passing(own()),
+            None => own().into(),
+        }
     }
 }
 
@@ -271,15 +278,21 @@ fn explain(code: Option<i32>, message: &str, place: &str) -> Failure {
     let code = code.unwrap_or(-1);
     let error = Error::new(format!("{place}: {text} (curl {code})"));
     let error = match code {
-        5 | 6 => error.hint("is this machine on a network, and does DNS work?"),
+        5 | 97 => error.hint("is the proxy right that $https_proxy or $http_proxy names?"),
+        6 => error.hint("is this machine on a network, and does DNS work?"),
         7 => error.hint("nothing answers there; is the address right, is a firewall or proxy in the way?"),
         28 => error.hint("the network is slow or a firewall drops the packets; try again"),
         35 => error.hint("does the registry speak TLS on that port?"),
         60 | 77 => error.hint("install the package ca-certificates, or name your CA's file in $SSL_CERT_FILE"),
         _ => error,
     };
-    // Cut off, timed out or reset, on any layer of the connection.
-    Failure { error, transient: matches!(code, 16 | 18 | 28 | 52 | 55 | 56 | 92), retry_after: None }
+    let outlook = match code {
+        5..=7 => Outlook::Unreached,
+        // Cut off, timed out or reset, on any layer of the connection.
+        16 | 18 | 28 | 52 | 55 | 56 | 92 => Outlook::Passing,
+        _ => Outlook::Lasting,
+    };
+    Failure { error, outlook, retry_after: None }
 }
 
 #[cfg(test)]
@@ -310,8 +323,8 @@ mod tests {
             ended.error.to_string(),
             "https://r.io/v2/: Could not resolve host: r.io (curl 6); is this machine on a network, and does DNS work?"
         );
-        assert!(!ended.transient);
-        assert!(explain(Some(18), "", "x").transient);
+        assert_eq!(ended.outlook, Outlook::Unreached);
+        assert_eq!(explain(Some(18), "", "x").outlook, Outlook::Passing);
         assert_eq!(explain(None, "", "x").error.to_string(), "x: curl failed (curl -1)");
     }
 }

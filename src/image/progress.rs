@@ -10,7 +10,7 @@ pub enum LayerState {
     Waiting,
     /// So many bytes have come of so many.
     Downloading(u64, u64),
-    /// The transfer was cut off and begins again.
+    /// The transfer was cut off, and goes on after a while.
     Retrying,
     /// All bytes have come and are right; what is left is to write them.
     Downloaded,
