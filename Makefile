@@ -53,6 +53,10 @@ bench: fixtures ## ccrun against a C program with the same system calls, and aga
 	@$(CARGO) test -q $(FLAGS) --test it --no-run
 	@CCRUN=$(CURDIR)/$(CCRUN) IT="$(CURDIR)/$$($(IT))" tests/bench/run.sh
 
+bench-pull: all ## ccrun pull against curl, gzip and tar, and against its peers (root)
+	@$(CARGO) test -q $(FLAGS) --test it --no-run
+	@CCRUN=$(CURDIR)/$(CCRUN) IT="$(CURDIR)/$$($(IT))" tests/bench/pull.sh
+
 install: all ## into PREFIX/bin (/usr/local)
 	install -D -m 755 $(CCRUN) $(DESTDIR)$(PREFIX)/bin/ccrun
 
@@ -62,6 +66,6 @@ clean: ## what cargo and the fixtures made
 	chmod -R u+rwX rootfs-fixtures/out 2>/dev/null; rm -rf rootfs-fixtures/out
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all fixtures demo test lint dist bench install clean help
+.PHONY: all fixtures demo test lint dist bench bench-pull install clean help

@@ -31,7 +31,7 @@ const ENVIRONMENT: [&str; 11] = [
     "CURL_CA_BUNDLE",
 ];
 
-/// One GET.
+/// One request.
 pub struct Request {
     pub url: Url,
     /// Names and values; an `Authorization` is dropped when a redirect leaves the host.
@@ -50,7 +50,7 @@ pub struct Response {
 /// Sends a request and follows its redirects.
 pub fn get(mut request: Request) -> std::result::Result<Response, Failure> {
     for _ in 0..=REDIRECTS_MAX {
-        let response = send(&request)?;
+        let response = send(&request, None)?;
         let (301 | 302 | 303 | 307 | 308, Some(location)) = (response.status, response.header("location")) else {
             return Ok(response);
         };
@@ -68,8 +68,13 @@ pub fn get(mut request: Request) -> std::result::Result<Response, Failure> {
     Err(error.into())
 }
 
-fn send(request: &Request) -> std::result::Result<Response, Failure> {
-    let config = config(request)?;
+/// Sends a form (`application/x-www-form-urlencoded`) by POST. Forms hold secrets, so that no redirect is followed.
+pub fn post(request: Request, form: &str) -> std::result::Result<Response, Failure> {
+    send(&request, Some(form))
+}
+
+fn send(request: &Request, form: Option<&str>) -> std::result::Result<Response, Failure> {
+    let config = config(request, form)?;
     let mut child = spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A curl that ended already says itself why, on stderr.
@@ -108,7 +113,7 @@ fn spawn() -> Result<Child> {
 }
 
 /// The config file that curl reads from stdin.
-fn config(request: &Request) -> Result<String> {
+fn config(request: &Request, form: Option<&str>) -> Result<String> {
     let mut config = String::from("silent\nshow-error\ninclude\nsuppress-connect-headers\ngloboff\n");
     let mut option = |name: &str, value: &str| {
         config.push_str(&format!("{name} = {}\n", quoted(value)?));
@@ -127,6 +132,9 @@ fn config(request: &Request) -> Result<String> {
     }
     for (name, value) in &request.headers {
         option("header", &format!("{name}: {value}"))?;
+    }
+    if let Some(form) = form {
+        option("data-raw", form)?;
     }
     option("url", &request.url.to_string())?;
     Ok(config)
@@ -310,9 +318,10 @@ mod tests {
             headers: vec![("Authorization", "Bearer \"x\"\\".to_owned())],
             max_size: 7,
         };
-        let config = config(&request).unwrap();
+        let config = config(&request, Some("a=%22")).unwrap();
         assert!(config.contains("header = \"Authorization: Bearer \\\"x\\\"\\\\\"\n"), "{config}");
         assert!(config.contains("proto = \"=https\"\n") && config.contains("max-filesize = \"7\"\n"));
+        assert!(config.contains("data-raw = \"a=%22\"\n"), "{config}");
         assert!(!config.contains("noproxy"));
     }
 

@@ -11,7 +11,7 @@ use super::compression::Compression;
 use super::digest::Digest;
 use super::gzip::Inflate;
 use super::layer::{self, Unpacked};
-use super::local::layers::{self, LayerDraft, Record};
+use super::local::layers::{self, LayerDraft, Notes};
 use super::manifest::Descriptor;
 use super::origin::Origin;
 use super::partial::Partial;
@@ -49,7 +49,7 @@ pub enum Step {
 }
 
 /// Gets a layer into the store. Gives what could not be kept of it; `None` when it was there already.
-pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn FnMut(Step)) -> Result<Option<Record>> {
+pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn FnMut(Step)) -> Result<Option<Notes>> {
     let Some(draft) = LayerDraft::begin(store, &job.diff_id)? else { return Ok(None) };
     let mut partial = if origin.is_remote() { Partial::open(store, &job.blob) } else { None };
     let mut was_pieced = false;
@@ -81,14 +81,14 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
     if !unpacked.deferred.is_empty() {
         link(store, job, &draft, &unpacked)?;
     }
-    let record = Record {
+    let notes = Notes {
         size: unpacked.bytes,
         owners_lost: unpacked.owners_lost,
         devices_lost: unpacked.devices_lost,
         xattrs_lost: unpacked.xattrs_lost,
     };
-    draft.publish(&record)?;
-    Ok(Some(record))
+    draft.publish(&notes)?;
+    Ok(Some(notes))
 }
 
 /// One attempt.

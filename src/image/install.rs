@@ -8,7 +8,7 @@ use super::config::Config;
 use super::digest::Digest;
 use super::download::Job;
 use super::local::images;
-use super::local::layers::{self, Record};
+use super::local::layers::{self, Notes};
 use super::manifest::Layer;
 use super::origin::Origin;
 use super::progress::Progress;
@@ -33,7 +33,7 @@ pub struct Parts<'a> {
 pub struct Installed {
     pub id: Digest,
     /// What could not be kept of the layers that were unpacked now.
-    pub lost: Record,
+    pub lost: Notes,
 }
 
 /// Gets the layers that are not there and makes the image visible. `name` gives it its names, under
@@ -47,10 +47,10 @@ pub fn install(
 ) -> Result<Installed> {
     let config = Config::parse(parts.config)?;
     let jobs = jobs(parts.layers, &config.diff_ids)?;
-    let mut lost = Record::default();
+    let mut lost = Notes::default();
     for _ in 0..ROUNDS {
-        for record in workers::run(store, origin, &jobs, progress)? {
-            lost.add(&record);
+        for notes in workers::run(store, origin, &jobs, progress)? {
+            lost.add(&notes);
         }
         // Layers that were here when we looked may have gone with another image meanwhile.
         let _lock = Lock::shared(store)?;

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod compression;
 pub mod config;
+pub mod credentials;
 pub mod curl;
 pub mod digest;
 pub mod download;

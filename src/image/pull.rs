@@ -9,7 +9,7 @@ use super::config::Config;
 use super::digest::Digest;
 use super::install::{Parts, install};
 use super::local::images;
-use super::local::layers::Record;
+use super::local::layers::Notes;
 use super::local::refs::{self, Ref};
 use super::manifest::{self, Document, Manifest};
 use super::platform::Platform;
@@ -34,14 +34,14 @@ pub struct Pulled {
     /// Whether anything changed.
     pub newer: bool,
     /// What could not be kept of the layers that were unpacked now.
-    pub lost: Record,
+    pub lost: Notes,
 }
 
 /// Makes `reference` in the store what it is in its registry, for this platform.
 pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress: &mut dyn Progress) -> Result<Pulled> {
     // What cannot be swept takes space but is in nobody's way.
     let _ = locks::sweep(store);
-    let repository = Repository::new(reference)?;
+    let repository = Repository::new(store, reference)?;
     let wanted = reference.wanted();
     let served = repository.manifest(&wanted)?;
     let digest = Digest::of(&served.bytes);
@@ -50,7 +50,7 @@ pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress:
     }
     if let Some(image) = up_to_date(store, reference, &digest, platform)? {
         progress.found(reference);
-        let lost = Record::default();
+        let lost = Notes::default();
         return Ok(Pulled { id: image.id, digest, newer: false, lost });
     }
     let (manifest, manifest_bytes) = resolve(&repository, served, platform)?;
@@ -84,7 +84,7 @@ fn up_to_date(
 }
 
 /// The image's manifest: what was served itself, or what the index has for the platform.
-fn resolve(repository: &Repository, mut served: Served, platform: &Platform) -> Result<(Manifest, Vec<u8>)> {
+fn resolve(repository: &Repository<'_>, mut served: Served, platform: &Platform) -> Result<(Manifest, Vec<u8>)> {
     for _ in 0..=DEPTH_MAX {
         let index = match Document::parse(&served.bytes, served.content_type.as_deref())? {
             Document::Manifest(manifest) => return Ok((manifest, served.bytes)),

@@ -1,6 +1,6 @@
-//! The distribution API of one repository: manifests and blobs, with the token that they need.
+//! The distribution API of one repository: manifests and blobs.
 
-use super::auth::{self, Challenge};
+use super::auth::{Access, Answer, Challenge};
 use super::curl::{self, Request, Response};
 use super::digest::Digest;
 use super::manifest::{self, Descriptor};
@@ -9,19 +9,18 @@ use super::reference::Reference;
 use super::retry::{Failure, retry};
 use super::url::Url;
 use crate::error::{Error, Result};
+use crate::store::Store;
 use serde_json::Value;
-use std::cell::RefCell;
 use std::time::Duration;
 
-/// Answers that are no content (errors, tokens) are not longer.
+/// Answers that are no content are not longer.
 const ANSWER_MAX: u64 = 64 << 10;
 
 /// A repository in a registry, for reading.
-pub struct Repository {
+pub struct Repository<'s> {
     registry: Url,
     reference: Reference,
-    /// What the token server gave us. Changed behind a shared reference: whoever reads need not care.
-    token: RefCell<Option<String>>,
+    access: Access<'s>,
 }
 
 /// A manifest as it was served.
@@ -30,11 +29,12 @@ pub struct Served {
     pub content_type: Option<String>,
 }
 
-impl Repository {
+impl Repository<'_> {
     /// The repository that `reference` names.
-    pub fn new(reference: &Reference) -> Result<Repository> {
+    pub fn new<'s>(store: &'s Store, reference: &Reference) -> Result<Repository<'s>> {
         let registry = Url::parse(&format!("{}://{}/", reference.scheme(), reference.api_host()))?;
-        Ok(Repository { registry, reference: reference.clone(), token: RefCell::default() })
+        let access = Access::to(store, &registry, reference.path())?;
+        Ok(Repository { registry, reference: reference.clone(), access })
     }
 
     /// Gets the manifest or index that a tag or digest names; a digest is checked by the caller.
@@ -56,7 +56,7 @@ impl Repository {
     pub fn small_blob(&self, blob: &Descriptor, max: u64) -> Result<Vec<u8>> {
         let digest = blob.digest.to_string();
         let url = self.url("blobs", &digest)?;
-        let read = |this: &Repository| {
+        let read = |this: &Repository<'_>| {
             let response = this.get(&url, None, max)?;
             this.accept(response, &digest)?.read(max)
         };
@@ -67,49 +67,31 @@ impl Repository {
         self.registry.join(&format!("/v2/{}/{kind}/{wanted}", self.reference.path()))
     }
 
-    /// One GET with the token that we have; without one, or when it has run out, a new one is asked for once.
+    /// One GET, with what lets us in; when that is refused or missing, it is got anew once.
     fn get(&self, url: &Url, accept: Option<&str>, max_size: u64) -> std::result::Result<Response, Failure> {
         let response = curl::get(self.request(url, accept, max_size))?;
         if response.status != 401 {
             return Ok(response);
         }
         let challenges: Vec<Challenge> = response.headers("www-authenticate").flat_map(Challenge::parse).collect();
-        let Some(bearer) = challenges.iter().find(|challenge| challenge.is("bearer")) else {
-            if challenges.iter().any(|challenge| challenge.is("basic")) {
-                return Err(Error::new(format!("{}: no basic auth credentials", self.reference.api_host())).into());
+        match self.access.answer(&challenges)? {
+            Answer::Unknown => Ok(response),
+            Answer::Refused(why) => Err(self.denied(&why).into()),
+            Answer::Again => {
+                drop(response);
+                curl::get(self.request(url, accept, max_size))
             }
-            return Ok(response);
-        };
-        *self.token.borrow_mut() = None;
-        let url_of_token = auth::token_url(bearer, &self.registry, self.reference.path())?;
-        drop(response);
-        let token = self.new_token(url_of_token)?;
-        *self.token.borrow_mut() = Some(token);
-        curl::get(self.request(url, accept, max_size))
+        }
     }
 
     fn request(&self, url: &Url, accept: Option<&str>, max_size: u64) -> Request {
         let accept = accept.map(|accept| ("Accept", accept.to_owned()));
-        let token = self.token.borrow().as_ref().map(|token| ("Authorization", format!("Bearer {token}")));
+        let authorization = self.access.authorization().map(|value| ("Authorization", value));
         // An error's text may be longer than what was asked for.
         Request {
             url: url.clone(),
-            headers: accept.into_iter().chain(token).collect(),
+            headers: accept.into_iter().chain(authorization).collect(),
             max_size: max_size.max(ANSWER_MAX),
-        }
-    }
-
-    fn new_token(&self, url: Url) -> std::result::Result<String, Failure> {
-        let place = url.without_query();
-        let response = curl::get(Request { url, headers: Vec::new(), max_size: ANSWER_MAX })?;
-        match response.status {
-            200 => Ok(auth::token(&response.read(ANSWER_MAX)?).map_err(|error| error.context(place))?),
-            401 | 403 => Err(self.denied("the token server refused").into()),
-            status => {
-                let transient = status == 429 || status >= 500;
-                let error = Error::new(format!("{place}: HTTP status {status} instead of a token"));
-                Err(Failure { error, transient, retry_after: None })
-            }
         }
     }
 
@@ -149,7 +131,7 @@ impl Repository {
     }
 }
 
-impl Origin for Repository {
+impl Origin for Repository<'_> {
     fn open(&self, blob: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
         if from > 0 {
             return Err(Error::new("blobs are got from their beginning").into());

@@ -14,6 +14,8 @@ mod pax;
 mod sparse;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code, reason = "save and export are to use it")]
+pub mod writer;
 
 use crate::error::{Error, Result};
 use crate::sys::fs::Time;

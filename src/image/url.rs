@@ -54,24 +54,25 @@ impl Url {
 
     /// The URL with more parameters in its query; the values are escaped here.
     pub fn with_query(mut self, parameters: &[(&str, &str)]) -> Url {
-        for (name, value) in parameters {
+        if !parameters.is_empty() {
             self.target.push(if self.target.contains('?') { '&' } else { '?' });
-            self.target.push_str(name);
-            self.target.push('=');
-            for byte in value.bytes() {
-                match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' => {
-                        self.target.push(char::from(byte));
-                    }
-                    _ => self.target.push_str(&format!("%{byte:02X}")),
-                }
-            }
+            self.target.push_str(&form(parameters));
         }
         self
     }
 
     pub fn is_secure(&self) -> bool {
         self.secure
+    }
+
+    /// Whether nobody on the way can read what is sent: by TLS, or because it doesn't leave this machine.
+    pub fn keeps_secrets(&self) -> bool {
+        self.secure || is_loopback(self.host())
+    }
+
+    /// Host and port as they were written, in lower case.
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// The host alone; an IPv6 address keeps its brackets.
@@ -100,6 +101,25 @@ impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", if self.secure { "https" } else { "http" }, self.authority, self.target)
     }
+}
+
+/// Names and values as a query or the body of a POST holds them, the values escaped.
+pub fn form(parameters: &[(&str, &str)]) -> String {
+    let mut form = String::new();
+    for (name, value) in parameters {
+        form.push_str(if form.is_empty() { "" } else { "&" });
+        form.push_str(name);
+        form.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' => {
+                    form.push(char::from(byte));
+                }
+                _ => form.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    form
 }
 
 fn is_authority(authority: &str) -> bool {
@@ -238,6 +258,7 @@ mod tests {
     fn query_values_are_escaped() {
         let url = Url::parse("https://a/t?k=v").unwrap().with_query(&[("service", "a b&c=\"d\""), ("scope", "x:y/z")]);
         assert_eq!(url.to_string(), "https://a/t?k=v&service=a%20b%26c%3D%22d%22&scope=x:y/z");
+        assert_eq!(Url::parse("https://a/t").unwrap().with_query(&[]).to_string(), "https://a/t");
     }
 
     #[test]

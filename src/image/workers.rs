@@ -4,7 +4,7 @@
 //! happens in messages over a socket; they die with us.
 
 use super::download::{self, Job, Step};
-use super::local::layers::Record;
+use super::local::layers::Notes;
 use super::origin::Origin;
 use super::progress::{LayerState, Progress};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ struct Worker<'a> {
 
 /// Gets all layers that are not there yet; gives what is noted of those that were unpacked.
 /// The first failure ends all workers.
-pub fn run(store: &Store, origin: &dyn Origin, jobs: &[Job], progress: &mut dyn Progress) -> Result<Vec<Record>> {
+pub fn run(store: &Store, origin: &dyn Origin, jobs: &[Job], progress: &mut dyn Progress) -> Result<Vec<Notes>> {
     let mut missing = Vec::new();
     for job in jobs {
         let here = super::local::layers::exists(store, &job.diff_id);
@@ -64,8 +64,8 @@ fn supervise<'a>(
     mut pending: impl Iterator<Item = &'a Job>,
     running: &mut Vec<Worker<'a>>,
     progress: &mut dyn Progress,
-) -> Result<Vec<Record>> {
-    let mut records = Vec::new();
+) -> Result<Vec<Notes>> {
+    let mut all = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     loop {
         while running.len() < WORKERS {
@@ -73,7 +73,7 @@ fn supervise<'a>(
             running.push(start(store, origin, job)?);
         }
         if running.is_empty() {
-            return Ok(records);
+            return Ok(all);
         }
         let sockets: Vec<BorrowedFd<'_>> = running.iter().map(|worker| worker.socket.as_fd()).collect();
         let ready = process::poll(&sockets, -1)?;
@@ -82,10 +82,10 @@ fn supervise<'a>(
             let (length, _) = socket::receive(running[at].socket.as_fd(), &mut buffer)?;
             match Message::read(&buffer[..length], running[at].job.blob.size) {
                 Some(Message::State(state)) => progress.layer(&layer, state),
-                Some(Message::Done(record)) => {
+                Some(Message::Done(notes)) => {
                     running.remove(at).child.wait()?;
                     progress.layer(&layer, LayerState::Complete);
-                    records.extend(record);
+                    all.extend(notes);
                 }
                 Some(Message::Failed(error)) => {
                     running.remove(at).child.wait()?;
@@ -108,7 +108,7 @@ fn start<'a>(store: &Store, origin: &dyn Origin, job: &'a Job) -> Result<Worker<
         drop(ours.take());
         let outcome = work(store, origin, job, main, &theirs);
         let message = match outcome {
-            Ok(record) => Message::done(record),
+            Ok(notes) => Message::done(notes),
             Err(error) => [&b"E"[..], &error.to_bytes()].concat(),
         };
         i32::from(socket::send(theirs.as_fd(), &message, &[]).is_err())
@@ -124,7 +124,7 @@ fn work(
     job: &Job,
     main: process::pid_t,
     socket: &OwnedFd,
-) -> Result<Option<Record>> {
+) -> Result<Option<Notes>> {
     cred::set_pdeathsig(libc::SIGKILL)?;
     if process::getppid() != main {
         return Err(Error::new("the main process has ended"));
@@ -144,14 +144,14 @@ fn work(
 enum Message {
     State(LayerState),
     /// None: the layer was there by then.
-    Done(Option<Record>),
+    Done(Option<Notes>),
     Failed(Error),
 }
 
 impl Message {
-    fn done(record: Option<Record>) -> Vec<u8> {
+    fn done(notes: Option<Notes>) -> Vec<u8> {
         let mut message = b"K".to_vec();
-        if let Some(Record { size, owners_lost, devices_lost, xattrs_lost }) = record {
+        if let Some(Notes { size, owners_lost, devices_lost, xattrs_lost }) = notes {
             for number in [size, owners_lost, devices_lost, xattrs_lost] {
                 message.extend(number.to_le_bytes());
             }
@@ -170,7 +170,7 @@ impl Message {
             (b'D', _) => Some(Message::State(LayerState::Downloaded)),
             (b'R', _) => Some(Message::State(LayerState::Retrying)),
             (b'K', &[size, owners_lost, devices_lost, xattrs_lost]) => {
-                Some(Message::Done(Some(Record { size, owners_lost, devices_lost, xattrs_lost })))
+                Some(Message::Done(Some(Notes { size, owners_lost, devices_lost, xattrs_lost })))
             }
             (b'K', _) => Some(Message::Done(None)),
             (b'E', _) => Some(Message::Failed(Error::from_bytes(rest))),
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn messages_arrive_as_they_were_sent() {
-        let record = Record { size: 1, owners_lost: 2, devices_lost: 3, xattrs_lost: u64::MAX };
-        for sent in [None, Some(record)] {
+        let notes = Notes { size: 1, owners_lost: 2, devices_lost: 3, xattrs_lost: u64::MAX };
+        for sent in [None, Some(notes)] {
             assert!(matches!(Message::read(&Message::done(sent), 0), Some(Message::Done(got)) if got == sent));
         }
         let bytes = [&b"B"[..], &7u64.to_le_bytes()].concat();

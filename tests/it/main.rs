@@ -3,6 +3,7 @@
 //!     it [FILTER…]              runs the tests whose names hold one of the words
 //!     it --list                 names them
 //!     it --serve-registry       a registry with the fixtures as images, until it is killed
+//!     it --measure PID COMMAND… what a command and a daemon (0: none) cost
 //!     it --hub COMMAND [ARG…]   runs a command where Docker Hub's names lead to that registry (root)
 //!
 //! A static program, so that it can be copied beside ccrun to another machine.
@@ -13,6 +14,7 @@
 mod hub;
 mod image;
 mod inside;
+mod measure;
 mod procs;
 mod pty;
 mod registry;
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         }
         Some("--inside") => inside::run(&args[1..]),
         Some("--serve-registry") => serve::registry(&args[1..]),
+        Some("--measure") => measure::run(&args[1..]),
         Some("--hub") => serve::hub(&args[1..]),
         _ => runner::run_all(cases(), &args),
     }

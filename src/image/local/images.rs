@@ -28,7 +28,7 @@ impl Image {
 
     /// How many bytes the files of the image's layers hold.
     pub fn size(&self, store: &Store) -> u64 {
-        self.config.diff_ids.iter().map(|diff_id| layers::Record::read(store, diff_id).size).sum()
+        self.config.diff_ids.iter().map(|diff_id| layers::Notes::read(store, diff_id).size).sum()
     }
 
     /// Whether all of it is here.

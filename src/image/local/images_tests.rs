@@ -1,6 +1,6 @@
 //! Tests of `images`: names, ids, and what goes when an image goes.
 
-use super::super::layers::{LayerDraft, Record};
+use super::super::layers::{LayerDraft, Notes};
 use super::*;
 use crate::store::testing::TestStore;
 use serde_json::json;
@@ -11,7 +11,7 @@ fn image(store: &Store, layers: &[&str], names: &[&str]) -> Digest {
     for diff_id in &diff_ids {
         if let Some(draft) = LayerDraft::begin(store, diff_id).unwrap() {
             draft.clear().unwrap();
-            draft.publish(&Record { size: 10, ..Record::default() }).unwrap();
+            draft.publish(&Notes { size: 10, ..Notes::default() }).unwrap();
         }
     }
     let texts: Vec<String> = diff_ids.iter().map(Digest::to_string).collect();

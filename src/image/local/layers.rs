@@ -27,7 +27,7 @@ pub fn exists(store: &Store, diff_id: &Digest) -> bool {
 
 /// What is noted beside a layer; nothing depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct Notes {
     /// How many bytes the files hold.
     pub size: u64,
     /// Entries whose owner, device or xattrs this machine could not keep.
@@ -36,13 +36,13 @@ pub struct Record {
     pub xattrs_lost: u64,
 }
 
-impl Record {
-    /// The record of a layer; zeros where there is none.
-    pub fn read(store: &Store, diff_id: &Digest) -> Record {
-        let record = std::fs::read(record_path(store, diff_id)).unwrap_or_default();
-        let value: Value = serde_json::from_slice(&record).unwrap_or_default();
+impl Notes {
+    /// The notes of a layer; zeros where there is none.
+    pub fn read(store: &Store, diff_id: &Digest) -> Notes {
+        let notes = std::fs::read(notes_path(store, diff_id)).unwrap_or_default();
+        let value: Value = serde_json::from_slice(&notes).unwrap_or_default();
         let number = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
-        Record {
+        Notes {
             size: number("size"),
             owners_lost: number("ownersLost"),
             devices_lost: number("devicesLost"),
@@ -51,7 +51,7 @@ impl Record {
     }
 
     /// Counts another layer in.
-    pub fn add(&mut self, other: &Record) {
+    pub fn add(&mut self, other: &Notes) {
         self.size += other.size;
         self.owners_lost += other.owners_lost;
         self.devices_lost += other.devices_lost;
@@ -69,7 +69,7 @@ impl Record {
     }
 }
 
-fn record_path(store: &Store, diff_id: &Digest) -> PathBuf {
+fn notes_path(store: &Store, diff_id: &Digest) -> PathBuf {
     store.root().join("layers").join(format!("{}.json", diff_id.hex()))
 }
 
@@ -118,14 +118,14 @@ impl<'s> LayerDraft<'s> {
     }
 
     /// Makes the layer visible, which the caller has verified.
-    pub fn publish(self, record: &Record) -> Result<()> {
+    pub fn publish(self, notes: &Notes) -> Result<()> {
         let root = self.root();
         // 1. All of it reaches the disk before its name does.
         let opened = fs::open(&cstr(&root)?, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)?;
         fs::syncfs(opened.as_fd())?;
-        // 2. The record is worth nothing without the layer, so it may come first.
+        // 2. The notes are worth nothing without the layer, so they may come first.
         let layers = self.store.dir("layers")?;
-        write_through(&self.draft, &record_path(self.store, &self.diff_id), &record.text())?;
+        write_through(&self.draft, &notes_path(self.store, &self.diff_id), &notes.text())?;
         // 3. The layer itself.
         move_dir(&root, &path(self.store, &self.diff_id))?;
         sync_dir(&layers)
@@ -164,7 +164,7 @@ pub fn take_away<'s>(store: &'s Store, diff_ids: &BTreeSet<Digest>) -> Result<Ve
         if exists(store, diff_id) {
             move_dir(&path(store, diff_id), &draft.path().join("root"))?;
         }
-        let _ = std::fs::remove_file(record_path(store, diff_id));
+        let _ = std::fs::remove_file(notes_path(store, diff_id));
         drafts.push(draft);
     }
     Ok(drafts)
@@ -185,12 +185,12 @@ mod tests {
         draft.clear().unwrap();
         assert!(!exists(&store, &id));
         std::fs::set_permissions(draft.root(), Permissions::from_mode(0o555)).unwrap();
-        draft.publish(&Record { size: 7, ..Record::default() }).unwrap();
-        assert!(exists(&store, &id) && Record::read(&store, &id).size == 7);
+        draft.publish(&Notes { size: 7, ..Notes::default() }).unwrap();
+        assert!(exists(&store, &id) && Notes::read(&store, &id).size == 7);
         assert_eq!(std::fs::metadata(path(&store, &id)).unwrap().permissions().mode() & 0o777, 0o555);
         assert!(LayerDraft::begin(&store, &id).unwrap().is_none());
         drop(take_away(&store, &BTreeSet::from([id])).unwrap());
-        assert!(!exists(&store, &id) && Record::read(&store, &id).size == 0);
+        assert!(!exists(&store, &id) && Notes::read(&store, &id).size == 0);
         assert_eq!(std::fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
         assert_eq!(std::fs::read_dir(store.root().join("layers")).unwrap().count(), 0);
     }
