@@ -7,12 +7,12 @@
 
 use super::Store;
 use super::layout::write_file;
+use super::locks::{self, Taken};
 use crate::error::{Error, Result};
-use crate::sys::fs;
-use libc::{LOCK_EX, LOCK_NB, O_CREAT, O_RDWR};
+use libc::{LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT};
 use serde_json::{Value, json};
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -83,10 +83,8 @@ impl Store {
     fn lock_live(&self, id: &str) -> Result<OwnedFd> {
         let path = self.live_path(id)?;
         loop {
-            let file = fs::open(&crate::sys::cstr(&path)?, O_RDWR | O_CREAT, 0o600)?;
-            fs::flock(file.as_fd(), LOCK_EX)?;
-            if fs::fstat(file.as_fd())?.nlink > 0 {
-                return Ok(file);
+            if let Taken::Ours(lock) = locks::take(&path, O_CREAT, LOCK_EX)? {
+                return Ok(lock);
             }
         }
     }
@@ -178,11 +176,9 @@ impl Store {
 
     /// Whether the container runs, and how it ended if not.
     pub fn container_state(&self, id: &str) -> Result<State> {
-        if let Ok(file) = fs::open(&crate::sys::cstr(self.live_path(id)?)?, O_RDWR, 0) {
-            match fs::flock(file.as_fd(), LOCK_EX | LOCK_NB) {
-                Err(error) if error.errno() == Some(libc::EWOULDBLOCK) => return Ok(State::Running),
-                other => other?,
-            }
+        // Shared, so that two who look at once do not take each other for the supervisor.
+        if let Taken::Theirs = locks::take(&self.live_path(id)?, 0, LOCK_SH | LOCK_NB)? {
+            return Ok(State::Running);
         }
         let path = self.root().join("containers").join(id).join("exit.json");
         let value: Value =
@@ -200,10 +196,7 @@ impl Store {
 
     /// Waits until the container runs no more.
     pub fn wait_for_end(&self, id: &str) -> Result<()> {
-        match fs::open(&crate::sys::cstr(self.live_path(id)?)?, O_RDWR, 0) {
-            Ok(file) => fs::flock(file.as_fd(), LOCK_EX),
-            Err(_) => Ok(()),
-        }
+        locks::take(&self.live_path(id)?, 0, LOCK_SH).map(drop)
     }
 
     /// The ids of all containers.
@@ -233,12 +226,8 @@ impl Store {
     /// have outside the store. Those started with --rm are removed, the others end with status 137.
     pub fn sweep_containers(&self, bury: impl Fn(&Record)) -> Result<()> {
         for id in list(&self.dir("live")?)? {
-            let Ok(file) = fs::open(&crate::sys::cstr(self.live_path(&id)?)?, O_RDWR, 0) else { continue };
-            let free = fs::flock(file.as_fd(), LOCK_EX | LOCK_NB).is_ok();
-            // Unlinked in between: the container has ended in the ordinary way.
-            if !free || fs::fstat(file.as_fd())?.nlink == 0 {
-                continue;
-            }
+            // Not ours: it runs, or it has just ended in the ordinary way.
+            let Ok(Taken::Ours(_lock)) = locks::take(&self.live_path(&id)?, 0, LOCK_EX | LOCK_NB) else { continue };
             match self.record(&id) {
                 Ok(record) => {
                     bury(&record);

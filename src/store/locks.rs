@@ -28,10 +28,39 @@ impl Lock {
     }
 
     fn take(store: &Store, operation: i32) -> Result<Lock> {
-        let file = open_lock(&store.root().join("lock"))?;
+        let file = open(&store.root().join("lock"), libc::O_CREAT)?;
         fs::flock(file.as_fd(), operation)?;
         Ok(Lock { _file: file })
     }
+}
+
+/// What came of [`take`].
+pub enum Taken {
+    Ours(OwnedFd),
+    /// Somebody else has the lock (only when we would not wait for it).
+    Theirs,
+    /// There is no such file, or none any more: its holder removed it before we had it.
+    Gone,
+}
+
+/// Takes the flock(2) of the file at `path`, which its holders may remove. `flags`: O_CREAT makes it.
+pub fn take(path: &Path, flags: i32, operation: i32) -> Result<Taken> {
+    let file = match open(path, flags) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(Taken::Gone),
+        other => other?,
+    };
+    match fs::flock(file.as_fd(), operation) {
+        Err(error) if error.errno() == Some(libc::EWOULDBLOCK) => return Ok(Taken::Theirs),
+        other => other?,
+    }
+    // A lock on what no longer has the name would keep nobody out.
+    let there = std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    let ours = fs::fstat(file.as_fd())?;
+    Ok(if there.is_ok_and(|there| there == (ours.dev, ours.ino)) { Taken::Ours(file) } else { Taken::Gone })
+}
+
+fn open(path: &Path, flags: i32) -> Result<OwnedFd> {
+    fs::open(&cstr(path)?, libc::O_RDWR | libc::O_NOFOLLOW | flags, 0o600)
 }
 
 /// A directory below `tmp/` for what is half-made. It and all in it goes away when this is
@@ -84,12 +113,9 @@ pub fn sweep(store: &Store) -> Result<()> {
     let mut outcome = Ok(());
     for entry in std::fs::read_dir(&tmp).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let swept = match open_lock(&path.join("lock")) {
-            Ok(lock) => match fs::flock(lock.as_fd(), libc::LOCK_EX | libc::LOCK_NB) {
-                Ok(()) if is_current(&path, &lock) => discard(store, &path),
-                _ => Ok(()),
-            },
-            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(()),
+        let swept = match take(&path.join("lock"), libc::O_CREAT, libc::LOCK_EX | libc::LOCK_NB) {
+            Ok(Taken::Ours(_lock)) => discard(store, &path),
+            Ok(Taken::Theirs | Taken::Gone) => Ok(()),
             // A stray file, which nobody of us has made.
             Err(_) => {
                 std::fs::remove_file(&path).map_err(|error| Error::io(format!("remove {}", path.display()), &error))
@@ -121,26 +147,10 @@ fn claim(path: &Path, operation: i32) -> Result<Option<OwnedFd>> {
         }
         _ => {}
     }
-    let lock = match open_lock(&path.join("lock")) {
-        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(None),
-        other => other?,
-    };
-    match fs::flock(lock.as_fd(), operation) {
-        Err(error) if error.errno() == Some(libc::EWOULDBLOCK) => return Ok(None),
-        other => other?,
+    match take(&path.join("lock"), libc::O_CREAT, operation)? {
+        Taken::Ours(lock) => Ok(Some(lock)),
+        Taken::Theirs | Taken::Gone => Ok(None),
     }
-    Ok(Some(lock).filter(|lock| is_current(path, lock)))
-}
-
-/// Whether a lock that we have got still is the one that lies in `dir`.
-fn is_current(dir: &Path, lock: &OwnedFd) -> bool {
-    let there = std::fs::symlink_metadata(dir.join("lock")).map(|meta| (meta.dev(), meta.ino()));
-    let ours = lock.try_clone().map(std::fs::File::from).and_then(|file| file.metadata());
-    matches!((there, ours), (Ok(there), Ok(ours)) if there == (ours.dev(), ours.ino()))
-}
-
-fn open_lock(path: &Path) -> Result<OwnedFd> {
-    fs::open(&cstr(path)?, libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW, 0o600)
 }
 
 /// A name in `tmp` that nobody has.
