@@ -4,6 +4,7 @@
 //! by everybody on the machine. curl follows no redirect: we do, so that an
 //! `Authorization:` header is only ever sent to the host it was made for.
 
+use super::http_date;
 use super::origin::Blob;
 use super::retry::{Failure, Outlook};
 use super::url::{self, Url};
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::sys::process::{die_with_parent, find_program};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 /// The longest head of an answer, all its header lines together.
 const HEAD_MAX: u64 = 64 << 10;
@@ -38,6 +40,8 @@ pub struct Request {
     pub headers: Vec<(&'static str, String)>,
     /// The body is not longer than this.
     pub max_size: u64,
+    /// All of it is there within this time, if it is worth no longer.
+    pub time: Option<Duration>,
 }
 
 /// An answer, whose body is still to be read.
@@ -124,6 +128,9 @@ fn config(request: &Request, form: Option<&str>) -> Result<String> {
     // Silence of so many seconds.
     option("speed-limit", "1")?;
     option("speed-time", "20")?;
+    if let Some(time) = request.time {
+        option("max-time", &format!("{:.3}", time.as_secs_f64().max(0.001)))?;
+    }
     option("max-filesize", &request.max_size.to_string())?;
     option("user-agent", concat!("ccrun/", env!("CARGO_PKG_VERSION")))?;
     if url::is_loopback(request.url.host()) {
@@ -196,6 +203,17 @@ impl Response {
         self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// How long the server asks us to wait: seconds, or a date by its own clock.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let value = self.header("retry-after")?;
+        let seconds = value.parse().ok().or_else(|| {
+            let ours = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+            let now = self.header("date").and_then(http_date::parse).unwrap_or_else(ours);
+            Some(http_date::parse(value)?.saturating_sub(now))
+        })?;
+        Some(Duration::from_secs(seconds))
+    }
+
     /// The whole body, which must not be longer than `max`.
     pub fn read(mut self, max: u64) -> std::result::Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
@@ -231,6 +249,17 @@ impl Body {
             Ok(status) if status.success() => None,
             Ok(status) => Some(explain(status.code(), &String::from_utf8_lossy(&message), &self.place)),
             Err(error) => Some(Error::io("wait for curl", &error).into()),
+        }
+    }
+}
+
+impl Body {
+    /// Leaves out what comes first.
+    pub fn skip(mut self, length: u64) -> std::result::Result<Body, Failure> {
+        match io::copy(&mut (&mut self).take(length), &mut io::sink()) {
+            Err(error) => Err(self.failure(error)),
+            Ok(skipped) if skipped < length => Err(self.failure(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(self),
         }
     }
 }
@@ -317,6 +346,7 @@ mod tests {
             url: Url::parse("https://r.io/v2/").unwrap(),
             headers: vec![("Authorization", "Bearer \"x\"\\".to_owned())],
             max_size: 7,
+            time: None,
         };
         let config = config(&request, Some("a=%22")).unwrap();
         assert!(config.contains("header = \"Authorization: Bearer \\\"x\\\"\\\\\"\n"), "{config}");

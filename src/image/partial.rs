@@ -8,11 +8,11 @@ use super::digest::Digest;
 use super::manifest::Descriptor;
 use crate::error::Result;
 use crate::store::Store;
-use crate::sys::{cstr, fs};
+use crate::store::locks::{self, Taken};
+use crate::sys::fs;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,9 +52,15 @@ impl Partial {
         self.file.read(buffer).unwrap_or(0)
     }
 
-    /// Adds what has come, once all that is kept has been read; tells whether it is kept.
-    pub fn append(&mut self, bytes: &[u8]) -> bool {
-        self.file.write_all(bytes).is_ok()
+    /// Adds what has come, once all that is kept has been read. With a full disk all of it goes.
+    pub fn append(mut self, bytes: &[u8]) -> Option<Partial> {
+        match self.file.write_all(bytes) {
+            Ok(()) => Some(self),
+            Err(_) => {
+                self.remove();
+                None
+            }
+        }
     }
 
     /// Forgets what is kept.
@@ -87,11 +93,10 @@ fn path(store: &Store, digest: &Digest) -> Result<PathBuf> {
 
 /// The file with its lock; `None` when somebody else has it, or has removed it by then.
 fn claim(path: &Path) -> Option<File> {
-    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_NOFOLLOW;
-    let file = File::from(fs::open(&cstr(path).ok()?, flags, 0o600).ok()?);
-    fs::flock(file.as_fd(), libc::LOCK_EX | libc::LOCK_NB).ok()?;
-    let (ours, there) = (file.metadata().ok()?, std::fs::symlink_metadata(path).ok()?);
-    Some(file).filter(|_| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+    match locks::take(path, libc::O_CREAT, libc::LOCK_EX | libc::LOCK_NB) {
+        Ok(Taken::Ours(file)) => Some(file.into()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -107,8 +112,8 @@ mod tests {
     fn what_was_kept_is_read_and_added_to() {
         let store = TestStore::new();
         let blob = blob(SIZE_MIN);
-        let mut partial = Partial::open(&store, &blob).unwrap();
-        assert!(partial.append(b"abc") && length(&store, &blob.digest) == 3);
+        let partial = Partial::open(&store, &blob).unwrap().append(b"abc").unwrap();
+        assert_eq!(length(&store, &blob.digest), 3);
         // One at a time.
         assert!(Partial::open(&store, &blob).is_none());
         drop(partial);
@@ -116,7 +121,7 @@ mod tests {
         let mut buffer = [0; 8];
         assert_eq!((partial.read(&mut buffer), &buffer[..3]), (3, &b"abc"[..]));
         assert_eq!(partial.read(&mut buffer), 0);
-        assert!(partial.append(b"de"));
+        let partial = partial.append(b"de").unwrap();
         assert_eq!(std::fs::read(&partial.path).unwrap(), b"abcde");
         partial.remove();
         assert_eq!(length(&store, &blob.digest), 0);

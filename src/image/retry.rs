@@ -15,10 +15,19 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 pub enum Outlook {
     /// No.
     Lasting,
+    /// No: the other side says that there is no such thing.
+    Missing,
     /// Hardly: there is no such name, or nobody answers there.
     Unreached,
     /// Yes: the other side was busy, or the line broke.
     Passing,
+}
+
+impl Outlook {
+    /// By an answer's status.
+    pub fn of_status(status: u16) -> Outlook {
+        if matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504) { Outlook::Passing } else { Outlook::Lasting }
+    }
 }
 
 /// Why a request failed.
@@ -60,7 +69,7 @@ impl Patience {
     pub fn after(&mut self, failure: Failure) -> Result<Duration> {
         self.tries += 1;
         let tries = match failure.outlook {
-            Outlook::Lasting => 1,
+            Outlook::Lasting | Outlook::Missing => 1,
             Outlook::Unreached if !self.reached => TRIES_UNREACHED,
             Outlook::Unreached | Outlook::Passing => TRIES,
         };

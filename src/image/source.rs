@@ -223,12 +223,162 @@ impl Read for Source<'_> {
         self.hasher.update(&buffer[..length]);
         if !self.kept {
             // A disk that is full now is not to be filled further.
-            self.partial = self.partial.take().filter(|partial| partial.append(&buffer[..length]));
+            self.partial = self.partial.take().and_then(|partial| partial.append(&buffer[..length]));
         }
         if self.reported.elapsed() >= REPORT_EVERY {
             self.reported = Instant::now();
             (self.report)(Step::Bytes(self.count));
         }
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::digest::Digest;
+    use crate::image::retry::Outlook;
+    use crate::store::testing::TestStore;
+    use std::cell::RefCell;
+
+    /// What a place does when it is asked: gives so many bytes and breaks, or fails at once.
+    #[derive(Clone, Copy)]
+    enum Does {
+        Gives(usize),
+        Fails(Outlook),
+    }
+
+    struct Place {
+        bytes: Vec<u8>,
+        plan: RefCell<Vec<Does>>,
+        asked: RefCell<Vec<u64>>,
+        others: RefCell<usize>,
+    }
+
+    struct Piece(Vec<u8>, bool);
+
+    fn soon(outlook: Outlook) -> Failure {
+        Failure { outlook, retry_after: Some(Duration::from_millis(1)), ..Failure::passing(Error::new("broken")) }
+    }
+
+    impl Read for Piece {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() && self.1 {
+                return Err(io::Error::other("broken"));
+            }
+            let length = buffer.len().min(self.0.len());
+            buffer[..length].copy_from_slice(&self.0[..length]);
+            self.0.drain(..length);
+            Ok(length)
+        }
+    }
+
+    impl Blob for Piece {
+        fn failure(&mut self, _: io::Error) -> Failure {
+            soon(Outlook::Passing)
+        }
+    }
+
+    impl Origin for Place {
+        fn open(&self, _: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
+            self.asked.borrow_mut().push(from);
+            let rest = &self.bytes[from as usize..];
+            match self.plan.borrow_mut().pop() {
+                None => Ok(Box::new(Piece(rest.to_vec(), false))),
+                Some(Does::Gives(length)) => Ok(Box::new(Piece(rest[..length].to_vec(), true))),
+                Some(Does::Fails(outlook)) => Err(soon(outlook)),
+            }
+        }
+
+        fn turn_away(&self, _: &Descriptor) -> bool {
+            let others = *self.others.borrow();
+            *self.others.borrow_mut() = others.saturating_sub(1);
+            others > 0
+        }
+    }
+
+    const BYTES: &[u8] = b"0123456789";
+
+    fn place(plan: &[Does]) -> Place {
+        let plan = plan.iter().rev().copied().collect();
+        Place { bytes: BYTES.to_vec(), plan: RefCell::new(plan), asked: RefCell::default(), others: RefCell::default() }
+    }
+
+    fn blob(size: u64) -> Descriptor {
+        Descriptor { media_type: String::new(), digest: Digest::of(BYTES), size }
+    }
+
+    /// Reads all; gives what came, what was asked for, and the verdict with its error.
+    fn read(place: &Place, size: u64, partial: Option<Partial>) -> (Vec<u8>, Vec<u64>, Verdict, String) {
+        let blob = blob(size);
+        let mut report = |_| {};
+        let mut source = Source::new(place, &blob, partial, &mut report);
+        let mut bytes = Vec::new();
+        let _ = source.read_to_end(&mut bytes);
+        let error = source.finish().err().map(|error| error.to_string()).unwrap_or_default();
+        (bytes, place.asked.borrow().clone(), source.verdict(), error)
+    }
+
+    #[test]
+    fn a_cut_blob_goes_on_where_it_was_cut() {
+        let plan = [Does::Gives(4), Does::Fails(Outlook::Passing), Does::Gives(3), Does::Fails(Outlook::Unreached)];
+        let (bytes, asked, verdict, _) = read(&place(&plan), 10, None);
+        assert_eq!((&bytes[..], &asked[..], verdict), (BYTES, &[0, 4, 4, 7, 7][..], Verdict::Right));
+        // A line that gives something each time is never given up.
+        let (bytes, asked, verdict, _) = read(&place(&[Does::Gives(1); 10]), 10, None);
+        assert_eq!((&bytes[..], asked.len(), verdict), (BYTES, 10, Verdict::Right));
+    }
+
+    #[test]
+    fn what_gives_nothing_is_given_up() {
+        let (bytes, asked, verdict, error) = read(&place(&[Does::Gives(4), Does::Gives(0)]), 11, None);
+        assert_eq!((&bytes[..], asked[2], verdict), (BYTES, 4, Verdict::Cut));
+        assert!(error.ends_with(" has 10 bytes instead of 11"), "{error}");
+        let (bytes, asked, verdict, error) = read(&place(&[Does::Fails(Outlook::Lasting)]), 10, None);
+        assert_eq!((bytes.len(), asked.len(), verdict, error.as_str()), (0, 1, Verdict::Cut, "broken"));
+        // Another place is asked for the rest.
+        let place = place(&[Does::Gives(4), Does::Fails(Outlook::Lasting)]);
+        place.others.replace(1);
+        let (bytes, asked, verdict, _) = read(&place, 10, None);
+        assert_eq!((&bytes[..], &asked[..], verdict), (BYTES, &[0, 4, 4][..], Verdict::Right));
+    }
+
+    #[test]
+    fn a_blob_is_no_longer_than_it_should_be_and_has_its_digest() {
+        let (_, _, verdict, error) = read(&place(&[]), 9, None);
+        assert_eq!(verdict, Verdict::Wrong);
+        assert!(error.ends_with("is longer than the 9 bytes it was declared with"), "{error}");
+        let mut place = place(&[Does::Gives(4)]);
+        place.bytes[5] ^= 1;
+        let (_, _, verdict, error) = read(&place, 10, None);
+        assert_eq!(verdict, Verdict::Wrong);
+        assert!(error.contains("is wrong: what came has the digest"), "{error}");
+    }
+
+    #[test]
+    fn what_was_kept_comes_first_and_grows() {
+        let store = TestStore::new();
+        let file = store.dir("partial").unwrap().join(Digest::of(BYTES).hex());
+        std::fs::write(&file, &BYTES[..3]).unwrap();
+        let partial = Partial::open(&store, &Descriptor { size: 1 << 20, ..blob(0) });
+        let (bytes, asked, verdict, _) = read(&place(&[Does::Gives(2)]), 10, partial);
+        assert_eq!((&bytes[..], &asked[..], verdict), (BYTES, &[3, 5][..], Verdict::Right));
+        assert_eq!(std::fs::read(&file).unwrap(), BYTES);
+        // All of it was kept: nobody is asked.
+        let partial = Partial::open(&store, &Descriptor { size: 1 << 20, ..blob(0) });
+        let (bytes, asked, verdict, _) = read(&place(&[]), 10, partial);
+        assert_eq!((&bytes[..], asked.len(), verdict), (BYTES, 0, Verdict::Right));
+    }
+
+    #[test]
+    fn the_first_bytes_are_read_twice() {
+        let (place, blob) = (place(&[Does::Gives(2)]), blob(10));
+        let mut report = |_| {};
+        let mut source = Source::new(&place, &blob, None, &mut report);
+        assert_eq!(source.first().unwrap(), &BYTES[..Compression::FIRST]);
+        let mut bytes = Vec::new();
+        source.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, BYTES);
+        assert!(source.is_pieced() && source.finish().is_ok());
     }
 }
