@@ -10,13 +10,14 @@ mod server;
 mod token;
 
 use super::credentials::{self, Credential, Secret, Server};
+use super::curl::Response;
 use super::retry::Failure;
 use super::url::Url;
 use crate::error;
 use crate::store::Store;
 use std::cell::RefCell;
 
-pub use challenge::Challenge;
+use challenge::Challenge;
 pub use login::verify;
 use memory::Memory;
 use server::{Aim, Grant, TokenServer};
@@ -88,7 +89,8 @@ impl Access<'_> {
     }
 
     /// Does what a 401 asks for. It is for the caller to ask only once for each request.
-    pub fn answer(&self, challenges: &[Challenge]) -> Result<Answer, Failure> {
+    pub fn answer(&self, refusal: &Response) -> Result<Answer, Failure> {
+        let challenges = Challenge::of(refusal, &self.registry);
         if let Some(bearer) = challenges.iter().find(|challenge| challenge.is("bearer")) {
             self.way.replace(Some(Way::Token(TokenServer::of(bearer, &self.registry)?)));
             return self.new_token();

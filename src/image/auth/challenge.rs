@@ -1,5 +1,8 @@
 //! How a registry asks for authorization: the challenges of a 401 (RFC 7235).
 
+use crate::image::curl::Response;
+use crate::image::url::Url;
+
 /// One way that a registry offers to let us in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
@@ -10,6 +13,15 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// What an answer to a request to the registry asks for. Where a redirect led to somebody else, what he asks
+    /// for is nothing: he could send us anywhere with the registry's credentials.
+    pub fn of(response: &Response, registry: &Url) -> Vec<Challenge> {
+        if !response.is_from(registry) {
+            return Vec::new();
+        }
+        response.headers("www-authenticate").flat_map(Challenge::parse).collect()
+    }
+
     /// Reads the value of one `WWW-Authenticate:` header, which may hold several challenges.
     /// What cannot be understood is left out: another challenge may do.
     pub fn parse(header: &str) -> Vec<Challenge> {
@@ -113,7 +125,6 @@ mod tests {
     use super::*;
     use crate::image::auth::server::TokenServer;
     use crate::image::mutation;
-    use crate::image::url::Url;
 
     fn shown(header: &str) -> Vec<String> {
         let show = |challenge: &Challenge| {

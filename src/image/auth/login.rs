@@ -6,7 +6,7 @@ use super::server::{Aim, Grant, TokenServer};
 use crate::error::{Error, Result};
 use crate::image::credentials::Credential;
 use crate::image::curl::{self, Request, Response};
-use crate::image::retry::{Failure, retry};
+use crate::image::retry::{Failure, Outlook, retry};
 use crate::image::url::Url;
 
 /// No answer to the question whether we may come in is longer.
@@ -16,7 +16,7 @@ const ANSWER_MAX: u64 = 64 << 10;
 /// an identity token where the registry gives one, for it can be taken back and a password is told nobody.
 pub fn verify(registry: &Url, credential: &Credential) -> Result<Credential> {
     let url = registry.join("/v2/")?;
-    retry(|| {}, || attempt(registry, &url, credential))
+    retry(|| attempt(registry, &url, credential))
 }
 
 fn attempt(registry: &Url, url: &Url, credential: &Credential) -> std::result::Result<Credential, Failure> {
@@ -25,7 +25,7 @@ fn attempt(registry: &Url, url: &Url, credential: &Credential) -> std::result::R
         // Whoever lets everybody in takes every name.
         return let_in(&response, url).map(|()| credential.clone());
     }
-    let challenges: Vec<Challenge> = response.headers("www-authenticate").flat_map(Challenge::parse).collect();
+    let challenges = Challenge::of(&response, registry);
     drop(response);
     if let Some(bearer) = challenges.iter().find(|challenge| challenge.is("bearer")) {
         let token = match TokenServer::of(bearer, registry)?.ask(Aim::Login, Some(credential))? {
@@ -47,7 +47,7 @@ fn attempt(registry: &Url, url: &Url, credential: &Credential) -> std::result::R
 
 fn get(url: &Url, authorization: Option<String>) -> std::result::Result<Response, Failure> {
     let headers = authorization.into_iter().map(|value| ("Authorization", value)).collect();
-    curl::get(Request { url: url.clone(), headers, max_size: ANSWER_MAX })
+    curl::get(Request { url: url.clone(), headers, max_size: ANSWER_MAX, time: None })
 }
 
 fn let_in(response: &Response, url: &Url) -> std::result::Result<(), Failure> {
@@ -57,7 +57,7 @@ fn let_in(response: &Response, url: &Url) -> std::result::Result<(), Failure> {
         404 => Err(failed(url, "there is no registry").hint("is the name right?").into()),
         status => {
             let error = failed(url, &format!("HTTP status {status}"));
-            Err(Failure { error, transient: status == 429 || status >= 500, retry_after: None })
+            Err(Failure { error, outlook: Outlook::of_status(status), retry_after: response.retry_after() })
         }
     }
 }
