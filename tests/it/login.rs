@@ -69,12 +69,12 @@ fn entry(key: &str, door: &Door) -> String {
     json!({ "auths": { key: { "auth": auth } } }).to_string()
 }
 
-/// The names of the files below a directory that hold a text.
+/// The small files below a directory that hold a text; the large ones are an image's own.
 fn holding(dir: PathBuf, text: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     walk(&dir, &mut |path| {
-        let holds = |bytes: Vec<u8>| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        if path.is_file() && std::fs::read(path).is_ok_and(holds) {
+        let is_small = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() < 65536);
+        if is_small && std::fs::read(path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text)) {
             found.push(path.to_owned());
         }
     });
@@ -230,7 +230,6 @@ fn credentials_are_found_where_docker_and_podman_keep_them(t: &Sandbox) {
     let pull = || t.ccrun(&["pull", &name]).env("XDG_RUNTIME_DIR", t.path("run"));
     let remove = |path: &str| std::fs::remove_file(t.path(path)).expect("remove");
     // From the last place to the first: each one hides those that were there before it.
-    let mut hidden = None;
     for place in
         ["home/.dockercfg", "home/.docker/config.json", "home/.config/containers/auth.json", "run/containers/auth.json"]
     {
@@ -243,9 +242,7 @@ fn credentials_are_found_where_docker_and_podman_keep_them(t: &Sandbox) {
         pull().ok();
         t.file(place, content(&wrong));
         pull().out().error(1, "incorrect username or password");
-        hidden = Some(place);
     }
-    assert!(hidden.is_some());
     // The file that is named is the only one.
     let named = t.file("named.json", entry(host, &BASIC));
     pull().env("REGISTRY_AUTH_FILE", &named).ok();
@@ -278,7 +275,7 @@ fn a_damaged_file_is_named(t: &Sandbox) {
         if content.starts_with("{s") {
             login(t, &registry.host, PASSWORD).out().error(1, &path);
         }
-        assert_eq!(std::fs::read_to_string(&path).expect("read"), *(if config(t).exists() { &content } else { "" }));
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), content);
     }
 }
 
@@ -378,13 +375,18 @@ fn credentials_for_one_registry_never_reach_another(t: &Sandbox) {
 }
 
 fn no_secret_is_ever_in_a_command_line(t: &Sandbox) {
-    let secrets = [PASSWORD, IDENTITY, &base64(&format!("alice:{PASSWORD}")), &base64("alice:"), "token-"];
+    // Other tests run beside this one, so that its secrets are its own.
+    let own = |text: &str| -> &'static str { Box::leak(format!("{text}-{}", std::process::id()).into_boxed_str()) };
+    let (password, identity, control) = (own("pa55:w0rd"), own("identity"), own("control"));
+    let mut secrets = vec![password.to_owned(), identity.to_owned(), base64(&format!("alice:{password}"))];
+    secrets.extend((1..50).map(|n| own(&format!("token-{n}")).to_owned()));
+    secrets.push(control.to_owned());
     let over = AtomicBool::new(false);
     let watch = || {
         let mut seen = Vec::new();
         while !over.load(Ordering::Relaxed) {
             let lines = cmdlines();
-            seen.extend(lines.into_iter().filter(|line| secrets.iter().any(|secret| line.contains(secret))));
+            seen.extend(lines.into_iter().filter(|line| secrets.iter().any(|secret| line.contains(secret.as_str()))));
         }
         seen
     };
@@ -398,19 +400,20 @@ fn no_secret_is_ever_in_a_command_line(t: &Sandbox) {
         })
     };
     // The watcher sees what there is to see.
-    let seen = watched(&|| drop(t.command("sh", &["-c", "sleep 0.3; : $0", PASSWORD]).ok()));
-    assert!(!seen.is_empty());
+    let seen = watched(&|| drop(t.command("sh", &["-c", "sleep 0.3; : $0", control]).ok()));
+    assert!(seen.iter().any(|line| line.contains(control)), "{seen:?}");
     let path = helper(t, "test");
-    for door in [Door::ALICE, BASIC, WITH_IDENTITY] {
+    let alice = Door { password, ..Door::ALICE };
+    for door in [alice.clone(), Door { basic: true, ..alice.clone() }, Door { identity: Some(identity), ..alice }] {
         for content in ["{}", r#"{"credsStore":"test"}"#] {
             let (registry, name) = closed(t, door.clone());
             t.file("home/.docker/config.json", content);
             let seen = watched(&|| {
-                let login = login(t, &registry.host, PASSWORD).env("PATH", &path).ok();
+                let login = login(t, &registry.host, password).env("PATH", &path).ok();
                 let pull = t.ccrun(&["pull", &name]).env("PATH", &path).ok();
                 let logout = t.ccrun(&["logout", &registry.host]).env("PATH", &path).ok();
                 for said in [login, pull, logout].iter().flat_map(|out| [&out.stdout, &out.stderr]) {
-                    assert!(secrets.iter().all(|secret| !said.contains(secret)), "{said}");
+                    assert!(secrets.iter().all(|secret| !said.contains(secret.as_str())), "{said}");
                 }
                 t.ccrun(&["rmi", &name]).ok();
             });
