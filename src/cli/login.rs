@@ -16,7 +16,7 @@ const PASSWORD_MAX: u64 = 64 << 10;
 pub static COMMAND: Command = Command {
     name: "login",
     usage: "[OPTIONS] [SERVER]",
-    summary: "Log in to a registry (Docker Hub unless named), as docker login does and for docker too",
+    summary: "Log in to a registry, Docker Hub unless it is named",
     flags: &[
         one(Some('u'), "username", "NAME", "Username"),
         one(Some('p'), "password", "PASSWORD", "Password or access token; everybody on the machine can see it here"),

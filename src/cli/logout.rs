@@ -9,7 +9,7 @@ use crate::image::credentials;
 pub static COMMAND: Command = Command {
     name: "logout",
     usage: "[SERVER]",
-    summary: "Log out from a registry (Docker Hub unless named)",
+    summary: "Log out from a registry, Docker Hub unless it is named",
     flags: &[],
     operands: (0, 1),
     runs_program: false,

@@ -81,9 +81,10 @@ impl Access<'_> {
         if is_basic {
             return self.password().ok().map(Credential::basic);
         }
-        if !self.token.borrow().as_ref().is_some_and(Token::is_fresh) {
-            // When this fails, the registry's refusal leads to another try, whose failure is told.
-            let _ = self.new_token();
+        let is_fresh = self.token.borrow().as_ref().is_some_and(Token::is_fresh);
+        if !is_fresh && !matches!(self.new_token(), Ok(Answer::Again)) {
+            // The registry may see it differently. If it doesn't, there is another try, whose failure is told.
+            self.way.take();
         }
         self.token.borrow().as_ref().map(|token| format!("Bearer {}", token.text))
     }

@@ -25,6 +25,7 @@ mod sys;
 mod tar;
 mod users;
 
+mod credentials;
 mod errors;
 mod hub_pull;
 mod isolation;
@@ -59,6 +60,7 @@ const CASES: &[&[Case]] = &[
     pull::CASES,
     hub_pull::CASES,
     login::CASES,
+    credentials::CASES,
     unpack::CASES,
     errors::CASES,
     tidy::CASES,
