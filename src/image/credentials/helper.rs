@@ -93,17 +93,25 @@ fn converse(mut child: Child, input: &str) -> Result<(ExitStatus, Vec<u8>)> {
         let _ = stdin.write_all(input.as_bytes());
     }
     let mut said = Vec::new();
-    let ended = match &child.stdout {
-        Some(stdout) => listen(stdout.as_fd(), &mut said, deadline),
-        None => Ok(()),
-    };
-    if let Err(error) = ended {
+    let heard = child.stdout.as_ref().map_or(Ok(()), |stdout| listen(stdout.as_fd(), &mut said, deadline));
+    let ended = heard.and_then(|()| end(&mut child, deadline));
+    if ended.is_err() {
         let _ = child.kill();
         let _ = child.wait();
-        return Err(error);
     }
-    let status = child.wait().map_err(|error| Error::io("wait for its end", &error))?;
-    Ok((status, said))
+    Ok((ended?, said))
+}
+
+/// Waits for the end of a program that has nothing more to say.
+fn end(child: &mut Child, deadline: Instant) -> Result<ExitStatus> {
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
+            Ok(None) => return Err(too_late()),
+            Err(error) => return Err(Error::io("wait for its end", &error)),
+        }
+    }
 }
 
 /// Reads to the end, or until it is too late.
@@ -112,7 +120,7 @@ fn listen(stdout: BorrowedFd<'_>, said: &mut Vec<u8>, deadline: Instant) -> Resu
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Error::new(format!("no answer within {} seconds", PATIENCE.as_secs())));
+            return Err(too_late());
         }
         if poll(&[stdout], left.as_millis() as i32)?.first() != Some(&true) {
             continue;
@@ -125,6 +133,10 @@ fn listen(stdout: BorrowedFd<'_>, said: &mut Vec<u8>, deadline: Instant) -> Resu
             return Err(Error::new("it says too much"));
         }
     }
+}
+
+fn too_late() -> Error {
+    Error::new(format!("no answer within {} seconds", PATIENCE.as_secs()))
 }
 
 /// The answer to `get`. An empty one means that there is nothing, too.
@@ -143,6 +155,19 @@ fn read(answer: &[u8]) -> Option<Option<Credential>> {
 mod tests {
     use super::*;
     use crate::image::mutation;
+
+    #[test]
+    fn a_program_that_never_ends_is_ended() {
+        for script in ["exec sleep 60", "exec >&-; exec sleep 60"] {
+            let mut child = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+            let soon = Instant::now() + Duration::from_millis(200);
+            let heard = listen(child.stdout.as_ref().unwrap().as_fd(), &mut Vec::new(), soon);
+            let error = heard.and_then(|()| end(&mut child, soon)).err().unwrap();
+            assert_eq!(error.to_string(), "no answer within 120 seconds");
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
 
     #[test]
     fn answers_are_read_in_all_their_forms() {
