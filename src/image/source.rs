@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How often progress is told.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
+/// What counts as progress, in bytes: with less at a time nobody would live to see the end.
+const PROGRESS: u64 = 16 << 10;
+
 /// What a stream turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -40,6 +43,8 @@ pub struct Source<'a> {
     count: u64,
     hasher: Hasher,
     patience: Patience,
+    /// The count at which the patience was renewed.
+    renewed: u64,
     verdict: Verdict,
     failed: Option<Error>,
     report: &'a mut dyn FnMut(Step),
@@ -67,6 +72,7 @@ impl<'a> Source<'a> {
             count: 0,
             hasher: Hasher::new(),
             patience: Patience::default(),
+            renewed: 0,
             verdict: Verdict::Open,
             failed: None,
             report,
@@ -129,7 +135,10 @@ impl<'a> Source<'a> {
         while self.count < self.blob.size || self.body.is_some() {
             match self.read_body(buffer) {
                 Ok(length) if length > 0 => {
-                    self.patience.renew();
+                    if self.count + length as u64 >= self.renewed + PROGRESS {
+                        self.patience.renew();
+                        self.renewed = self.count;
+                    }
                     return Ok(length);
                 }
                 // What was promised beyond the blob's size, nobody needs.
@@ -147,6 +156,7 @@ impl<'a> Source<'a> {
     fn read_body(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Failure> {
         if self.body.is_none() {
             self.body = Some(self.origin.open(self.blob, self.count)?);
+            self.patience.reach();
             self.pieces += 1;
         }
         let Some(body) = &mut self.body else { return Ok(0) };
@@ -324,9 +334,16 @@ mod tests {
         let plan = [Does::Gives(4), Does::Fails(Outlook::Passing), Does::Gives(3), Does::Fails(Outlook::Unreached)];
         let (bytes, asked, verdict, _) = read(&place(&plan), 10, None);
         assert_eq!((&bytes[..], &asked[..], verdict), (BYTES, &[0, 4, 4, 7, 7][..], Verdict::Right));
-        // A line that gives something each time is never given up.
-        let (bytes, asked, verdict, _) = read(&place(&[Does::Gives(1); 10]), 10, None);
-        assert_eq!((&bytes[..], asked.len(), verdict), (BYTES, 10, Verdict::Right));
+    }
+
+    #[test]
+    fn a_line_that_gives_something_each_time_is_never_given_up() {
+        let long = vec![7; PROGRESS as usize * 20];
+        let blob = Descriptor { digest: Digest::of(&long), ..blob(long.len() as u64) };
+        let place = Place { bytes: long, ..place(&[Does::Gives(PROGRESS as usize); 20]) };
+        let mut report = |_| {};
+        assert!(Source::new(&place, &blob, None, &mut report).finish().is_ok());
+        assert_eq!(place.asked.borrow().len(), 20);
     }
 
     #[test]
@@ -336,6 +353,9 @@ mod tests {
         assert!(error.ends_with(" has 10 bytes instead of 11"), "{error}");
         let (bytes, asked, verdict, error) = read(&place(&[Does::Fails(Outlook::Lasting)]), 10, None);
         assert_eq!((bytes.len(), asked.len(), verdict, error.as_str()), (0, 1, Verdict::Cut, "broken"));
+        // Nor does a trickle keep it going.
+        let (bytes, _, verdict, _) = read(&place(&[Does::Gives(1); 10]), 10, None);
+        assert_eq!((bytes.len(), verdict), (5, Verdict::Cut));
         // Another place is asked for the rest.
         let place = place(&[Does::Gives(4), Does::Fails(Outlook::Lasting)]);
         place.others.replace(1);
