@@ -5,10 +5,12 @@ use super::parse::Parsed;
 use super::progress::{Display, Stream};
 use crate::error::{Error, Result, Visible};
 use crate::image::local::images::{self, Image};
+use crate::image::local::layers::Notes;
 use crate::image::platform::Platform;
 use crate::image::progress::Progress;
 use crate::image::pull::Pulled;
 use crate::image::reference::Reference;
+use crate::isolation::idmap::IdMap;
 use crate::store::Store;
 
 pub static COMMAND: Command = Command {
@@ -46,15 +48,22 @@ fn run(parsed: &Parsed) -> Result<u8> {
         super::print("Using default tag: latest\n")?;
     }
     let pulled = pull(&store, &reference, &platform, how)?;
-    // With a single id this is so for every image, and nothing to be told each time.
-    if pulled.lost.owners_lost > 0 && !map.is_single() && !how.quiet {
-        Stream::Stderr.line(&format!(
-            "{} files have owners with ids above the container's range; they belong to root instead",
-            pulled.lost.owners_lost
-        ));
+    if !how.quiet {
+        tell_lost(&pulled.lost, &map);
     }
     super::print(&format!("{reference}\n"))?;
     Ok(0)
+}
+
+/// Tells what could not be kept of an image's layers.
+pub fn tell_lost(lost: &Notes, map: &IdMap) {
+    // With a single id this is so for every image, and nothing to be told each time.
+    if lost.owners_lost > 0 && !map.is_single() {
+        Stream::Stderr.line(&format!(
+            "{} files have owners with ids above the container's range; they belong to root instead",
+            lost.owners_lost
+        ));
+    }
 }
 
 /// How to pull.

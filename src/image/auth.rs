@@ -4,11 +4,12 @@
 //! for at the realm that it names; for `Basic` the credentials themselves are shown.
 
 mod challenge;
+mod login;
 mod memory;
 mod server;
 mod token;
 
-use super::credentials::{Credential, Secret};
+use super::credentials::{self, Credential, Secret, Server};
 use super::retry::Failure;
 use super::url::Url;
 use crate::error;
@@ -16,9 +17,13 @@ use crate::store::Store;
 use std::cell::RefCell;
 
 pub use challenge::Challenge;
+pub use login::verify;
 use memory::Memory;
-use server::{Grant, TokenServer};
+use server::{Aim, Grant, TokenServer};
 use token::Token;
+
+/// What Docker says of a wrong password.
+const WRONG: &str = "unauthorized: incorrect username or password";
 
 /// Our access to one repository of one registry. What it shows is for this registry alone:
 /// curl.rs leaves it out wherever a redirect leads away.
@@ -52,7 +57,7 @@ impl Access<'_> {
     /// To the repository `path` of the registry whose API is at `registry`, as whom the user's
     /// credentials say. It begins where the last one ended that the store knows of.
     pub fn to<'s>(store: &'s Store, registry: &Url, path: &str) -> error::Result<Access<'s>> {
-        let credential = None;
+        let credential = credentials::find(&Server::of(registry), path)?;
         let memory = Memory::of(store, registry);
         Ok(Access {
             registry: registry.clone(),
@@ -95,9 +100,7 @@ impl Access<'_> {
         self.memory.keep(&Way::Basic, None);
         match self.password() {
             Err(why) => Ok(Answer::Refused(why.to_owned())),
-            Ok(_) if matches!(before, Some(Way::Basic)) => {
-                Ok(Answer::Refused("unauthorized: incorrect username or password".to_owned()))
-            }
+            Ok(_) if matches!(before, Some(Way::Basic)) => Ok(Answer::Refused(WRONG.to_owned())),
             Ok(_) => Ok(Answer::Again),
         }
     }
@@ -118,7 +121,7 @@ impl Access<'_> {
     fn new_token(&self) -> Result<Answer, Failure> {
         self.token.take();
         let Some(Way::Token(server)) = self.way.borrow().clone() else { return Ok(Answer::Unknown) };
-        match server.ask(&self.path, self.credential.as_ref())? {
+        match server.ask(Aim::Pull(&self.path), self.credential.as_ref())? {
             Grant::Refused(why) => Ok(Answer::Refused(why)),
             Grant::Token(token) => {
                 let for_all = self.credential.is_none().then_some((self.path.as_str(), &token));

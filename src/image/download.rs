@@ -83,6 +83,7 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
     }
     let notes = Notes {
         size: unpacked.bytes,
+        stream: unpacked.stream,
         owners_lost: unpacked.owners_lost,
         devices_lost: unpacked.devices_lost,
         xattrs_lost: unpacked.xattrs_lost,

@@ -1,5 +1,6 @@
 //! Images: the nouns of the OCI image and distribution specifications.
 
+pub mod archive;
 pub mod auth;
 pub mod compression;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod endpoint;
 pub mod gzip;
 pub mod http_date;
 pub mod install;
+pub mod json;
 pub mod layer;
 pub mod local;
 pub mod manifest;

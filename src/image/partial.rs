@@ -105,7 +105,7 @@ mod tests {
     use crate::store::testing::TestStore;
 
     fn blob(size: u64) -> Descriptor {
-        Descriptor { media_type: String::new(), digest: Digest::of(b"blob"), size }
+        Descriptor::new("", Digest::of(b"blob"), size)
     }
 
     #[test]

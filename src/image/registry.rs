@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_blob_is_checked_by_size_and_digest() {
-        let blob = Descriptor { media_type: String::new(), digest: Digest::of(b"abc"), size: 3 };
+        let blob = Descriptor { media_type: String::new(), digest: Digest::of(b"abc"), size: 3, urls: Vec::new() };
         assert_eq!(check(&blob, b"abc".to_vec()).unwrap(), b"abc");
         assert!(check(&blob, b"abd".to_vec()).is_err());
         assert!(check(&blob, b"abcd".to_vec()).is_err());

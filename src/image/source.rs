@@ -315,7 +315,7 @@ mod tests {
     }
 
     fn blob(size: u64) -> Descriptor {
-        Descriptor { media_type: String::new(), digest: Digest::of(BYTES), size }
+        Descriptor::new("", Digest::of(BYTES), size)
     }
 
     /// Reads all; gives what came, what was asked for, and the verdict with its error.

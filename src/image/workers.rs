@@ -182,8 +182,8 @@ enum Message {
 impl Message {
     fn done(notes: Option<Notes>) -> Vec<u8> {
         let mut message = b"K".to_vec();
-        if let Some(Notes { size, owners_lost, devices_lost, xattrs_lost }) = notes {
-            for number in [size, owners_lost, devices_lost, xattrs_lost] {
+        if let Some(Notes { size, stream, owners_lost, devices_lost, xattrs_lost }) = notes {
+            for number in [size, stream, owners_lost, devices_lost, xattrs_lost] {
                 message.extend(number.to_le_bytes());
             }
         }
@@ -200,8 +200,8 @@ impl Message {
             (b'B', [count]) => Some(Message::State(LayerState::Downloading(*count, total))),
             (b'D', _) => Some(Message::State(LayerState::Downloaded)),
             (b'R', _) => Some(Message::State(LayerState::Retrying)),
-            (b'K', &[size, owners_lost, devices_lost, xattrs_lost]) => {
-                Some(Message::Done(Some(Notes { size, owners_lost, devices_lost, xattrs_lost })))
+            (b'K', &[size, stream, owners_lost, devices_lost, xattrs_lost]) => {
+                Some(Message::Done(Some(Notes { size, stream, owners_lost, devices_lost, xattrs_lost })))
             }
             (b'K', _) => Some(Message::Done(None)),
             (b'E', _) => Some(Message::Failed(Error::from_bytes(rest))),
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn messages_arrive_as_they_were_sent() {
-        let notes = Notes { size: 1, owners_lost: 2, devices_lost: 3, xattrs_lost: u64::MAX };
+        let notes = Notes { size: 1, stream: 5, owners_lost: 2, devices_lost: 3, xattrs_lost: u64::MAX };
         for sent in [None, Some(notes)] {
             assert!(matches!(Message::read(&Message::done(sent), 0), Some(Message::Done(got)) if got == sent));
         }

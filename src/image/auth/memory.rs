@@ -87,8 +87,8 @@ impl Memory<'_> {
 }
 
 fn read_token(value: &Value) -> Option<Token> {
-    let text = value.get("token")?.as_str().filter(|text| is_token(text))?.to_owned();
-    Some(Token { text, expires: value.get("expires")?.as_u64()? }).filter(Token::is_fresh)
+    let text = value.get("token")?.as_str().filter(|text| is_token(text))?;
+    Some(Token::new(text, value.get("expires")?.as_u64()?)).filter(Token::is_fresh)
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
         let way = Way::Token(server.clone());
         memory.keep(&way, Some(("a/b", &token("one"))));
         memory.keep(&way, Some(("a/c", &token("two"))));
-        memory.keep(&way, Some(("a/d", &Token { text: "old".to_owned(), expires: 7 })));
+        memory.keep(&way, Some(("a/d", &Token::new("old", 7))));
         memory.keep(&way, None);
         assert!(matches!(memory.way(), Some(Way::Token(known)) if known == server));
         let texts = ["a/b", "a/c", "a/d", "a"].map(|path| memory.token(path).map(|token| token.text));
