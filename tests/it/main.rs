@@ -17,6 +17,7 @@ mod inside;
 mod measure;
 mod procs;
 mod pty;
+mod random;
 mod registry;
 mod runner;
 mod sandbox;
@@ -26,6 +27,7 @@ mod tar;
 mod users;
 
 mod errors;
+mod faults;
 mod hub_pull;
 mod isolation;
 mod lifecycle;
@@ -45,6 +47,9 @@ use std::process::ExitCode;
 /// The slow ones first, so that nobody waits for them at the end.
 const CASES: &[&[Case]] = &[
     vm::CASES,
+    faults::CASES,
+    faults::kill::CASES,
+    faults::disk::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,
