@@ -17,6 +17,7 @@ mod inside;
 mod measure;
 mod procs;
 mod pty;
+mod random;
 mod registry;
 mod runner;
 mod sandbox;
@@ -26,6 +27,7 @@ mod tar;
 mod users;
 
 mod errors;
+mod faults;
 mod hub_pull;
 mod isolation;
 mod judges;
@@ -48,6 +50,9 @@ const CASES: &[&[Case]] = &[
     vm::CASES,
     judges::CASES,
     judges::debian::CASES,
+    faults::CASES,
+    faults::kill::CASES,
+    faults::disk::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,
