@@ -6,7 +6,6 @@
 
 use super::digest::Digest;
 use super::manifest::Descriptor;
-use crate::error::Result;
 use crate::store::Store;
 use crate::store::locks::{self, Taken};
 use crate::sys::fs;
@@ -16,6 +15,8 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Where they are in the store.
+const DIR: &str = "partial";
 /// Smaller blobs come again as fast as they are read back.
 const SIZE_MIN: u64 = 1 << 20;
 /// The disk must have room for so many times the blob: most of it is for the files that are in it.
@@ -36,7 +37,8 @@ impl Partial {
         if blob.size < SIZE_MIN {
             return None;
         }
-        let path = path(store, &blob.digest).ok()?;
+        store.dir(DIR).ok()?;
+        let path = path(store, &blob.digest);
         let partial = Partial { file: claim(&path)?, path };
         let kept = partial.file.metadata().ok()?.len();
         let room = fs::fstatfs(partial.file.as_fd()).ok()?.available;
@@ -71,13 +73,12 @@ impl Partial {
 
 /// How many bytes are kept of a blob.
 pub fn length(store: &Store, digest: &Digest) -> u64 {
-    path(store, digest).and_then(|path| Ok(std::fs::metadata(path).map_or(0, |meta| meta.len()))).unwrap_or(0)
+    std::fs::metadata(path(store, digest)).map_or(0, |meta| meta.len())
 }
 
 /// Removes what nobody came back for within a day.
 pub fn sweep(store: &Store) {
-    let entries = store.dir("partial").ok().and_then(|dir| std::fs::read_dir(dir).ok());
-    for entry in entries.into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(store.root().join(DIR)).into_iter().flatten().flatten() {
         let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
         if age.is_some_and(|age| age > AGE_MAX)
             && let Some(file) = claim(&entry.path())
@@ -87,8 +88,8 @@ pub fn sweep(store: &Store) {
     }
 }
 
-fn path(store: &Store, digest: &Digest) -> Result<PathBuf> {
-    Ok(store.dir("partial")?.join(digest.hex()))
+fn path(store: &Store, digest: &Digest) -> PathBuf {
+    store.root().join(DIR).join(digest.hex())
 }
 
 /// The file with its lock; `None` when somebody else has it, or has removed it by then.
@@ -133,7 +134,7 @@ mod tests {
         assert!(Partial::open(&store, &blob(SIZE_MIN - 1)).is_none());
         assert!(Partial::open(&store, &blob(u64::MAX)).is_none());
         // Longer than the blob.
-        let path = path(&store, &blob(0).digest).unwrap();
+        let path = path(&store, &blob(0).digest);
         File::create(&path).unwrap().set_len(SIZE_MIN + 1).unwrap();
         assert!(Partial::open(&store, &blob(SIZE_MIN)).is_none());
         assert!(!path.exists());
@@ -142,7 +143,7 @@ mod tests {
     #[test]
     fn only_what_is_old_and_nobodys_is_swept() {
         let store = TestStore::new();
-        let dir = store.dir("partial").unwrap();
+        let dir = store.dir(DIR).unwrap();
         let file = |name: &str, age: u64| {
             let file = File::create(dir.join(name)).unwrap();
             file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();

@@ -1,8 +1,8 @@
 //! A repository for reading: what its mirrors have of it, and else its registry.
 
-use super::curl::Body;
 use super::digest::Digest;
 use super::endpoint::Endpoint;
+use super::foreign;
 use super::manifest::{self, Descriptor, Document};
 use super::mirrors;
 use super::origin::{Blob, Origin};
@@ -109,8 +109,10 @@ impl Repository<'_> {
 
 impl Origin for Repository<'_> {
     fn open(&self, blob: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
-        let body: Body = self.anywhere(|place| place.blob(blob, from))?;
-        Ok(Box::new(body))
+        match self.anywhere(|place| place.blob(blob, from)) {
+            Err(missing) if missing.outlook == Outlook::Missing => Ok(Box::new(foreign::open(blob, from, missing)?)),
+            opened => Ok(Box::new(opened?)),
+        }
     }
 
     fn turn_away(&self, _blob: &Descriptor) -> bool {

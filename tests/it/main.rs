@@ -38,6 +38,7 @@ mod pull;
 mod readme;
 mod run;
 mod tidy;
+mod transport;
 mod tty;
 mod unpack;
 mod vm;
@@ -61,6 +62,8 @@ const CASES: &[&[Case]] = &[
     options::CASES,
     tty::CASES,
     pull::CASES,
+    transport::CASES,
+    transport::mirrors::CASES,
     hub_pull::CASES,
     unpack::CASES,
     errors::CASES,
