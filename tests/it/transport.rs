@@ -184,6 +184,7 @@ fn what_was_kept_wrongly_does_no_harm(t: &Sandbox) {
     let blob = &image.layers[1].blob;
     let mut wrong = blob.bytes[..1_000_000].to_vec();
     wrong[500_000] ^= 1;
+    t.ccrun(&["images"]).ok();
     let keep = |bytes: &[u8]| drop(t.file(&format!("store/partial/{}", &blob.digest[7..]), bytes));
     for (bytes, asked) in [
         (&wrong[..], &["bytes=1000000-", ""][..]),
@@ -218,7 +219,9 @@ fn as_many_layers_at_once_as_the_user_says(t: &Sandbox) {
     for (args, most) in [(&["--jobs", "1"][..], 1), (&["--jobs=5"], 5), (&[], 3)] {
         let registry = Registry::open();
         registry.push("some/app", "v1", &image);
-        registry.fault("/blobs/", usize::MAX, Fault::Drip(10_000));
+        for layer in &image.layers[1..] {
+            registry.fault(&layer.blob.digest, usize::MAX, Fault::Drip(10_000));
+        }
         let name = format!("{}/some/app:v1", registry.host);
         t.ccrun(&[&["pull"], args, &[&name]].concat()).ok();
         assert_eq!(registry.most_at_once(), most, "{args:?}");

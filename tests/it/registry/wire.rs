@@ -156,8 +156,8 @@ fn send(stream: &mut TcpStream, request: &Request, right: Answer, fault: Option<
     match fault {
         Some(Fault::Drip(rate)) => {
             for piece in body.chunks((rate / 10).max(1)) {
-                stream.write_all(piece)?;
                 std::thread::sleep(Duration::from_millis(100));
+                stream.write_all(piece)?;
             }
         }
         _ => stream.write_all(body)?,
