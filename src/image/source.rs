@@ -42,6 +42,8 @@ pub struct Source<'a> {
     pieces: usize,
     count: u64,
     hasher: Hasher,
+    /// How long we have waited for the origin.
+    waited: Duration,
     patience: Patience,
     /// The count at which the patience was renewed.
     renewed: u64,
@@ -71,6 +73,7 @@ impl<'a> Source<'a> {
             pieces: 0,
             count: 0,
             hasher: Hasher::new(),
+            waited: Duration::ZERO,
             patience: Patience::default(),
             renewed: 0,
             verdict: Verdict::Open,
@@ -133,7 +136,10 @@ impl<'a> Source<'a> {
             self.kept = false;
         }
         while self.count < self.blob.size || self.body.is_some() {
-            match self.read_body(buffer) {
+            let began = Instant::now();
+            let read = self.read_body(buffer);
+            self.waited += began.elapsed();
+            match read {
                 Ok(length) if length > 0 => {
                     if self.count + length as u64 >= self.renewed + PROGRESS {
                         self.patience.renew();
@@ -187,6 +193,7 @@ impl<'a> Source<'a> {
             Ok(wait) => {
                 (self.report)(Step::Retrying);
                 std::thread::sleep(wait);
+                self.waited += wait;
                 Ok(())
             }
             // Another place begins with all our patience.
@@ -233,7 +240,7 @@ impl Read for Source<'_> {
         self.hasher.update(&buffer[..length]);
         if !self.kept {
             // A disk that is full now is not to be filled further.
-            self.partial = self.partial.take().and_then(|partial| partial.append(&buffer[..length]));
+            self.partial = self.partial.take().and_then(|partial| partial.append(&buffer[..length], self.waited));
         }
         if self.reported.elapsed() >= REPORT_EVERY {
             self.reported = Instant::now();
