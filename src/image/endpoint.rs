@@ -8,7 +8,7 @@ use super::reference::Reference;
 use super::refusal::{Refusal, denied};
 use super::retry::Failure;
 use super::url::Url;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::Store;
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl Endpoint<'_> {
         let response = self.authorized(target, None, max_size, Some(time))?;
         match response.status {
             200 => Ok(response),
-            status => Err(Error::new(format!("HTTP status {status}")).into()),
+            _ => Err(Refusal::read(response).explain(self.base.authority(), &self.name, target)),
         }
     }
 

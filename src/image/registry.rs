@@ -61,7 +61,13 @@ impl Repository<'_> {
             })
         });
         match got {
-            Err(error) if missing && self.reference.digest().is_none() => Err(self.suggest(error, wanted)),
+            Err(error) if missing && self.reference.digest().is_none() => {
+                let hint = self.places.get(self.at.get()).and_then(|place| tags::hint(place, wanted));
+                Err(match hint {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                })
+            }
             got => got,
         }
     }
@@ -74,12 +80,6 @@ impl Repository<'_> {
                 Ok(check(blob, response.read(max)?)?)
             })
         })
-    }
-
-    /// Says which tags there are that the user may have meant.
-    fn suggest(&self, error: Error, tag: &str) -> Error {
-        let near = self.places.get(self.at.get()).map(|place| tags::near(place, tag)).unwrap_or_default();
-        if near.is_empty() { error } else { error.hint(format!("the nearest tags are {}", near.join(", "))) }
     }
 
     /// Asks one place after the other until one has it. Those that have not are not asked again.

@@ -5,6 +5,7 @@ pub mod mirrors;
 use crate::cases;
 use crate::image::{Image, Layer, OCI_MANIFEST};
 use crate::procs;
+use crate::pty::Pty;
 use crate::registry::{Fault, Registry, Request};
 use crate::sandbox::{Running, Sandbox, eventually};
 use crate::tar::Tar;
@@ -18,6 +19,7 @@ cases! {
     Root:
         servers_that_cannot_give_a_part,
         what_was_put_together_wrongly_comes_again_as_a_whole,
+        a_terminal_is_left_clean,
         a_killed_pull_goes_on_where_it_was,
         what_was_kept_wrongly_does_no_harm,
         a_token_that_ends_in_the_middle,
@@ -168,6 +170,26 @@ fn an_interrupted_pull_goes_on_where_it_was(t: &Sandbox) {
     t.nothing_left();
 }
 
+fn a_terminal_is_left_clean(t: &Sandbox) {
+    let registry = Registry::open();
+    let (name, image) = push(t, &registry);
+    registry.fault(&image.layers[1].blob.digest, usize::MAX, Fault::Drip(1 << 20));
+    let mut command = std::process::Command::new(&t.ccrun);
+    command.args(["pull", &name]).env("CCRUN_ROOT", &t.store).env("TERM", "xterm");
+    let mut pty = Pty::spawn(command);
+    pty.expect("Downloading [");
+    let before = pty.flags();
+    pty.send("\x03");
+    let (status, seen) = pty.wait();
+    assert_eq!(status, 130, "{seen}");
+    // On a line of its own below the bars, where everything has been cleared.
+    let last = seen.trim_end_matches("\r\n").rsplit("\r\n").next().unwrap_or_default();
+    assert!(last.starts_with("\x1b[Jccrun: interrupted; "), "{seen:?}");
+    assert!(seen.ends_with("pull again to go on\r\n"), "{seen:?}");
+    assert_eq!(pty.flags(), before);
+    assert!(procs::left_behind().is_empty());
+}
+
 fn a_killed_pull_goes_on_where_it_was(t: &Sandbox) {
     let registry = Registry::open();
     let (name, image) = push(t, &registry);
@@ -260,6 +282,11 @@ fn a_tag_that_is_not_there_gets_the_nearest(t: &Sandbox) {
         assert!(out.stderr.ends_with(hint), "{}", out.stderr);
     }
     t.ccrun(&["run", "--rm", &missing, "true"]).out().exit(125).says("the nearest tags are 3.9,");
+    // Some registries say that there is no manifest where there is no repository.
+    let unknown = Fault::Status(404, "", r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#);
+    registry.fault("/some/alpin/manifests/", usize::MAX, unknown);
+    let misspelt = format!("{}/some/alpin:3.9", registry.host);
+    t.ccrun(&["pull", &misspelt]).out().error(1, "manifest unknown; there is no repository of this name");
     // Without a list there is no hint, and no waiting for one.
     for fault in [Fault::Status(500, "", ""), Fault::Html, Fault::Stall(Duration::from_secs(60))] {
         registry.fault("/tags/list", usize::MAX, fault);
