@@ -17,6 +17,7 @@ mod inside;
 mod measure;
 mod procs;
 mod pty;
+mod random;
 mod registry;
 mod runner;
 mod sandbox;
@@ -27,6 +28,7 @@ mod users;
 
 mod credentials;
 mod errors;
+mod faults;
 mod hub_pull;
 mod isolation;
 mod judges;
@@ -38,6 +40,7 @@ mod pull;
 mod readme;
 mod run;
 mod tidy;
+mod transport;
 mod tty;
 mod unpack;
 mod vm;
@@ -50,6 +53,9 @@ const CASES: &[&[Case]] = &[
     vm::CASES,
     judges::CASES,
     judges::debian::CASES,
+    faults::CASES,
+    faults::kill::CASES,
+    faults::disk::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,
@@ -58,6 +64,8 @@ const CASES: &[&[Case]] = &[
     options::CASES,
     tty::CASES,
     pull::CASES,
+    transport::CASES,
+    transport::mirrors::CASES,
     hub_pull::CASES,
     login::CASES,
     credentials::CASES,

@@ -29,6 +29,7 @@ impl Mode {
     }
 }
 
+#[derive(Clone)]
 pub struct Sandbox {
     pub mode: Mode,
     /// A directory for this test alone; removed afterwards.
@@ -47,6 +48,11 @@ impl Sandbox {
         let mut cmd = self.command(&self.ccrun, args);
         cmd.command.env("CCRUN_ROOT", &self.store);
         cmd
+    }
+
+    /// The same with another store.
+    pub fn with_store(&self, name: &str) -> Sandbox {
+        Sandbox { store: self.dir.join(name), ..self.clone() }
     }
 
     /// `ccrun run --rm --rootfs BUSYBOX` with more arguments.

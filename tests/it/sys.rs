@@ -74,6 +74,26 @@ pub fn mount(source: &str, target: &Path, flags: libc::c_ulong) -> io::Result<()
     check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), std::ptr::null(), flags, std::ptr::null()) }).map(drop)
 }
 
+/// A mount namespace of our own, whose mounts nobody else sees.
+pub fn private_mounts() -> io::Result<()> {
+    // SAFETY: takes a plain number; other threads keep the namespace that they have.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+    mount("none", Path::new("/"), libc::MS_REC | libc::MS_PRIVATE)
+}
+
+/// `options` are tmpfs(5)'s: `size=8m,nr_inodes=100`.
+pub fn mount_tmpfs(target: &Path, flags: libc::c_ulong, options: &str) -> io::Result<()> {
+    let (target, options) = (cstr(target), CString::new(options).expect("options without NUL"));
+    let kind = c"tmpfs".as_ptr();
+    // SAFETY: all strings live across the call.
+    check(unsafe { libc::mount(kind, target.as_ptr(), kind, flags, options.as_ptr().cast()) }).map(drop)
+}
+
+pub fn unmount(target: &Path) -> io::Result<()> {
+    // SAFETY: the string lives across the call.
+    check(unsafe { libc::umount(cstr(target).as_ptr()) }).map(drop)
+}
+
 /// Becomes an ordinary user for good.
 pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
     // SAFETY: an empty list of groups needs no pointer; the rest are plain numbers.
