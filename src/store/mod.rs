@@ -10,5 +10,5 @@ pub mod tree;
 mod walls;
 
 pub use layout::{Store, sync_dir};
-pub use remove::remove;
+pub use remove::{remove, remove_seen};
 pub use walls::{Walled, Walls};

@@ -30,6 +30,7 @@ mod errors;
 mod faults;
 mod hub_pull;
 mod isolation;
+mod judges;
 mod lifecycle;
 mod limits;
 mod options;
@@ -50,6 +51,8 @@ const CASES: &[&[Case]] = &[
     faults::CASES,
     faults::kill::CASES,
     faults::disk::CASES,
+    judges::CASES,
+    judges::debian::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,

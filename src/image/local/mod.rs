@@ -4,4 +4,5 @@
 
 pub mod images;
 pub mod layers;
+mod rebuild;
 pub mod refs;
