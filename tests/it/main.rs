@@ -28,6 +28,7 @@ mod users;
 
 mod errors;
 mod faults;
+mod hostile;
 mod hub_pull;
 mod isolation;
 mod judges;
@@ -51,6 +52,8 @@ const CASES: &[&[Case]] = &[
     faults::CASES,
     faults::kill::CASES,
     faults::disk::CASES,
+    hostile::documents::CASES,
+    hostile::layers::CASES,
     judges::CASES,
     judges::debian::CASES,
     lifecycle::CASES,
