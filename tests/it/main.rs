@@ -51,6 +51,7 @@ const CASES: &[&[Case]] = &[
     vm::CASES,
     faults::CASES,
     faults::kill::CASES,
+    faults::archive::CASES,
     faults::disk::CASES,
     hostile::documents::CASES,
     hostile::layers::CASES,
