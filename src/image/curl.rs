@@ -9,14 +9,18 @@ use super::origin::Blob;
 use super::retry::{Failure, Outlook};
 use super::url::{self, Url};
 use crate::error::{Error, Result};
+use crate::sys::fs;
 use crate::sys::process::{die_with_parent, find_program};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 /// The longest head of an answer, all its header lines together.
 const HEAD_MAX: u64 = 64 << 10;
 const REDIRECTS_MAX: usize = 5;
+/// What lies between curl and us.
+const PIPE: usize = 1 << 20;
 
 /// What curl needs of our environment: the way through a proxy, and whom to trust.
 const ENVIRONMENT: [&str; 11] = [
@@ -52,8 +56,21 @@ pub struct Response {
 }
 
 /// Sends a request and follows its redirects.
-pub fn get(mut request: Request) -> std::result::Result<Response, Failure> {
+pub fn get(request: Request) -> std::result::Result<Response, Failure> {
+    follow(request, |_| true)
+}
+
+/// The same, but asks nobody who is by his name's spelling in no public network.
+pub fn get_public(request: Request) -> std::result::Result<Response, Failure> {
+    follow(request, |url| url.is_secure() && !url::is_internal(url.host()))
+}
+
+fn follow(mut request: Request, may_ask: impl Fn(&Url) -> bool) -> std::result::Result<Response, Failure> {
     for _ in 0..=REDIRECTS_MAX {
+        if !may_ask(&request.url) {
+            let place = request.url.without_query();
+            return Err(Error::new(format!("{place} is in a private network, or has no TLS; refused")).into());
+        }
         let response = send(&request, None)?;
         let (301 | 302 | 303 | 307 | 308, Some(location)) = (response.status, response.header("location")) else {
             return Ok(response);
@@ -85,6 +102,8 @@ fn send(request: &Request, form: Option<&str>) -> std::result::Result<Response, 
         let _ = stdin.write_all(config.as_bytes());
     }
     let stdout = child.stdout.take().ok_or_else(|| Error::new("curl: no stdout"))?;
+    // With more room curl and we wait less for each other; with less it works as well.
+    let _ = fs::set_pipe_size(stdout.as_fd(), PIPE);
     let place = request.url.without_query();
     let stdout = BufReader::with_capacity(128 << 10, stdout);
     let mut body = Body { child, stdout, left: request.max_size, place, ended: None };
@@ -324,7 +343,8 @@ fn explain(code: Option<i32>, message: &str, place: &str) -> Failure {
         _ => error,
     };
     let outlook = match code {
-        5..=7 => Outlook::Unreached,
+        // No name, no answer, no handshake.
+        5..=7 | 35 => Outlook::Unreached,
         // Cut off, timed out or reset, on any layer of the connection.
         16 | 18 | 28 | 52 | 55 | 56 | 92 => Outlook::Passing,
         _ => Outlook::Lasting,
@@ -353,6 +373,15 @@ mod tests {
         assert!(config.contains("proto = \"=https\"\n") && config.contains("max-filesize = \"7\"\n"));
         assert!(config.contains("data-raw = \"a=%22\"\n"), "{config}");
         assert!(!config.contains("noproxy"));
+    }
+
+    #[test]
+    fn a_stranger_cannot_send_us_into_our_own_network() {
+        for url in ["https://10.0.0.1/x", "https://localhost/x", "https://169.254.169.254/x", "http://example.org/x"] {
+            let request = Request { url: Url::parse(url).unwrap(), headers: Vec::new(), max_size: 1, time: None };
+            let Err(failure) = get_public(request) else { panic!("{url} was asked") };
+            assert_eq!(failure.error.to_string(), format!("{url} is in a private network, or has no TLS; refused"));
+        }
     }
 
     #[test]

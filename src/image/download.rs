@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// How often and after what time we look whether a sister has begun with a layer.
 const BEGIN_TRIES: usize = 100;
-const BEGIN_WAIT: Duration = Duration::from_millis(50);
+const BEGIN_WAIT: Duration = Duration::from_millis(20);
 
 /// A layer to get.
 #[derive(Clone, Debug)]
@@ -151,4 +151,20 @@ fn wait_for(store: &Store, lower: &Digest) -> Result<()> {
         std::thread::sleep(BEGIN_WAIT);
     }
     Err(Error::new(format!("the layer {lower} below it was removed meanwhile")).hint("pull the image again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::TestStore;
+
+    #[test]
+    fn a_lower_layer_that_nobody_makes_is_not_waited_for() {
+        let store = TestStore::new();
+        let lower = Digest::of(b"lower");
+        let error = wait_for(&store, &lower).unwrap_err().to_string();
+        assert!(error.ends_with("below it was removed meanwhile; pull the image again"), "{error}");
+        std::fs::create_dir_all(layers::path(&store, &lower)).unwrap();
+        assert!(wait_for(&store, &lower).is_ok());
+    }
 }

@@ -3,19 +3,17 @@
 use super::auth::{Access, Answer, Challenge};
 use super::curl::{self, Body, Request, Response};
 use super::manifest::Descriptor;
+use super::range::{self, Header};
 use super::reference::Reference;
 use super::refusal::{Refusal, denied};
 use super::retry::Failure;
 use super::url::Url;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::Store;
 use std::time::Duration;
 
 /// Refusals may be longer than what was asked for, up to this.
 const REFUSAL_MAX: u64 = 64 << 10;
-
-/// A header of a request.
-type Header = (&'static str, String);
 
 pub struct Endpoint<'s> {
     /// What stands before `/v2/`.
@@ -54,21 +52,7 @@ impl Endpoint<'_> {
     /// The bytes of a blob from `from` on.
     pub fn blob(&self, blob: &Descriptor, from: u64) -> std::result::Result<Body, Failure> {
         let digest = blob.digest.to_string();
-        if from > 0 {
-            let response = self.get("blobs", &digest, Some(("Range", format!("bytes={from}-"))), blob.size)?;
-            match response.status {
-                206 if range_start(&response) == Some(from) => return Ok(response.body),
-                200 => return response.body.skip(from),
-                // Other bytes than were asked for: one who cannot do that gets an easier question.
-                _ => {}
-            }
-        }
-        let response = self.get("blobs", &digest, None, blob.size)?;
-        if response.status == 206 {
-            let place = self.base.authority();
-            return Err(Error::new(format!("{place}: a part of {digest}, which was not asked for")).into());
-        }
-        response.body.skip(from)
+        range::open(from, |header| self.get("blobs", &digest, header, blob.size))
     }
 
     /// GETs a list, unless it takes longer than nobody would wait for it.
@@ -76,7 +60,7 @@ impl Endpoint<'_> {
         let response = self.authorized(target, None, max_size, Some(time))?;
         match response.status {
             200 => Ok(response),
-            status => Err(Error::new(format!("HTTP status {status}")).into()),
+            _ => Err(Refusal::read(response).explain(self.base.authority(), &self.name, target)),
         }
     }
 
@@ -108,10 +92,4 @@ impl Endpoint<'_> {
             }
         }
     }
-}
-
-/// Where an answer begins that is a part: the 5 of `bytes 5-9/10`.
-fn range_start(response: &Response) -> Option<u64> {
-    let range = response.header("content-range")?.strip_prefix("bytes ")?;
-    range.split_once('-')?.0.trim().parse().ok()
 }

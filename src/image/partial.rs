@@ -3,10 +3,10 @@
 //! `partial/<digest>` holds the bytes as they came. Whoever writes there holds a lock on the file.
 //! Nothing here is trusted: what is made of it must have the right digest in the end. So
 //! nothing is synced either, and every failure only means that there is nothing kept.
+//! What would come again at once is not kept: to write it would take the disk's time from the layer.
 
 use super::digest::Digest;
 use super::manifest::Descriptor;
-use crate::error::Result;
 use crate::store::Store;
 use crate::store::locks::{self, Taken};
 use crate::sys::fs;
@@ -16,8 +16,14 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Where they are in the store.
+const DIR: &str = "partial";
 /// Smaller blobs come again as fast as they are read back.
 const SIZE_MIN: u64 = 1 << 20;
+/// After so many bytes we know how fast a blob comes,
+const SAMPLE: usize = 512 << 10;
+/// and to keep it must spare somebody more waiting than this.
+const WAIT_MIN: Duration = Duration::from_secs(2);
 /// The disk must have room for so many times the blob: most of it is for the files that are in it.
 const ROOM: u64 = 6;
 /// What nobody came back for.
@@ -27,6 +33,10 @@ const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 pub struct Partial {
     path: PathBuf,
     file: File,
+    /// The size of the whole blob.
+    size: u64,
+    /// What came first, until we know whether it is worth to be kept.
+    sample: Option<Vec<u8>>,
 }
 
 impl Partial {
@@ -36,9 +46,12 @@ impl Partial {
         if blob.size < SIZE_MIN {
             return None;
         }
-        let path = path(store, &blob.digest).ok()?;
-        let partial = Partial { file: claim(&path)?, path };
-        let kept = partial.file.metadata().ok()?.len();
+        store.dir(DIR).ok()?;
+        let path = path(store, &blob.digest);
+        let file = claim(&path)?;
+        let kept = file.metadata().ok()?.len();
+        let sample = (kept == 0).then(Vec::new);
+        let partial = Partial { path, file, size: blob.size, sample };
         let room = fs::fstatfs(partial.file.as_fd()).ok()?.available;
         if kept > blob.size || room < blob.size.saturating_sub(kept).saturating_mul(ROOM) {
             partial.remove();
@@ -52,15 +65,26 @@ impl Partial {
         self.file.read(buffer).unwrap_or(0)
     }
 
-    /// Adds what has come, once all that is kept has been read. With a full disk all of it goes.
-    pub fn append(mut self, bytes: &[u8]) -> Option<Partial> {
-        match self.file.write_all(bytes) {
-            Ok(()) => Some(self),
-            Err(_) => {
-                self.remove();
-                None
+    /// Adds what has come, once all that is kept has been read; `waited` is how long we have waited for all of
+    /// it. `None` when it is not worth it, or the disk is full: then all of it goes.
+    pub fn append(mut self, bytes: &[u8], waited: Duration) -> Option<Partial> {
+        let written = match &mut self.sample {
+            None => self.file.write_all(bytes).is_ok(),
+            Some(sample) => {
+                sample.extend_from_slice(bytes);
+                if sample.len() < SAMPLE {
+                    return Some(self);
+                }
+                let size = self.size as f64 / sample.len() as f64;
+                waited.as_secs_f64() * size > WAIT_MIN.as_secs_f64() && self.file.write_all(sample).is_ok()
             }
+        };
+        self.sample = None;
+        if written {
+            return Some(self);
         }
+        self.remove();
+        None
     }
 
     /// Forgets what is kept.
@@ -71,24 +95,23 @@ impl Partial {
 
 /// How many bytes are kept of a blob.
 pub fn length(store: &Store, digest: &Digest) -> u64 {
-    path(store, digest).and_then(|path| Ok(std::fs::metadata(path).map_or(0, |meta| meta.len()))).unwrap_or(0)
+    std::fs::metadata(path(store, digest)).map_or(0, |meta| meta.len())
 }
 
 /// Removes what nobody came back for within a day.
 pub fn sweep(store: &Store) {
-    let entries = store.dir("partial").ok().and_then(|dir| std::fs::read_dir(dir).ok());
-    for entry in entries.into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(store.root().join(DIR)).into_iter().flatten().flatten() {
         let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
         if age.is_some_and(|age| age > AGE_MAX)
-            && let Some(file) = claim(&entry.path())
+            && let Some(_lock) = claim(&entry.path())
         {
-            Partial { path: entry.path(), file }.remove();
+            let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-fn path(store: &Store, digest: &Digest) -> Result<PathBuf> {
-    Ok(store.dir("partial")?.join(digest.hex()))
+fn path(store: &Store, digest: &Digest) -> PathBuf {
+    store.root().join(DIR).join(digest.hex())
 }
 
 /// The file with its lock; `None` when somebody else has it, or has removed it by then.
@@ -112,19 +135,31 @@ mod tests {
     fn what_was_kept_is_read_and_added_to() {
         let store = TestStore::new();
         let blob = blob(SIZE_MIN);
-        let partial = Partial::open(&store, &blob).unwrap().append(b"abc").unwrap();
-        assert_eq!(length(&store, &blob.digest), 3);
+        let slowly = WAIT_MIN;
+        let first = vec![7; SAMPLE];
+        let partial = Partial::open(&store, &blob).unwrap().append(&first, slowly).unwrap();
+        assert_eq!(length(&store, &blob.digest), first.len() as u64);
         // One at a time.
         assert!(Partial::open(&store, &blob).is_none());
         drop(partial);
         let mut partial = Partial::open(&store, &blob).unwrap();
-        let mut buffer = [0; 8];
-        assert_eq!((partial.read(&mut buffer), &buffer[..3]), (3, &b"abc"[..]));
+        let mut buffer = vec![0; SAMPLE + 1];
+        assert_eq!(partial.read(&mut buffer), SAMPLE);
+        assert_eq!(buffer[..SAMPLE], first);
         assert_eq!(partial.read(&mut buffer), 0);
-        let partial = partial.append(b"de").unwrap();
-        assert_eq!(std::fs::read(&partial.path).unwrap(), b"abcde");
+        let partial = partial.append(b"de", Duration::ZERO).unwrap();
+        assert_eq!(std::fs::read(&partial.path).unwrap(), [&first[..], b"de"].concat());
         partial.remove();
         assert_eq!(length(&store, &blob.digest), 0);
+    }
+
+    #[test]
+    fn what_comes_at_once_is_not_kept() {
+        let store = TestStore::new();
+        let partial = Partial::open(&store, &blob(SIZE_MIN)).unwrap();
+        let partial = partial.append(&vec![7; SAMPLE - 1], Duration::ZERO).unwrap();
+        assert!(partial.append(b"x", Duration::from_millis(900)).is_none());
+        assert!(!path(&store, &blob(0).digest).exists());
     }
 
     #[test]
@@ -133,7 +168,7 @@ mod tests {
         assert!(Partial::open(&store, &blob(SIZE_MIN - 1)).is_none());
         assert!(Partial::open(&store, &blob(u64::MAX)).is_none());
         // Longer than the blob.
-        let path = path(&store, &blob(0).digest).unwrap();
+        let path = path(&store, &blob(0).digest);
         File::create(&path).unwrap().set_len(SIZE_MIN + 1).unwrap();
         assert!(Partial::open(&store, &blob(SIZE_MIN)).is_none());
         assert!(!path.exists());
@@ -142,7 +177,7 @@ mod tests {
     #[test]
     fn only_what_is_old_and_nobodys_is_swept() {
         let store = TestStore::new();
-        let dir = store.dir("partial").unwrap();
+        let dir = store.dir(DIR).unwrap();
         let file = |name: &str, age: u64| {
             let file = File::create(dir.join(name)).unwrap();
             file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();

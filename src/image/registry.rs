@@ -1,8 +1,8 @@
 //! A repository for reading: what its mirrors have of it, and else its registry.
 
-use super::curl::Body;
 use super::digest::Digest;
 use super::endpoint::Endpoint;
+use super::foreign;
 use super::manifest::{self, Descriptor, Document};
 use super::mirrors;
 use super::origin::{Blob, Origin};
@@ -61,7 +61,13 @@ impl Repository<'_> {
             })
         });
         match got {
-            Err(error) if missing && self.reference.digest().is_none() => Err(self.suggest(error, wanted)),
+            Err(error) if missing && self.reference.digest().is_none() => {
+                let hint = self.places.get(self.at.get()).and_then(|place| tags::hint(place, wanted));
+                Err(match hint {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                })
+            }
             got => got,
         }
     }
@@ -74,12 +80,6 @@ impl Repository<'_> {
                 Ok(check(blob, response.read(max)?)?)
             })
         })
-    }
-
-    /// Says which tags there are that the user may have meant.
-    fn suggest(&self, error: Error, tag: &str) -> Error {
-        let near = self.places.get(self.at.get()).map(|place| tags::near(place, tag)).unwrap_or_default();
-        if near.is_empty() { error } else { error.hint(format!("the nearest tags are {}", near.join(", "))) }
     }
 
     /// Asks one place after the other until one has it. Those that have not are not asked again.
@@ -109,8 +109,10 @@ impl Repository<'_> {
 
 impl Origin for Repository<'_> {
     fn open(&self, blob: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
-        let body: Body = self.anywhere(|place| place.blob(blob, from))?;
-        Ok(Box::new(body))
+        match self.anywhere(|place| place.blob(blob, from)) {
+            Err(missing) if missing.outlook == Outlook::Missing => Ok(Box::new(foreign::open(blob, from, missing)?)),
+            opened => Ok(Box::new(opened?)),
+        }
     }
 
     fn turn_away(&self, _blob: &Descriptor) -> bool {

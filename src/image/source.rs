@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How often progress is told.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
+/// What counts as progress, in bytes: with less at a time nobody would live to see the end.
+const PROGRESS: u64 = 16 << 10;
+
 /// What a stream turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -39,7 +42,11 @@ pub struct Source<'a> {
     pieces: usize,
     count: u64,
     hasher: Hasher,
+    /// How long we have waited for the origin.
+    waited: Duration,
     patience: Patience,
+    /// The count at which the patience was renewed.
+    renewed: u64,
     verdict: Verdict,
     failed: Option<Error>,
     report: &'a mut dyn FnMut(Step),
@@ -66,7 +73,9 @@ impl<'a> Source<'a> {
             pieces: 0,
             count: 0,
             hasher: Hasher::new(),
+            waited: Duration::ZERO,
             patience: Patience::default(),
+            renewed: 0,
             verdict: Verdict::Open,
             failed: None,
             report,
@@ -127,9 +136,15 @@ impl<'a> Source<'a> {
             self.kept = false;
         }
         while self.count < self.blob.size || self.body.is_some() {
-            match self.read_body(buffer) {
+            let began = Instant::now();
+            let read = self.read_body(buffer);
+            self.waited += began.elapsed();
+            match read {
                 Ok(length) if length > 0 => {
-                    self.patience.renew();
+                    if self.count + length as u64 >= self.renewed + PROGRESS {
+                        self.patience.renew();
+                        self.renewed = self.count;
+                    }
                     return Ok(length);
                 }
                 // What was promised beyond the blob's size, nobody needs.
@@ -147,6 +162,7 @@ impl<'a> Source<'a> {
     fn read_body(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Failure> {
         if self.body.is_none() {
             self.body = Some(self.origin.open(self.blob, self.count)?);
+            self.patience.reach();
             self.pieces += 1;
         }
         let Some(body) = &mut self.body else { return Ok(0) };
@@ -177,6 +193,7 @@ impl<'a> Source<'a> {
             Ok(wait) => {
                 (self.report)(Step::Retrying);
                 std::thread::sleep(wait);
+                self.waited += wait;
                 Ok(())
             }
             // Another place begins with all our patience.
@@ -223,7 +240,7 @@ impl Read for Source<'_> {
         self.hasher.update(&buffer[..length]);
         if !self.kept {
             // A disk that is full now is not to be filled further.
-            self.partial = self.partial.take().and_then(|partial| partial.append(&buffer[..length]));
+            self.partial = self.partial.take().and_then(|partial| partial.append(&buffer[..length], self.waited));
         }
         if self.reported.elapsed() >= REPORT_EVERY {
             self.reported = Instant::now();
@@ -324,9 +341,16 @@ mod tests {
         let plan = [Does::Gives(4), Does::Fails(Outlook::Passing), Does::Gives(3), Does::Fails(Outlook::Unreached)];
         let (bytes, asked, verdict, _) = read(&place(&plan), 10, None);
         assert_eq!((&bytes[..], &asked[..], verdict), (BYTES, &[0, 4, 4, 7, 7][..], Verdict::Right));
-        // A line that gives something each time is never given up.
-        let (bytes, asked, verdict, _) = read(&place(&[Does::Gives(1); 10]), 10, None);
-        assert_eq!((&bytes[..], asked.len(), verdict), (BYTES, 10, Verdict::Right));
+    }
+
+    #[test]
+    fn a_line_that_gives_something_each_time_is_never_given_up() {
+        let long = vec![7; PROGRESS as usize * 20];
+        let blob = Descriptor { digest: Digest::of(&long), ..blob(long.len() as u64) };
+        let place = Place { bytes: long, ..place(&[Does::Gives(PROGRESS as usize); 20]) };
+        let mut report = |_| {};
+        assert!(Source::new(&place, &blob, None, &mut report).finish().is_ok());
+        assert_eq!(place.asked.borrow().len(), 20);
     }
 
     #[test]
@@ -336,6 +360,9 @@ mod tests {
         assert!(error.ends_with(" has 10 bytes instead of 11"), "{error}");
         let (bytes, asked, verdict, error) = read(&place(&[Does::Fails(Outlook::Lasting)]), 10, None);
         assert_eq!((bytes.len(), asked.len(), verdict, error.as_str()), (0, 1, Verdict::Cut, "broken"));
+        // Nor does a trickle keep it going.
+        let (bytes, _, verdict, _) = read(&place(&[Does::Gives(1); 10]), 10, None);
+        assert_eq!((bytes.len(), verdict), (5, Verdict::Cut));
         // Another place is asked for the rest.
         let place = place(&[Does::Gives(4), Does::Fails(Outlook::Lasting)]);
         place.others.replace(1);

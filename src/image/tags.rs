@@ -1,6 +1,7 @@
 //! The tags of a repository, for those who asked for one that is not there.
 
 use super::endpoint::Endpoint;
+use super::retry::Outlook;
 use serde_json::Value;
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
@@ -15,14 +16,21 @@ const NEAREST: usize = 3;
 /// No tag is longer.
 const TAG_MAX: usize = 128;
 
-/// The tags most like `wanted` that the place lists; none when it does not answer well and soon.
-pub fn near(place: &Endpoint<'_>, wanted: &str) -> Vec<String> {
+/// What to tell somebody who asked for the tag `wanted` in vain; nothing when the place does not answer
+/// well and soon.
+pub fn hint(place: &Endpoint<'_>, wanted: &str) -> Option<String> {
     let began = Instant::now();
     let mut tags: Vec<String> = Vec::new();
     for _ in 0..PAGES {
         let Some(left) = TIME.checked_sub(began.elapsed()) else { break };
         let last = tags.last().map(|last| format!("&last={last}")).unwrap_or_default();
-        let Ok(response) = place.list(&format!("tags/list?n={PAGE}{last}"), PAGE_MAX, left) else { break };
+        let response = match place.list(&format!("tags/list?n={PAGE}{last}"), PAGE_MAX, left) {
+            Err(failure) if failure.outlook == Outlook::Missing && tags.is_empty() => {
+                return Some("there is no repository of this name".to_owned());
+            }
+            Err(_) => break,
+            Ok(response) => response,
+        };
         let has_more = response.header("link").is_some();
         let Ok(page) = response.read(PAGE_MAX) else { break };
         tags.extend(read(&page));
@@ -30,7 +38,8 @@ pub fn near(place: &Endpoint<'_>, wanted: &str) -> Vec<String> {
             break;
         }
     }
-    nearest(wanted, tags)
+    let near = nearest(wanted, tags);
+    (!near.is_empty()).then(|| format!("the nearest tags are {}", near.join(", ")))
 }
 
 /// The tags on a page. One that is none is left out: it may not get into a URL, nor before the user.

