@@ -116,7 +116,8 @@ impl fmt::Display for Error {
 /// As much of a part of an error as somebody reads; what it quotes from outside may be megabytes long.
 fn cut(text: &str) -> &str {
     const LONGEST: usize = 4096;
-    &text[..text.floor_char_boundary(LONGEST)]
+    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 impl fmt::Debug for Error {

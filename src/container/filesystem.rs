@@ -133,6 +133,8 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
     let overlay = Overlay { lower: layers, upper, work, volatile: plan.spec.remove };
     match overlay.mount(place.as_fd()) {
         Ok(()) => reopen(dir, c"rootfs"),
+        // With a copy it would only become fuller.
+        Err(error) if matches!(error.errno(), Some(libc::ENOSPC | libc::EDQUOT)) => Err(error),
         Err(error) => {
             let reason = crate::error::errno_name(error.errno().unwrap_or(0));
             note(socket, &format!("no overlay on the store's file system ({reason}): copying the files instead"));

@@ -94,7 +94,12 @@ fn resolve(repository: &Repository<'_>, mut served: Served, platform: &Platform)
             Document::Manifest(manifest) => return Ok((manifest, served.bytes)),
             Document::Index(index) => index,
         };
-        served = repository.manifest(&index.choose(platform)?.manifest.digest.to_string())?;
+        let entry = &index.choose(platform)?.manifest;
+        served = repository.manifest(&entry.digest.to_string())?;
+        if served.bytes.len() as u64 != entry.size {
+            let (digest, is, said) = (entry.digest, served.bytes.len(), entry.size);
+            return Err(Error::new(format!("{digest} has {is} bytes instead of {said}")));
+        }
     }
     Err(Error::new(format!("the image's index holds indexes more than {DEPTH_MAX} deep")))
 }

@@ -59,7 +59,8 @@ impl Store {
         match made {
             Ok(dir) => Ok(Live { dir, lock }),
             Err(error) => {
-                let _ = std::fs::remove_file(self.live_path(id)?);
+                // What cannot be removed now still has its mark of life, by which a sweeper finds it.
+                let _ = self.remove_container(id);
                 Err(error)
             }
         }

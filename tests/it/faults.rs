@@ -12,6 +12,7 @@
 //! Whatever it is: success (after new tries), or one clear line; never a wrong image that can be
 //! seen; never anything left that the next command does not sweep.
 
+pub mod archive;
 pub mod disk;
 pub mod kill;
 
@@ -83,8 +84,11 @@ const PARTS: [Part; 3] = [Part::Manifest, Part::Config, Part::Layer];
 pub enum How {
     Pull,
     Run,
+    /// Of the archive that [`archive::write`] has made.
+    Load,
 }
 
+/// From a registry.
 const HOW: [How; 2] = [How::Pull, How::Run];
 
 /// An image with a layer in each size, that says what it is when it is run.
@@ -102,6 +106,7 @@ impl How {
         match self {
             How::Pull => t.ccrun(&["pull", name]),
             How::Run => t.ccrun(&["run", "--rm", name]),
+            How::Load => t.ccrun(&["load"]).stdin(std::fs::read(t.dir.join("archive.tar")).expect("archive.tar")),
         }
     }
 

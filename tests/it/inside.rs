@@ -27,11 +27,20 @@ pub fn run(words: &[String]) -> ExitCode {
         ["tree", dir] => print!("{}", Tree::read(Path::new(dir))),
         ["escape"] => return escape(),
         ["burn", seconds] => burn(seconds.parse().expect("seconds")),
+        ["measured", file, program, ref args @ ..] => return measured(file, program, args),
         ["forks", count] => forks(count.parse().expect("count")),
         ["eat", megabytes] => eat(megabytes.parse().expect("megabytes")),
         _ => panic!("--inside {words:?}?"),
     }
     ExitCode::SUCCESS
+}
+
+/// Runs a command and writes to `file` how much memory it took (KiB, of its largest process). In
+/// a small process of our own, as what a process weighs before it becomes another counts as well.
+fn measured(file: &str, program: &str, args: &[&str]) -> ExitCode {
+    let status = std::process::Command::new(program).args(args).status().expect("start");
+    std::fs::write(file, sys::peak_of_children().to_string()).expect("write");
+    ExitCode::from(status.code().unwrap_or(255) as u8)
 }
 
 /// One line for each file: all that a layer can say about it.

@@ -29,6 +29,7 @@ mod users;
 mod credentials;
 mod errors;
 mod faults;
+mod hostile;
 mod hub_pull;
 mod isolation;
 mod judges;
@@ -55,7 +56,10 @@ const CASES: &[&[Case]] = &[
     judges::debian::CASES,
     faults::CASES,
     faults::kill::CASES,
+    faults::archive::CASES,
     faults::disk::CASES,
+    hostile::documents::CASES,
+    hostile::layers::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,

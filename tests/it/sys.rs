@@ -204,3 +204,13 @@ pub fn cpu_time() -> std::time::Duration {
     check(unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) }).expect("clock_gettime");
     std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
+
+/// The most memory that one of our children or of theirs has had, in KiB.
+pub fn peak_of_children() -> i64 {
+    // SAFETY: an all-zero rusage is a valid one, and getrusage fills it.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        check(libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage)).expect("getrusage");
+        usage.ru_maxrss as i64
+    }
+}

@@ -1,6 +1,6 @@
 //! kill -9 at any point of the way, of any process that has a part in it.
 
-use super::{How, all_is_well, image};
+use super::{How, all_is_well, archive, image};
 use crate::cases;
 use crate::image::Image;
 use crate::procs;
@@ -15,6 +15,7 @@ cases! {
     Every:
         a_pull_is_killed_a_hundred_times,
         a_run_is_killed_a_hundred_times,
+        a_load_is_killed_a_hundred_times,
 }
 
 /// What is killed.
@@ -36,6 +37,10 @@ fn a_run_is_killed_a_hundred_times(t: &Sandbox) {
     killed(t, How::Run);
 }
 
+fn a_load_is_killed_a_hundred_times(t: &Sandbox) {
+    killed(t, How::Load);
+}
+
 fn killed(t: &Sandbox, how: How) {
     let mut random = Random::from_environment();
     let registry = Registry::start();
@@ -44,6 +49,7 @@ fn killed(t: &Sandbox, how: How) {
         (0..3).fold(image(t), |image, n| image.layer(Tar::new().file(&format!("end/{n}"), 0o644, vec![n; 3000])));
     registry.push("some/app", "v1", &image);
     let name = format!("{}/some/app:v1", registry.host);
+    archive::write(t, &image, &name);
     let clean = listing_when_well(t, &name);
     let began = Instant::now();
     assert!(how.judge(how.start(t, &name).out()).is_ok());
