@@ -1,3 +1,5 @@
+mod record;
+
 use super::*;
 use crate::image::tar::fixture::{Block, Random, Tar};
 use std::ffi::CString;
