@@ -95,7 +95,7 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
 /// One attempt.
 fn fetch(store: &Store, job: &Job, draft: &LayerDraft<'_>, source: &mut Source<'_>) -> Result<Unpacked> {
     let compression = Compression::sniff(source.first()?)?;
-    let mut unpacker = Unpacker::start(store, draft)?;
+    let mut unpacker = Unpacker::start(store, draft, job.blob.size)?;
     let (pumped, decompressed) = match compression {
         Compression::Zstd => zstd::decompress(source, |plain| pump(plain, &mut unpacker))?,
         _ => (pump(&mut Inflate::or_plain(&mut *source), &mut unpacker), Ok(())),

@@ -47,15 +47,23 @@ const SPACE_CHECK: u64 = 32 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub entries: u64,
-    /// Bytes of file contents.
-    pub bytes: u64,
+    /// Bytes of the stream.
+    pub stream: u64,
     /// Bytes that have to stay free on the disk.
     pub reserve: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { entries: 10_000_000, bytes: u64::MAX, reserve: 32 << 20 }
+        Limits { entries: 10_000_000, stream: u64::MAX, reserve: 32 << 20 }
+    }
+}
+
+impl Limits {
+    /// For a stream that is compressed to `size` bytes: real files shrink to a hundredth at most, and what
+    /// is short does no harm.
+    pub fn compressed_to(size: u64) -> Limits {
+        Limits { stream: size.saturating_mul(1000).max(1 << 30), ..Limits::default() }
     }
 }
 
@@ -92,7 +100,7 @@ fn unpack_in(
     fs::fchmod(root, 0o755)?;
     // 2. One entry after another.
     let recorder = RefCell::new(Recorder::new(record)?);
-    let mut archive = Archive::new(Recorded::new(BufReader::with_capacity(BUFFER, source), &recorder));
+    let mut archive = Archive::new(Recorded::new(BufReader::with_capacity(BUFFER, source), &recorder, limits.stream));
     let mut layer = Layer {
         root,
         tree,
@@ -262,9 +270,6 @@ impl Layer<'_, '_> {
             file.write_all_at(chunk, offset).map_err(|error| Error::io("write its contents", &error))?;
             archive.consume(count);
             self.result.bytes += count as u64;
-            if self.result.bytes > self.limits.bytes {
-                return Err(Error::new(format!("more than {} bytes of files", self.limits.bytes)));
-            }
             offset = offset.saturating_add(count as u64);
             left -= count as u64;
         }

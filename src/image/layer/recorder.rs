@@ -155,20 +155,24 @@ fn unwritten(error: io::Error) -> Error {
     Error::io("write the layer's record", &error)
 }
 
-/// A stream whose bytes are recorded as they are used.
+/// A stream whose bytes are recorded as they are used, up to `limit` of them.
 pub struct Recorded<'r, 'a, R> {
     source: R,
     recorder: &'r RefCell<Recorder<'a>>,
+    limit: u64,
 }
 
 impl<'r, 'a, R> Recorded<'r, 'a, R> {
-    pub fn new(source: R, recorder: &'r RefCell<Recorder<'a>>) -> Recorded<'r, 'a, R> {
-        Recorded { source, recorder }
+    pub fn new(source: R, recorder: &'r RefCell<Recorder<'a>>, limit: u64) -> Recorded<'r, 'a, R> {
+        Recorded { source, recorder, limit }
     }
 }
 
 impl<R: BufRead> BufRead for Recorded<'_, '_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.recorder.borrow().length > self.limit {
+            return Err(io::Error::other(format!("it has more than {} bytes, too many for its blob", self.limit)));
+        }
         self.source.fill_buf()
     }
 

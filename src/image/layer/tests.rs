@@ -584,13 +584,14 @@ fn limits_are_errors() {
     let dir = Dir::new("limits");
     let tar = Tar::default().file("a", "12345").file("b", "67890").end();
     let with = |limits: Limits| dir.unpack_with(&tar, &limits, false).map_err(|error| error.to_string());
-    assert!(with(Limits { entries: 2, bytes: 10, ..Limits::default() }).is_ok());
+    assert!(with(Limits { entries: 2, stream: 3072, ..Limits::default() }).is_ok());
     assert!(with(Limits { entries: 1, ..Limits::default() }).unwrap_err().contains("more than 1 entries"));
-    assert!(
-        with(Limits { bytes: 9, ..Limits::default() })
-            .unwrap_err()
-            .contains("tar entry 'b' at byte 1024: more than 9 bytes")
-    );
+    let error = with(Limits { stream: 3071, ..Limits::default() }).unwrap_err();
+    assert_eq!(error, "read the tar archive at byte 3072: it has more than 3071 bytes, too many for its blob");
+    let bomb = Tar::default().file("z", &"\0".repeat(1_000_000)).end();
+    let error = dir.unpack_with(&bomb, &Limits { stream: 500_000, ..Limits::default() }, false).unwrap_err();
+    assert!(error.to_string().starts_with("tar entry 'z' at byte 0: read the tar archive at byte 5"), "{error}");
+    assert_eq!((Limits::compressed_to(100).stream, Limits::compressed_to(1 << 30).stream), (1 << 30, 1000 << 30));
     assert!(with(Limits { reserve: u64::MAX, ..Limits::default() }).unwrap_err().contains("ENOSPC"));
     let error = dir.unpack(&tar[..514]).unwrap_err().to_string();
     assert!(error.contains("'a'") && error.contains("truncated at byte 514"), "{error}");
