@@ -29,6 +29,7 @@ mod errors;
 mod hub_pull;
 mod isolation;
 mod judges;
+mod layers;
 mod lifecycle;
 mod limits;
 mod options;
@@ -48,6 +49,7 @@ const CASES: &[&[Case]] = &[
     vm::CASES,
     judges::CASES,
     judges::debian::CASES,
+    layers::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,
