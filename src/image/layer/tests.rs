@@ -749,7 +749,13 @@ fn bench_unpack() {
     let root = File::open(dir).unwrap();
     let mut record = Vec::new();
     let unpacked = unpack(&mut File::from(reader), &mut record, root.as_fd(), &Limits::default()).unwrap();
-    println!("a record of {} bytes", record.len());
     inflating.join().unwrap();
     println!("all of it: {:?}: {unpacked:?}", start.elapsed());
+    let mut parts = Vec::new();
+    crate::image::gzip::Inflate::new(&record[..]).read_to_end(&mut parts).unwrap();
+    let compressing = std::time::Instant::now();
+    let mut again = crate::image::gzip::Deflate::new(std::io::sink()).unwrap();
+    again.write_all(&parts).unwrap();
+    again.finish().unwrap();
+    println!("a record of {} bytes, {:?} to compress {}", record.len(), compressing.elapsed(), parts.len());
 }
