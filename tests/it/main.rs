@@ -33,6 +33,7 @@ mod hostile;
 mod hub_pull;
 mod isolation;
 mod judges;
+mod layers;
 mod lifecycle;
 mod limits;
 mod login;
@@ -60,6 +61,7 @@ const CASES: &[&[Case]] = &[
     faults::disk::CASES,
     hostile::documents::CASES,
     hostile::layers::CASES,
+    layers::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,
