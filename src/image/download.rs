@@ -58,8 +58,8 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
             fetch(store, origin, job, &draft, &mut |step| report.borrow_mut()(step))
         },
     )?;
-    if !unpacked.deferred.is_empty() {
-        link(store, job, &draft, &unpacked)?;
+    if unpacked.depends_on_lower() {
+        settle(store, job, &draft, &unpacked)?;
     }
     let notes = Notes {
         size: unpacked.bytes,
@@ -170,8 +170,8 @@ impl Read for Source<'_> {
     }
 }
 
-/// Makes the layer's hard links into lower layers, each as a copy of the file, as soon as those layers are there.
-fn link(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -> Result<()> {
+/// Makes of the layer what depends on the layers below, as soon as those are there.
+fn settle(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -> Result<()> {
     // They are being made by our sisters: the main process starts the lowest first, and ends us if one fails.
     while !job.lowers.iter().all(|lower| layers::exists(store, lower)) {
         std::thread::sleep(Duration::from_millis(20));
@@ -183,7 +183,7 @@ fn link(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -
     let lowers: Vec<OwnedFd> = job.lowers.iter().rev().map(open).collect::<Result<_>>()?;
     let walled = store.walls().spawn(&draft.root(), &mut || {
         let lowers: Vec<BorrowedFd<'_>> = lowers.iter().map(AsFd::as_fd).collect();
-        layer::link_from_lower(&lowers, root()?.as_fd(), &unpacked.deferred)?;
+        layer::settle(&lowers, root()?.as_fd(), &unpacked)?;
         Ok(Vec::new())
     })?;
     walled.wait().map(drop)

@@ -8,6 +8,7 @@
 
 mod attributes;
 mod links;
+mod lower;
 mod name;
 mod rebuild;
 mod record;
@@ -22,7 +23,7 @@ use crate::image::tar::{Archive, Entry, Extent, Kind};
 use crate::store;
 use crate::sys::fs;
 use attributes::Directories;
-pub use links::link_from_lower;
+pub use lower::settle;
 use name::{Meaning, Place};
 pub use rebuild::rebuild;
 use recorder::{Recorded, Recorder};
@@ -62,8 +63,8 @@ impl Default for Limits {
 ///
 /// A whiteout `.wh.x` becomes a character device 0:0 called x, an opaque directory gets
 /// [`user.overlay.opaque`](tree::OPAQUE). To be called as the (container's) root; sets the
-/// process's umask to 0. What could not be kept is counted in the result, and hard links to
-/// files of lower layers are listed there for [`link_from_lower`].
+/// process's umask to 0. What could not be kept is counted in the result, and what depends on the
+/// layers below is listed there for [`settle`].
 ///
 /// What the files do not tell again of the stream goes to `record`, for [`rebuild`].
 pub fn unpack(
@@ -110,6 +111,7 @@ fn unpack_in(
     layer.result.deferred = layer.links.resolve(&mut layer.tree)?;
     // 4. Directories get their modes and times last: no file can be put into them any more.
     layer.directories.apply(&mut layer.tree, &mut layer.result)?;
+    layer.result.implied = layer.tree.implied();
     let result = layer.result;
     recorder.into_inner().finish()?;
     Ok(result)
@@ -191,6 +193,7 @@ impl Layer<'_, '_> {
     }
 
     fn directory(&mut self, dir: &Dir, cname: &CStr, parent: &[u8], name: &[u8], entry: &Entry) -> Result<()> {
+        self.tree.told(&dir.below(name));
         // Its final mode may forbid writing, or hand its group on to what is made in it.
         let fd = dir.as_fd();
         match fs::mkdirat(fd, cname, 0o700) {

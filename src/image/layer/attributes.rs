@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+const OVERLAY: &[u8] = b"user.overlay.";
 /// What all remembered directories together may take of the memory, roughly.
 const REMEMBERED: usize = 40 << 20;
 /// What a directory takes besides its path: the map's slots are not all used.
@@ -68,7 +69,7 @@ pub fn set_xattrs(file: BorrowedFd<'_>, xattrs: &[(Vec<u8>, Vec<u8>)], result: &
     for (name, value) in xattrs {
         let set = match &name[..] {
             b"security.capability" => fs::fsetxattr(file, c"security.capability", &capability(value)),
-            name if name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") => {
+            name if name.starts_with(b"user.") && !name.starts_with(OVERLAY) => {
                 c(name).and_then(|name| fs::fsetxattr(file, &name, value))
             }
             _ => Err(Error::new("not for images")),
@@ -135,12 +136,12 @@ impl Directories {
     }
 }
 
-/// Gives one file all attributes of another.
+/// Gives one file all attributes of another; overlay's own marks are none.
 pub fn copy_attributes(from: BorrowedFd<'_>, stat: &fs::Stat, to: BorrowedFd<'_>) -> Result<()> {
     fs::fchown(to, stat.uid, stat.gid)?;
     fs::fchmod(to, stat.mode & 0o7777)?;
-    for name in fs::flistxattr(from)? {
-        fs::fsetxattr(to, &name, &fs::fgetxattr(from, &name)?)?;
+    for name in fs::flistxattr(from)?.iter().filter(|name| !name.to_bytes().starts_with(OVERLAY)) {
+        fs::fsetxattr(to, name, &fs::fgetxattr(from, name)?)?;
     }
     fs::futimens(to, stat.atime, stat.mtime)
 }

@@ -460,10 +460,7 @@ fn nothing_outside_is_touched() {
                         assert!(answer.is_err(), "{told}");
                     } else if let Ok(unpacked) = &answer {
                         // A hard link to a path outside is one to a file that no layer has.
-                        assert!(
-                            link_from_lower(&[], dir.root().as_fd(), &unpacked.deferred).is_err()
-                                || unpacked.deferred.is_empty()
-                        );
+                        assert!(settle(&[], dir.root().as_fd(), &unpacked).is_err() || unpacked.deferred.is_empty());
                         assert_eq!(snapshot(&outside), before, "{told}");
                     }
                 }
@@ -543,23 +540,57 @@ fn hard_links_wait_for_their_target() {
             .link(b'1', "d/one", "a/f")
             .link(b'1', "d/two", "/a/f")
             .link(b'1', "three", "b/f")
-            .link(b'1', "four", "l"),
+            .link(b'1', "four", "l")
+            .link(b'1', "five", "three"),
     );
-    assert_eq!(unpacked.deferred.len(), 4);
+    assert_eq!(unpacked.deferred.len(), 5);
     let unpacked = Unpacked::decode(&unpacked.encode()).unwrap();
     let lowers = [lower.root(), lowest.root()];
     let lowers = [lowers[0].as_fd(), lowers[1].as_fd()];
-    link_from_lower(&lowers, dir.root().as_fd(), &unpacked.deferred).unwrap();
+    settle(&lowers, dir.root().as_fd(), &unpacked).unwrap();
     assert_eq!(["d/one", "d/two", "three"].map(|f| dir.text(f)), ["hi", "hi", "b"]);
     assert_eq!(dir.meta("d/one").ino(), dir.meta("d/two").ino());
+    assert_eq!(dir.meta("three").ino(), dir.meta("five").ino());
     assert_eq!((dir.meta("d/one").permissions().mode() & 0o7777, dir.meta("d/one").mtime()), (0o4755, 7));
     assert_eq!(std::fs::read_link(dir.path("four")).unwrap(), Path::new("t"));
     assert_eq!(dir.meta("d").mtime(), 0);
     for target in ["nowhere", "a/hidden", "o/f", "a", "l/x"] {
         let unpacked = dir.good(Tar::default().link(b'1', "bad", target));
-        let error = link_from_lower(&lowers, dir.root().as_fd(), &unpacked.deferred).unwrap_err().to_string();
+        let error = settle(&lowers, dir.root().as_fd(), &unpacked).unwrap_err().to_string();
         assert!(error.starts_with(&format!("hard link 'bad' to '{target}'")), "{error}");
     }
+}
+
+#[test]
+fn directories_taken_for_granted_are_as_the_layers_below_have_them() {
+    let (lower, dir) = (Dir::new("implied-lower"), Dir::new("implied"));
+    let private = |name: &[u8]| Block::new(name, b'5', 0).put(100, b"0001750\0").put(136, b"00000000007\0").sealed();
+    let names = [&b"p"[..], b"p/q", b"told", b"hidden", b"hidden/sub", b"opaque", b"opaque/sub", b"file"];
+    lower.good(names.iter().fold(Tar::default(), |tar, name| tar.add(private(name), b"")));
+    tree::make_opaque(std::fs::File::open(lower.path("p")).unwrap().as_fd()).unwrap();
+    let unpacked = dir.good(
+        Tar::default()
+            .file("p/q/r/f", "")
+            .file("told/f", "")
+            .dir("told")
+            .file(".wh.hidden", "")
+            .file("hidden/sub/f", "")
+            .dir("opaque")
+            .file("opaque/.wh..wh..opq", "")
+            .file("opaque/sub/f", "")
+            .file("file/f", "")
+            .file("file", ""),
+    );
+    settle(&[lower.root().as_fd()], dir.root().as_fd(), &unpacked).unwrap();
+    let seen = |name: &str| (dir.meta(name).permissions().mode() & 0o7777, dir.meta(name).mtime() == 7);
+    for name in ["p", "p/q"] {
+        assert_eq!(seen(name), (0o1750, true), "{name}");
+    }
+    for name in ["p/q/r", "hidden", "hidden/sub", "opaque/sub"] {
+        assert_eq!(seen(name), (0o755, false), "{name}");
+    }
+    assert!(!seen("told").1 && dir.meta("file").is_file());
+    assert!(fs::fgetxattr(std::fs::File::open(dir.path("p")).unwrap().as_fd(), tree::OPAQUE).is_err());
 }
 
 #[test]

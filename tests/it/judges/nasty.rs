@@ -58,7 +58,7 @@ pub fn across_layers() -> Vec<Tar> {
 /// A hundred layers, each of which adds, changes and removes some files.
 pub fn hundred_layers() -> Image {
     let layer = |n: usize| {
-        let mut tar = Tar::new().dir("all", 0o755).file(&format!("all/{n}"), 0o644, n.to_string());
+        let mut tar = Tar::new().dir("etc", 0o755).dir("all", 0o755).file(&format!("all/{n}"), 0o644, n.to_string());
         tar = tar.dir(&format!("all/dir{}", n % 7), 0o755 - (n as u32 % 2) * 0o55);
         tar = tar.file(&format!("all/dir{}/file{}", n % 7, n % 3), 0o600, format!("by {n}"));
         if n % 3 == 2 {
