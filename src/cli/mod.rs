@@ -1,19 +1,33 @@
 //! The command line: what the user says, and what he is told.
 
+mod filter;
 mod flag;
+mod format;
 mod help;
+mod history;
 mod images;
+mod import;
+mod inspect;
 mod limits;
+mod listing;
+mod load;
+mod login;
+mod logout;
 mod mount;
 mod names;
 mod operand;
+mod output;
 mod parse;
 mod progress;
+mod prompt;
 mod ps;
 mod pull;
 mod rm;
 mod rmi;
 mod run;
+mod save;
+mod table;
+mod tag;
 mod units;
 mod version;
 
@@ -21,24 +35,57 @@ use crate::container::walls::NamespaceWalls;
 use crate::error::{Error, Result};
 use crate::isolation::idmap::IdMap;
 use crate::store::Store;
-use flag::Command;
 use parse::{Asked, Parsed};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
+use table::{Named, Table};
 
-static COMMANDS: &[&Command] =
-    &[&run::COMMAND, &pull::COMMAND, &images::COMMAND, &rmi::COMMAND, &ps::COMMAND, &rm::COMMAND, &version::COMMAND];
+static TABLE: Table = Table {
+    commands: &[
+        &run::COMMAND,
+        &pull::COMMAND,
+        &images::COMMAND,
+        &history::COMMAND,
+        &tag::COMMAND,
+        &rmi::COMMAND,
+        &load::COMMAND,
+        &save::COMMAND,
+        &import::COMMAND,
+        &login::COMMAND,
+        &logout::COMMAND,
+        &ps::COMMAND,
+        &rm::COMMAND,
+        &inspect::COMMAND,
+        &inspect::IMAGE,
+        &inspect::CONTAINER,
+        &version::COMMAND,
+    ],
+    aliases: &[
+        ("image history", &history::COMMAND),
+        ("image import", &import::COMMAND),
+        ("image load", &load::COMMAND),
+        ("image ls", &images::COMMAND),
+        ("image pull", &pull::COMMAND),
+        ("image rm", &rmi::COMMAND),
+        ("image save", &save::COMMAND),
+        ("image tag", &tag::COMMAND),
+        ("container ls", &ps::COMMAND),
+        ("container rm", &rm::COMMAND),
+        ("container run", &run::COMMAND),
+    ],
+};
 
 /// Runs the command line `args` (without the program's own name); gives the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let outcome = match parse::parse(args, COMMANDS) {
+    let outcome = match parse::parse(args, &TABLE) {
         Ok(Asked::Run(parsed)) => {
             let failure = parsed.command.failure;
             (parsed.command.run)(&parsed).map_err(|error| error.with_status(failure))
         }
-        Ok(Asked::Help(None)) => print(&help::overview(COMMANDS)).map(|()| 0),
-        Ok(Asked::Help(Some(command))) => print(&help::of(command)).map(|()| 0),
+        Ok(Asked::Help(None)) => print(&help::overview(&TABLE)).map(|()| 0),
+        Ok(Asked::Help(Some(Named::Group(group)))) => print(&help::of_group(&TABLE, group)).map(|()| 0),
+        Ok(Asked::Help(Some(Named::Command(command)))) => print(&help::of(command)).map(|()| 0),
         Ok(Asked::Version) => version::print_version().map(|()| 0),
         Err(error) => Err(error),
     };
@@ -79,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sound() {
-        for command in COMMANDS {
+        for command in TABLE.commands {
             for (i, flag) in command.flags.iter().enumerate() {
                 let others = &command.flags[..i];
                 assert!(!flag.help.is_empty() && !flag.help.ends_with('.'), "{} --{}", command.name, flag.long);

@@ -1,6 +1,7 @@
 //! Arguments, read by the table; nothing is done yet.
 
 use super::flag::{Command, Flag, Value};
+use super::table::{Named, Table};
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -54,12 +55,13 @@ pub fn utf8<'a>(value: &'a OsStr, name: &str) -> Result<&'a str> {
 /// What a command line asks for.
 pub enum Asked {
     Run(Parsed),
-    Help(Option<&'static Command>),
+    /// Help on a command or a group of them, or on all.
+    Help(Option<Named>),
     Version,
 }
 
-/// Reads the arguments behind `ccrun` by the table of `commands`.
-pub fn parse(args: impl IntoIterator<Item = OsString>, commands: &[&'static Command]) -> Result<Asked> {
+/// Reads the arguments behind `ccrun` by the table.
+pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<Asked> {
     let mut args = args.into_iter();
     let mut root = None;
     let name = loop {
@@ -70,7 +72,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, commands: &[&'static Comm
                 let topic = args.next();
                 return match topic {
                     None => Ok(Asked::Help(None)),
-                    Some(name) => find(&name, commands).map(|command| Asked::Help(Some(command))),
+                    Some(name) => table.find(&name, &mut args).map(|named| Asked::Help(Some(named))),
                 };
             }
             b"-v" | b"--version" => return Ok(Asked::Version),
@@ -86,7 +88,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, commands: &[&'static Comm
             _ => break arg,
         }
     };
-    let command = find(&name, commands)?;
+    let command = match table.find(&name, &mut args)? {
+        Named::Command(command) => command,
+        group => return Ok(Asked::Help(Some(group))),
+    };
     let mut parsed = Parsed { command, root, flags: Vec::new(), operands: Vec::new() };
     let wrong = |text: String| {
         Error::new(text).hint(format!("see 'ccrun {} --help'", command.name)).with_status(command.failure)
@@ -96,7 +101,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, commands: &[&'static Comm
         if bytes == b"--" {
             parsed.operands.extend(args.by_ref());
         } else if bytes == b"--help" || (bytes == b"-h" && short(command, 'h').is_none()) {
-            return Ok(Asked::Help(Some(command)));
+            return Ok(Asked::Help(Some(Named::Command(command))));
         } else if let Some(long) = bytes.strip_prefix(b"--") {
             let (name, value) = match long.iter().position(|b| *b == b'=') {
                 Some(at) => (&long[..at], Some(OsString::from_vec(long[at + 1..].to_vec()))),
@@ -177,12 +182,6 @@ fn switch_value(value: Option<OsString>) -> Option<OsString> {
     }
 }
 
-fn find(name: &OsStr, commands: &[&'static Command]) -> Result<&'static Command> {
-    commands.iter().find(|command| command.name == name).copied().ok_or_else(|| {
-        Error::new(format!("unknown command: {}", name.display())).hint("see 'ccrun --help'").with_status(1)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::flag::{many, one, switch};
@@ -204,9 +203,13 @@ mod tests {
         run: |_| Ok(0),
     };
 
+    static TABLE: Table = Table { commands: &[&RUN], aliases: &[("container run", &RUN)] };
+
     fn parsed(line: &str) -> std::result::Result<Parsed, String> {
-        match parse(line.split_whitespace().map(OsString::from), &[&RUN]) {
+        match parse(line.split_whitespace().map(OsString::from), &TABLE) {
             Ok(Asked::Run(parsed)) => Ok(parsed),
+            Ok(Asked::Help(Some(Named::Command(command)))) => Err(format!("help on {}", command.name)),
+            Ok(Asked::Help(Some(Named::Group(group)))) => Err(format!("help on the group {group}")),
             Ok(_) => Err("help".into()),
             Err(error) => Err(error.to_string()),
         }
@@ -232,6 +235,22 @@ mod tests {
         assert!(!parsed("run --tty=false x").unwrap().is_on("tty"));
         assert!(!parsed("run -t=0 x").unwrap().is_on("tty"));
         assert!(!parsed("run x").unwrap().is_on("tty"));
+    }
+
+    #[test]
+    fn a_command_has_dockers_two_words_too() {
+        let p = parsed("container run -it alpine ls").unwrap();
+        assert!(p.is_on("tty") && p.operands == ["alpine", "ls"] && p.command.name == "run");
+        for (line, text) in [
+            ("container", "help on the group container"),
+            ("container --help", "help on the group container"),
+            ("help container", "help on the group container"),
+            ("help container run", "help on run"),
+            ("container run --help", "help on run"),
+            ("container bogus", "unknown command: container bogus; see 'ccrun container --help'"),
+        ] {
+            assert_eq!(parsed(line).err().unwrap(), text, "{line}");
+        }
     }
 
     #[test]

@@ -67,6 +67,27 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry of root's, from the beginning of 1970, that everybody may read.
+    pub fn plain(name: impl Into<Vec<u8>>, kind: Kind) -> Entry {
+        let mode = if kind == Kind::Directory { 0o755 } else { 0o644 };
+        let (link, xattrs, mtime) = (Vec::new(), Vec::new(), Time::default());
+        let name = name.into();
+        Entry {
+            name,
+            link,
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime,
+            device: (0, 0),
+            xattrs,
+            sparse: None,
+            offset: 0,
+        }
+    }
+
     /// Says which entry an error is about.
     pub fn blame(&self, error: Error) -> Error {
         error.context(at(&self.name, self.offset))
@@ -144,6 +165,11 @@ impl<R: BufRead> Archive<R> {
             return Err(truncated(offset));
         }
         Ok(ready.get(..left).unwrap_or(ready))
+    }
+
+    /// How many bytes of the archive are used: after [`next`](Self::next), where the entry's body begins.
+    pub fn position(&self) -> u64 {
+        self.offset
     }
 
     /// Marks `count` bytes of what [`body`](Self::body) gave as used.

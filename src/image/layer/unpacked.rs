@@ -57,9 +57,9 @@ pub struct Unpacked {
 }
 
 impl Unpacked {
-    /// Whether it is not yet what it has to be above other layers.
-    pub fn depends_on_lower(&self) -> bool {
-        !(self.deferred.is_empty() && self.implied.is_empty())
+    /// Whether [`settle`](super::settle) has something to do, with or without layers below.
+    pub fn is_unsettled(&self, has_lower: bool) -> bool {
+        !self.deferred.is_empty() || (has_lower && !self.implied.is_empty())
     }
 
     /// As bytes, to be sent out of the walls: seven numbers, the directories, then four names per

@@ -32,6 +32,8 @@ pub fn exists(store: &Store, diff_id: &Digest) -> bool {
 pub struct Notes {
     /// How many bytes the files hold.
     pub size: u64,
+    /// The length of the whole tar.
+    pub stream: u64,
     /// Entries whose owner, device or xattrs this machine could not keep.
     pub owners_lost: u64,
     pub devices_lost: u64,
@@ -46,6 +48,7 @@ impl Notes {
         let number = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
         Notes {
             size: number("size"),
+            stream: number("stream"),
             owners_lost: number("ownersLost"),
             devices_lost: number("devicesLost"),
             xattrs_lost: number("xattrsLost"),
@@ -55,6 +58,7 @@ impl Notes {
     /// Counts another layer in.
     pub fn add(&mut self, other: &Notes) {
         self.size += other.size;
+        self.stream += other.stream;
         self.owners_lost += other.owners_lost;
         self.devices_lost += other.devices_lost;
         self.xattrs_lost += other.xattrs_lost;
@@ -63,6 +67,7 @@ impl Notes {
     fn text(&self) -> String {
         json!({
             "size": self.size,
+            "stream": self.stream,
             "ownersLost": self.owners_lost,
             "devicesLost": self.devices_lost,
             "xattrsLost": self.xattrs_lost,
