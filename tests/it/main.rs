@@ -48,6 +48,7 @@ const CASES: &[&[Case]] = &[
     vm::CASES,
     judges::CASES,
     judges::debian::CASES,
+    judges::distribution::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,
