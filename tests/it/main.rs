@@ -29,6 +29,7 @@ mod errors;
 mod hub_pull;
 mod isolation;
 mod judges;
+mod layers;
 mod lifecycle;
 mod limits;
 mod options;
@@ -49,6 +50,7 @@ const CASES: &[&[Case]] = &[
     judges::CASES,
     judges::debian::CASES,
     judges::distribution::CASES,
+    layers::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,

@@ -2,7 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::sys::{cstr, fs};
-use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -14,9 +13,6 @@ pub const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY;
 pub const OPAQUE: &CStr = c"user.overlay.opaque";
 /// The kernel's own limit for symlinks in one path.
 const SYMLINKS: usize = 40;
-
-/// More directories than any layer takes for granted.
-const IMPLIED: usize = 1 << 16;
 
 /// A name as the kernel takes it.
 pub fn c(name: &[u8]) -> Result<CString> {
@@ -62,15 +58,15 @@ pub struct Tree<'a> {
     root: BorrowedFd<'a>,
     /// The directory that the last entry lay in: entries come directory by directory.
     last: Option<(Vec<u8>, Rc<Dir>)>,
-    /// Directories that had to be made without an entry of their own: where they are, from the root.
-    implied: BTreeSet<Vec<u8>>,
     /// The kernel has openat2.
     openat2: bool,
+    /// Where directories had to be made up since somebody took note of it.
+    pub made_up: Vec<Vec<u8>>,
 }
 
 impl<'a> Tree<'a> {
     pub fn new(root: BorrowedFd<'a>) -> Tree<'a> {
-        Tree { root, last: None, implied: BTreeSet::new(), openat2: true }
+        Tree { root, last: None, openat2: true, made_up: Vec::new() }
     }
 
     /// A tree whose paths are walked name by name, as on kernels before 5.6.
@@ -82,16 +78,6 @@ impl<'a> Tree<'a> {
     /// Something was removed: paths may lead elsewhere now.
     pub fn forget(&mut self) {
         self.last = None;
-    }
-
-    /// The layer speaks of a directory itself.
-    pub fn told(&mut self, path: &[u8]) {
-        self.implied.remove(path);
-    }
-
-    /// The directories that the layer takes for granted, as those below it may have them.
-    pub fn implied(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.implied).into_iter().collect()
     }
 
     /// The directory `path`, made with its parents where it is missing.
@@ -194,15 +180,7 @@ impl<'a> Tree<'a> {
         Ok(above)
     }
 
-    fn imply(&mut self, path: Vec<u8>) -> Result<()> {
-        self.implied.insert(path);
-        if self.implied.len() > IMPLIED {
-            return Err(Error::new(format!("more than {IMPLIED} directories without an entry of their own")));
-        }
-        Ok(())
-    }
-
-    /// Makes what is missing of `path`. The new directories are root's, 0755.
+    /// Makes what is missing of `path`. The new directories are root's, 0755; see [`adopt`](super::adopt).
     fn make_each(&mut self, path: &[u8]) -> Result<Dir> {
         let mut dir = self.root()?;
         let mut end = 0;
@@ -213,7 +191,7 @@ impl<'a> Tree<'a> {
             dir = match dir.enter(part) {
                 Err(error) if error.errno() == Some(libc::ENOENT) => {
                     fs::mkdirat(dir.as_fd(), &c(part)?, 0o755)?;
-                    self.imply(dir.below(part))?;
+                    self.made_up.push(dir.below(part));
                     dir.enter(part)?
                 }
                 Err(error) if matches!(error.errno(), Some(libc::ENOTDIR | libc::ELOOP)) => {
