@@ -560,15 +560,17 @@ fn hard_links_wait_for_their_target() {
             .link(b'1', "d/one", "a/f")
             .link(b'1', "d/two", "/a/f")
             .link(b'1', "three", "b/f")
-            .link(b'1', "four", "l"),
+            .link(b'1', "four", "l")
+            .link(b'1', "five", "three"),
     );
-    assert_eq!(unpacked.deferred.len(), 4);
+    assert_eq!(unpacked.deferred.len(), 5);
     let unpacked = Unpacked::decode(&unpacked.encode()).unwrap();
     let lowers = [lower.root(), lowest.root()];
     let lowers = [lowers[0].as_fd(), lowers[1].as_fd()];
     link_from_lower(&lowers, dir.root().as_fd(), &unpacked.deferred).unwrap();
     assert_eq!(["d/one", "d/two", "three"].map(|f| dir.text(f)), ["hi", "hi", "b"]);
     assert_eq!(dir.meta("d/one").ino(), dir.meta("d/two").ino());
+    assert_eq!(dir.meta("three").ino(), dir.meta("five").ino());
     assert_eq!((dir.meta("d/one").permissions().mode() & 0o7777, dir.meta("d/one").mtime()), (0o4755, 7));
     assert_eq!(std::fs::read_link(dir.path("four")).unwrap(), Path::new("t"));
     assert_eq!(dir.meta("d").mtime(), 0);
