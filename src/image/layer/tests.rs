@@ -293,6 +293,33 @@ fn whiteouts_hide_lower_layers_only() {
 }
 
 #[test]
+fn access_control_lists_are_not_inherited() {
+    let dir = Dir::new("acls");
+    let acl =
+        [2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 4, 0, 5, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255];
+    let unpacked = dir.good(
+        Tar::default()
+            .pax(b'x', &[("SCHILY.xattr.system.posix_acl_default", &acl), ("SCHILY.xattr.user.mine", b"1")])
+            .dir("d")
+            .file("d/f", "")
+            .file("d/sub/f", ""),
+    );
+    // Not every file system keeps them.
+    if unpacked.xattrs_lost == 0 {
+        assert_eq!(dir.xattr("d", "system.posix_acl_default").unwrap(), acl);
+    }
+    assert_eq!(dir.xattr("d", "user.mine").unwrap(), b"1");
+    for name in ["d/f", "d/sub"] {
+        let file = File::open(dir.path(name)).unwrap();
+        assert!(
+            fs::flistxattr(file.as_fd()).unwrap().iter().all(|name| !name.to_bytes().starts_with(b"system.")),
+            "{name}"
+        );
+    }
+    assert_eq!(dir.meta("d/sub").permissions().mode() & 0o7777, 0o755);
+}
+
+#[test]
 fn only_allowed_xattrs_are_set() {
     let dir = Dir::new("xattrs");
     let v2 = *b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
