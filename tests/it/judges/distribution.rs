@@ -70,9 +70,11 @@ fn what_skopeo_pushes_is_pulled(t: &Sandbox) {
     let image = Image::busybox(&t.busybox).layer(crate::tar::Tar::new().file("from", 0o644, "skopeo"));
     let hub = Path::new(&t.it).with_file_name("hub").display().to_string();
     let tls = format!("tls: {{ certificate: {hub}/server.pem, key: {hub}/server.pem }}");
-    for (host, tls, flags) in
-        [("localhost", "", &["--dest-tls-verify=false"][..]), ("registry-1.docker.io", &tls, &["--format=v2s2"][..])]
-    {
+    for (host, tls, flags) in [
+        ("localhost", "", &["--dest-tls-verify=false"][..]),
+        ("localhost", "", &["--dest-tls-verify=false", "--dest-compress-format=zstd"]),
+        ("registry-1.docker.io", &tls, &["--format=v2s2"]),
+    ] {
         let registry = Distribution::start(t, &format!("http: {{ addr: 127.0.0.1:{PORT}, {tls} }}"));
         let name = format!("{host}:{PORT}/some/app:v1");
         push(t, &image, flags, &name);
