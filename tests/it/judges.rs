@@ -172,11 +172,13 @@ fn podman_makes_the_same_tree(t: &Sandbox) {
         let words = format!("--root {}/podman --runroot {run} --storage-driver overlay {words}", t.dir.display());
         t.command("podman", &words.split(' ').collect::<Vec<_>>()).out()
     };
-    podman(&format!("pull -q --tls-verify=false {}", pulled.name)).exit(0);
+    let pull = podman(&format!("pull -q --tls-verify=false {}", pulled.name));
     let mounted = podman(&format!("image mount {}", pulled.name));
-    let text = t.command(&t.it, &["--inside", "tree", mounted.line()]).out().stdout;
+    let tree = t.command(&t.it, &["--inside", "tree", mounted.line()]).out();
     podman("image umount --all");
     let _ = std::fs::remove_dir_all(run);
+    pull.exit(0);
+    let text = tree.exit(0).stdout;
     let known = [&DEVICES[..], &[ROOT, EARLY, EMPTY_XATTR]].concat();
     pulled.agrees("podman", &image_only(&text, pulled.start), &known);
 }
