@@ -4,10 +4,12 @@
 pub mod debian;
 pub mod distribution;
 mod engine;
+mod histories;
 mod nasty;
 pub mod tree;
 
 use crate::image::{Image, Layer};
+use crate::random::Random;
 use crate::registry::Registry;
 use crate::sandbox::{Mode, Sandbox};
 use crate::{cases, skip, users};
@@ -18,7 +20,8 @@ use tree::Tree;
 cases! {
     Root:
         docker_makes_the_same_trees,
-        podman_makes_the_same_tree;
+        podman_makes_the_same_tree,
+        umoci_makes_the_same_of_histories;
     Every:
         umoci_makes_the_same_tree,
         a_hundred_layers_are_one_tree,
@@ -75,6 +78,11 @@ impl Pulled {
         };
         let words = [map, script].concat();
         image_only(&t.command(words[0], &words[1..]).timeout(120).ok().stdout, self.start)
+    }
+
+    /// Without times: those of directories are each tool's own affair when a layer says nothing of them.
+    fn timeless(self) -> Pulled {
+        Pulled { tree: self.tree.without_field("", "mtime"), ..self }
     }
 
     /// The trees are the same but for `known` differences (`PATH FIELD`), and those are there.
@@ -134,6 +142,13 @@ fn umoci_makes_the_same_tree(t: &Sandbox) {
     pulled.agrees("umoci", &umoci, &known);
 }
 
+fn umoci_makes_the_same_of_histories(t: &Sandbox) {
+    let image = histories::image(&mut Random::from_environment(), true);
+    let pulled = Pulled::new(t, &Registry::open(), "some/histories", &image).timeless();
+    assert!(pulled.tree.len() > 150, "only {} files", pulled.tree.len());
+    pulled.agrees("umoci", &pulled.by_umoci(t, &image).without_field("", "mtime"), &[]);
+}
+
 fn a_hundred_layers_are_one_tree(t: &Sandbox) {
     let image = nasty::hundred_layers();
     let pulled = Pulled::new(t, &Registry::open(), "some/hundred", &image);
@@ -150,6 +165,9 @@ fn docker_makes_the_same_trees(t: &Sandbox) {
     let mut known = vec![ROOT, EARLY, EMPTY_XATTR, "/.wh..wh.plnk type", "/.wh..wh.plnk/12.34 type"];
     known.extend(DEVICES);
     pulled.agrees("Docker", &pulled.by_docker(t, &engine), &known);
+    let image = histories::image(&mut Random::from_environment(), false).docker();
+    let pulled = Pulled::new(t, &registry, "some/histories", &image).timeless();
+    pulled.agrees("Docker", &pulled.by_docker(t, &engine).without_field("", "mtime"), &[]);
     let pulled = Pulled::new(t, &registry, "some/alpine", &Image::new(vec![owned_tree(t, &t.alpine)]).docker());
     assert!(pulled.tree.len() > 400, "Alpine has only {} files", pulled.tree.len());
     pulled.agrees("Docker", &pulled.by_docker(t, &engine), &[]);

@@ -17,6 +17,7 @@ mod inside;
 mod measure;
 mod procs;
 mod pty;
+mod random;
 mod registry;
 mod runner;
 mod sandbox;
