@@ -2,11 +2,14 @@
 //! must be the same, file by file. Where they differ on purpose, the reason stands here.
 
 pub mod debian;
+pub mod distribution;
 mod engine;
+mod histories;
 mod nasty;
 pub mod tree;
 
 use crate::image::{Image, Layer};
+use crate::random::Random;
 use crate::registry::Registry;
 use crate::sandbox::{Mode, Sandbox};
 use crate::{cases, skip, users};
@@ -17,7 +20,8 @@ use tree::Tree;
 cases! {
     Root:
         docker_makes_the_same_trees,
-        podman_makes_the_same_tree;
+        podman_makes_the_same_tree,
+        umoci_makes_the_same_of_histories;
     Every:
         umoci_makes_the_same_tree,
         a_hundred_layers_are_one_tree,
@@ -76,6 +80,11 @@ impl Pulled {
         image_only(&t.command(words[0], &words[1..]).timeout(120).ok().stdout, self.start)
     }
 
+    /// Without times: those of directories are each tool's own affair when a layer says nothing of them.
+    fn timeless(self) -> Pulled {
+        Pulled { tree: self.tree.without_field("", "mtime"), ..self }
+    }
+
     /// The trees are the same but for `known` differences (`PATH FIELD`), and those are there.
     fn agrees(&self, with: &str, judge: &Tree, known: &[&str]) {
         let is = |line: &str, known: &str| line.strip_prefix(known).is_some_and(|rest| rest.starts_with(": "));
@@ -94,6 +103,23 @@ fn image_only(text: &str, start: SystemTime) -> Tree {
 
 /// Containers have no right to make devices and get theirs from elsewhere, so layers are unpacked without.
 const DEVICES: [&str; 2] = ["/k/disk type", "/k/null type"];
+/// A link to a file of a layer below is a copy of it: layers are kept apart.
+const LINKS: [&str; 9] = [
+    "/links/capable same-as",
+    "/links/fifo same-as",
+    "/links/four same-as",
+    "/links/one same-as",
+    "/links/symlink same-as",
+    "/links/three same-as",
+    "/links/to-fifo same-as",
+    "/links/to-symlink same-as",
+    "/links/two same-as",
+];
+/// `/` is as the topmost layer has it, and 0755 where that does not say. umoci's is as any layer said last, Docker's
+/// always 0755, podman's always 0555.
+const ROOT: &str = "/ mode";
+/// Docker and podman know no time before 1970.
+const EARLY: &str = "/a/before-1970 mtime";
 /// Go's tar reader takes an xattr without a value for none.
 const EMPTY_XATTR: &str = "/a/xattr xattr-user.empty";
 
@@ -103,9 +129,10 @@ fn umoci_makes_the_same_tree(t: &Sandbox) {
     let mut pulled = Pulled::new(t, &registry, "some/nasty", &image);
     let mut umoci = pulled.by_umoci(t, &image);
     let mut known = DEVICES.to_vec();
-    known.push(EMPTY_XATTR);
+    known.extend([EMPTY_XATTR, ROOT]);
     // It puts something into these directories after it has given them their times.
-    known.extend(["/d mtime", "/r/opaque-late/sub mtime"]);
+    known.extend(["/d mtime", "/n mtime", "/r/opaque-late/sub mtime"]);
+    known.extend(LINKS);
     if t.mode == Mode::Nosubuid {
         // All is root's. A set-id bit whose owner was lost would lend out root's rights, and umoci has its notes.
         known.extend(["/a/setuid-of-another mode", "/a/capable-of-another mode"]);
@@ -113,6 +140,13 @@ fn umoci_makes_the_same_tree(t: &Sandbox) {
         umoci = umoci.without_field("", "owner").without_field("", "xattr-user.rootlesscontainers");
     }
     pulled.agrees("umoci", &umoci, &known);
+}
+
+fn umoci_makes_the_same_of_histories(t: &Sandbox) {
+    let image = histories::image(&mut Random::from_environment(), true);
+    let pulled = Pulled::new(t, &Registry::open(), "some/histories", &image).timeless();
+    assert!(pulled.tree.len() > 150, "only {} files", pulled.tree.len());
+    pulled.agrees("umoci", &pulled.by_umoci(t, &image).without_field("", "mtime"), &[]);
 }
 
 fn a_hundred_layers_are_one_tree(t: &Sandbox) {
@@ -128,9 +162,12 @@ fn docker_makes_the_same_trees(t: &Sandbox) {
     let image = nasty::image(t, vec![nasty::from_former_days()]).docker();
     let pulled = Pulled::new(t, &registry, "some/nasty", &image);
     // The book-keeping of aufs is of no use to anyone, and today's containerd leaves it out.
-    let mut known = vec![EMPTY_XATTR, "/.wh..wh.plnk type", "/.wh..wh.plnk/12.34 type"];
+    let mut known = vec![ROOT, EARLY, EMPTY_XATTR, "/.wh..wh.plnk type", "/.wh..wh.plnk/12.34 type"];
     known.extend(DEVICES);
     pulled.agrees("Docker", &pulled.by_docker(t, &engine), &known);
+    let image = histories::image(&mut Random::from_environment(), false).docker();
+    let pulled = Pulled::new(t, &registry, "some/histories", &image).timeless();
+    pulled.agrees("Docker", &pulled.by_docker(t, &engine).without_field("", "mtime"), &[]);
     let pulled = Pulled::new(t, &registry, "some/alpine", &Image::new(vec![owned_tree(t, &t.alpine)]).docker());
     assert!(pulled.tree.len() > 400, "Alpine has only {} files", pulled.tree.len());
     pulled.agrees("Docker", &pulled.by_docker(t, &engine), &[]);
@@ -145,20 +182,23 @@ fn podman_makes_the_same_tree(t: &Sandbox) {
         skip!("podman is not installed");
     }
     let registry = Registry::open();
-    let image = nasty::image(t, nasty::across_layers());
+    let image = nasty::image(t, vec![]);
     let pulled = Pulled::new(t, &registry, "some/nasty", &image);
     // It wants this path short.
     let run = format!("/run/ccrun-it-{}", std::process::id());
     let podman = |words: &str| {
-        let words = format!("--root {}/podman --runroot {run} --storage-driver vfs {words}", t.dir.display());
+        let words = format!("--root {}/podman --runroot {run} --storage-driver overlay {words}", t.dir.display());
         t.command("podman", &words.split(' ').collect::<Vec<_>>()).out()
     };
-    podman(&format!("pull -q --tls-verify=false {}", pulled.name)).exit(0);
+    let pull = podman(&format!("pull -q --tls-verify=false {}", pulled.name));
     let mounted = podman(&format!("image mount {}", pulled.name));
-    let text = t.command(&t.it, &["--inside", "tree", mounted.line()]).out().stdout;
+    let tree = t.command(&t.it, &["--inside", "tree", mounted.line()]).out();
     podman("image umount --all");
     let _ = std::fs::remove_dir_all(run);
-    pulled.agrees("podman", &image_only(&text, pulled.start), &[]);
+    pull.exit(0);
+    let text = tree.exit(0).stdout;
+    let known = [&DEVICES[..], &[ROOT, EARLY, EMPTY_XATTR]].concat();
+    pulled.agrees("podman", &image_only(&text, pulled.start), &known);
 }
 
 /// GNU's own kind of sparse file is read by GNU tar alone, and by ccrun.

@@ -61,6 +61,7 @@ const CASES: &[&[Case]] = &[
     faults::disk::CASES,
     hostile::documents::CASES,
     hostile::layers::CASES,
+    judges::distribution::CASES,
     layers::CASES,
     lifecycle::CASES,
     limits::CASES,

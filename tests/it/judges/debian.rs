@@ -7,7 +7,7 @@ use crate::{cases, skip};
 use std::path::Path;
 
 cases! {
-    Every:
+    Hub:
         debian_finds_itself_whole,
 }
 
@@ -28,21 +28,19 @@ pub fn image(t: &Sandbox, compression: &str) -> Image {
 }
 
 fn debian_finds_itself_whole(t: &Sandbox) {
-    let registry = Registry::open();
-    registry.push("library/debian", "latest", &image(t, if t.mode == Mode::Subuid { "zst" } else { "gz" }));
-    let name = format!("{}/library/debian", registry.host);
-    t.ccrun(&["pull", &name]).timeout(120).ok();
-    t.ccrun(&["run", "--rm", &name, "apt-get", "--version"]).ok().has("apt 2.").quiet();
+    let hub = Registry::hub();
+    hub.push("library/debian", "latest", &image(t, if t.mode == Mode::Subuid { "zst" } else { "gz" }));
+    t.ccrun(&["run", "--rm", "debian", "apt-get", "--version"]).timeout(120).ok().has("apt 2.");
     // It prints what is missing or has another digest than when it was packed.
-    t.ccrun(&["run", "--rm", &name, "dpkg", "--verify"]).timeout(120).ok().prints("").quiet();
-    t.ccrun(&["run", "--rm", &name, "dpkg", "--audit"]).ok().prints("").quiet();
-    let stat = t.ccrun(&["run", "--rm", &name, "stat", "-c", "%a %U:%G", "/usr/bin/passwd", "/usr/bin/chage"]).ok();
+    t.ccrun(&["run", "--rm", "debian", "dpkg", "--verify"]).timeout(120).ok().prints("").quiet();
+    t.ccrun(&["run", "--rm", "debian", "dpkg", "--audit"]).ok().prints("").quiet();
+    let stat = t.ccrun(&["run", "--rm", "debian", "stat", "-c", "%a %U:%G", "/usr/bin/passwd", "/usr/bin/chage"]).ok();
     // Group shadow is not to be had with one id, nor then the right to act in its name.
     stat.prints(if t.mode == Mode::Nosubuid {
         "4755 root:root\n755 root:root\n"
     } else {
         "4755 root:root\n2755 root:shadow\n"
     });
-    t.ccrun(&["run", "--rm", &name, "perl", "-MPOSIX", "-e", "print POSIX::floor(2.5)"]).ok().prints("2");
+    t.ccrun(&["run", "--rm", "debian", "perl", "-MPOSIX", "-e", "print POSIX::floor(2.5)"]).ok().prints("2");
     t.nothing_left();
 }

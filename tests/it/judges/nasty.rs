@@ -1,17 +1,26 @@
 //! An image with everything that a layer can say, right and odd.
 
 use crate::image::{Image, Layer};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Mode, Sandbox};
 use crate::tar::{Entry, Tar, entry};
 
 /// cap_net_raw=p, as `setcap` writes it.
 const CAPABILITY: &[u8] = &[1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
+/// user::rw-, user:ID:rwx, group::r--, mask::rwx, other::r--, as the kernel keeps it.
+fn acl(id: u8) -> Vec<u8> {
+    let entries = [(1, 6, [255; 4]), (2, 7, [id, 0, 0, 0]), (4, 4, [255; 4]), (16, 7, [255; 4]), (32, 4, [255; 4])];
+    let bytes = entries.iter().flat_map(|(tag, rights, [a, b, c, d])| [*tag, 0, *rights, 0, *a, *b, *c, *d]);
+    [2, 0, 0, 0].into_iter().chain(bytes).collect()
+}
+
 /// What all judges agree on, each part in a directory of its own, and then `more`.
 pub fn image(t: &Sandbox, more: Vec<Tar>) -> Image {
     pack_by_gnu_tar(t);
     let layer = |tar: Tar| Layer::gzip(tar.finish());
-    let own = [attributes(), kinds(), names(), lower(), upper(), uppermost()].map(layer);
+    // An id that this user has, for who umoci would rather fail than do without.
+    let id = if t.mode == Mode::Nosubuid { 0 } else { 123 };
+    let own = [attributes(id), kinds(), names(), lower(), upper(), uppermost()].map(layer);
     let gnus = FORMATS.iter().map(|format| packed(t, format));
     Image::new(own.into_iter().chain(gnus).chain(more.into_iter().map(layer)).collect())
 }
@@ -21,7 +30,7 @@ pub fn image(t: &Sandbox, more: Vec<Tar>) -> Image {
 pub fn from_former_days() -> Tar {
     let records = b"21 comment=of a tree\n20 mtime=1000000000\n".to_vec();
     let global = Entry { data: records, ..entry("pax_global_header", b'g', 0o666) };
-    let tar = Tar::new().file(".wh..wh.plnk/12.34", 0o644, "").dir("g", 0o755);
+    let tar = Tar::new().entry(&entry("./", b'5', 0o511)).file(".wh..wh.plnk/12.34", 0o644, "").dir("g", 0o755);
     tar.entry(&global).file("g/file", 0o644, "after a global header")
 }
 
@@ -38,27 +47,26 @@ pub fn across_layers() -> Vec<Tar> {
         .file("private/gone", 0o644, "")
         .entry(&entry("private/sub/", b'5', 0o1770).owner(9, 9))
         .file("private/sub/gone", 0o644, "");
+    let link = |name: &str, target: &str, mode: u32| Entry { link: target.into(), ..entry(name, b'1', mode) };
     let upper = Tar::new()
         .dir("links", 0o755)
-        .hardlink("links/two", "links/one")
-        .hardlink("links/three", "links/two")
-        .hardlink("links/four", "links/capable")
+        .entry(&link("links/two", "links/one", 0o640).owner(7, 8).pax("mtime", "1600000000.5"))
+        .entry(&link("links/three", "links/two", 0o640).owner(7, 8).pax("mtime", "1600000000.5"))
+        .entry(&link("links/four", "links/capable", 0o755))
         .hardlink("links/to-symlink", "links/symlink")
-        .hardlink("links/to-fifo", "links/fifo")
+        .entry(&link("links/to-fifo", "links/fifo", 0o600))
         // Nothing is said of the directories here.
         .file("private/.wh.gone", 0, "")
         .file("private/sub/.wh.gone", 0, "")
         .file("private/sub/new", 0o644, "new")
         .file("missing/parents/of/file", 0o644, "x");
-    // A mark hides nothing of its own layer.
-    let own = Tar::new().dir("own", 0o755).file("own/file", 0o644, "stays").file("own/.wh.file", 0, "");
-    vec![lower, upper, own]
+    vec![lower, upper]
 }
 
 /// A hundred layers, each of which adds, changes and removes some files.
 pub fn hundred_layers() -> Image {
     let layer = |n: usize| {
-        let mut tar = Tar::new().dir("all", 0o755).file(&format!("all/{n}"), 0o644, n.to_string());
+        let mut tar = Tar::new().dir("etc", 0o755).dir("all", 0o755).file(&format!("all/{n}"), 0o644, n.to_string());
         tar = tar.dir(&format!("all/dir{}", n % 7), 0o755 - (n as u32 % 2) * 0o55);
         tar = tar.file(&format!("all/dir{}/file{}", n % 7, n % 3), 0o600, format!("by {n}"));
         if n % 3 == 2 {
@@ -76,7 +84,7 @@ fn file(path: &str, mode: u32) -> Entry {
     entry(path, b'0', mode)
 }
 
-fn attributes() -> Tar {
+fn attributes(id: u8) -> Tar {
     Tar::new()
         .entry(&entry("./", b'5', 0o711))
         .dir("etc", 0o755)
@@ -111,6 +119,11 @@ fn attributes() -> Tar {
         .entry(
             &file("a/capable-of-another", 0o4755).owner(1000, 50).pax("SCHILY.xattr.security.capability", CAPABILITY),
         )
+        .entry(&file("a/before-1970", 0o644).pax("mtime", "-86400.25"))
+        .entry(&file("a/acl", 0o674).pax("SCHILY.xattr.system.posix_acl_access", acl(id)))
+        .entry(&entry("a/acl-dir/", b'5', 0o674).pax("SCHILY.xattr.system.posix_acl_access", acl(id)))
+        .entry(&entry("a/acl-default/", b'5', 0o755).pax("SCHILY.xattr.system.posix_acl_default", acl(id)))
+        .entry(&file("a/namespaceless", 0o644).pax("SCHILY.xattr.test", "t"))
         // The pair of ids by PAX, as large numbers come.
         .entry(&file("a/ids-by-pax", 0o644).pax("uid", "1234").pax("gid", "4321"))
 }
@@ -164,9 +177,12 @@ fn names() -> Tar {
         .file("n/-rf", 0o644, "")
 }
 
-/// Names that come again in one layer, where the last word counts. Docker and podman refuse them.
+/// What is only umoci's and ours: names that come again in one layer, where the last word counts, and a mark that
+/// comes after what it would hide, if it hid anything of its own layer. Docker and podman refuse the ones.
 pub fn again() -> Tar {
     Tar::new()
+        .file("d/marked", 0o644, "stays")
+        .file("d/.wh.marked", 0, "")
         .dir("d", 0o755)
         .file("d/file", 0o644, "first")
         .hardlink("d/first", "d/file")
