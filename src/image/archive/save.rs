@@ -91,11 +91,12 @@ impl Contents {
         self.index.extend(indexed(&descriptor, names));
         self.list.push(json!({
             "Config": name(id),
-            "RepoTags": names.iter().map(Reference::familiar).collect::<Vec<_>>(),
+            // Short ones would be podman's own, below localhost.
+            "RepoTags": names.iter().map(Reference::to_string).collect::<Vec<_>>(),
             "Layers": image.config.diff_ids.iter().map(name).collect::<Vec<_>>(),
         }));
         for (reference, top) in names.iter().filter_map(|name| Some((name, image.config.diff_ids.last()?))) {
-            let tags = self.repositories.entry(reference.familiar_name()).or_insert_with(|| json!({}));
+            let tags = self.repositories.entry(reference.name()).or_insert_with(|| json!({}));
             if let (Value::Object(tags), Some(tag)) = (tags, reference.tag()) {
                 tags.insert(tag.to_owned(), top.hex().into());
             }
