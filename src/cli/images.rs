@@ -1,17 +1,17 @@
 //! `ccrun images`.
 
+use super::filter::{FILTER, Filters, Selection, created};
 use super::flag::{Command, switch};
+use super::listing::{self, Headings};
 use super::parse::Parsed;
-use super::ps::{columns, duration};
 use super::units;
 use crate::container::create;
 use crate::error::Result;
-use crate::image::digest::Digest;
 use crate::image::local::images::{self, Image};
 use crate::image::local::refs::{self, Ref};
 use crate::image::reference::Reference;
 use crate::store::Store;
-use crate::store::containers::now;
+use serde_json::{Value, json};
 
 pub static COMMAND: Command = Command {
     name: "images",
@@ -20,6 +20,8 @@ pub static COMMAND: Command = Command {
     flags: &[
         switch(Some('a'), "all", "Accepted for Docker's sake: all images are always shown"),
         switch(None, "digests", "Show digests"),
+        FILTER,
+        listing::FORMAT,
         switch(None, "no-trunc", "Show ids in full"),
         switch(Some('q'), "quiet", "Show only ids"),
     ],
@@ -29,52 +31,47 @@ pub static COMMAND: Command = Command {
     run,
 };
 
+const HEADINGS: Headings = &[
+    ("Containers", "CONTAINERS"),
+    ("CreatedAt", "CREATED AT"),
+    ("CreatedSince", "CREATED"),
+    ("Digest", "DIGEST"),
+    ("ID", "IMAGE ID"),
+    ("Repository", "REPOSITORY"),
+    ("SharedSize", "SHARED SIZE"),
+    ("Size", "SIZE"),
+    ("Tag", "TAG"),
+    ("UniqueSize", "UNIQUE SIZE"),
+    ("VirtualSize", "SIZE"),
+];
+
 /// One line of the list.
 struct Row {
     created: i64,
     repository: String,
     tag: String,
-    digest: String,
-    id: Digest,
-    size: u64,
+    fields: Value,
 }
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = super::open_store(parsed)?;
     // What a killed pull left is not worth a failure here.
     let _ = create::sweep(&store);
-    let words = parsed.words()?;
-    let filter = words.first().map(|word| Ok((Reference::parse(word)?, *word))).transpose()?;
-    let mut rows = rows(&store)?;
-    if let Some((wanted, word)) = &filter {
-        let names_tag = !wanted.tag_defaulted() && !word.contains('@');
-        rows.retain(|row| {
-            row.repository == wanted.familiar_name() && (!names_tag || Some(row.tag.as_str()) == wanted.tag())
-        });
-    }
-    let full = parsed.is_on("no-trunc");
-    let id = |id: &Digest| if full { id.to_string() } else { id.short() };
-    if parsed.is_on("quiet") {
-        super::print(&rows.iter().map(|row| id(&row.id) + "\n").collect::<String>())?;
-        return Ok(0);
-    }
-    let head = ["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"].map(str::to_owned);
-    let cells =
-        |row: Row| [row.repository, row.tag, row.digest, id(&row.id), created(row.created), units::size(row.size)];
-    let lines: Vec<[String; 6]> = std::iter::once(head).chain(rows.into_iter().map(cells)).collect();
-    let text = if parsed.is_on("digests") {
-        columns(&lines)
-    } else {
-        let without =
-            lines.into_iter().map(|[repository, tag, _, id, created, size]| [repository, tag, id, created, size]);
-        columns(&without.collect::<Vec<_>>())
+    let filters = Filters::parse(parsed, Selection::KNOWN)?;
+    let selection = Selection::new(&store, filters, parsed.words()?.first().copied())?;
+    let rows = rows(&store, &selection, parsed.is_on("no-trunc"))?;
+    let rows: Vec<Value> = rows.into_iter().map(|row| row.fields).collect();
+    let default = match (parsed.is_on("quiet"), parsed.is_on("digests")) {
+        (true, _) => "{{.ID}}",
+        (_, true) => "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+        (_, false) => "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
     };
-    super::print(&text)?;
+    super::print(&listing::show(parsed.text("format")?.unwrap_or(default), HEADINGS, &rows)?)?;
     Ok(0)
 }
 
-/// All images, the newest first: a row for each tag, one for those without any.
-fn rows(store: &Store) -> Result<Vec<Row>> {
+/// The images of the selection, the newest first: a row for each tag, one for those without any.
+fn rows(store: &Store, selection: &Selection, whole_ids: bool) -> Result<Vec<Row>> {
     let (names, damaged) = refs::list(store)?;
     damaged.iter().for_each(super::complain);
     let mut rows = Vec::new();
@@ -88,41 +85,47 @@ fn rows(store: &Store) -> Result<Vec<Row>> {
                 continue;
             }
         };
-        rows.extend(rows_of(store, &image, &names));
+        let own: Vec<&Ref> = names.iter().filter(|name| name.image == image.id).collect();
+        if selection.takes(&image, &own) {
+            rows.extend(rows_of(store, &image, &own, selection, whole_ids));
+        }
     }
     rows.sort_by(|a, b| (b.created, &a.repository, &a.tag).cmp(&(a.created, &b.repository, &b.tag)));
     Ok(rows)
 }
 
-fn rows_of(store: &Store, image: &Image, names: &[Ref]) -> Vec<Row> {
-    let none = || "<none>".to_owned();
-    let size = image.size(store);
-    let created = image.config.created.as_deref().and_then(units::rfc3339).unwrap_or(i64::MIN);
-    let row = |repository, tag, digest| Row { created, repository, tag, digest, id: image.id, size };
+fn rows_of(store: &Store, image: &Image, names: &[&Ref], selection: &Selection, whole_ids: bool) -> Vec<Row> {
+    let (size, made) = (units::size(image.size(store)), created(image));
+    let id = if whole_ids { image.id.to_string() } else { image.id.short() };
+    let none = "<none>";
+    let row = |repository: &str, tag: &str, digest: &str| Row {
+        created: made.unwrap_or(i64::MIN),
+        repository: repository.to_owned(),
+        tag: tag.to_owned(),
+        fields: json!({
+            "Containers": "N/A", "CreatedAt": made.map_or("N/A".to_owned(), |made| units::utc(made, ' ') + " +0000 UTC"),
+            "CreatedSince": units::ago(made), "Digest": digest, "ID": id, "Repository": repository,
+            "SharedSize": "N/A", "Size": size, "Tag": tag, "UniqueSize": "N/A", "VirtualSize": size,
+        }),
+    };
+    let of_repository = |own: &Reference| {
+        let digests = names.iter().filter(|name| name.reference.tag().is_none());
+        digests.filter(|name| name.reference.name() == own.name()).map(|name| name.digest.to_string()).next()
+    };
     let mut rows: Vec<Row> = Vec::new();
-    let own = || names.iter().filter(|name| name.image == image.id);
-    for name in own() {
-        if let Some(tag) = name.reference.tag() {
-            rows.push(row(name.reference.familiar_name(), tag.to_owned(), name.digest.to_string()));
+    for name in names.iter().filter(|name| selection.takes_name(Some(&name.reference))) {
+        let (reference, repository) = (&name.reference, name.reference.familiar_name());
+        let digest = of_repository(reference);
+        let digest = digest.as_deref().unwrap_or(none);
+        match reference.tag() {
+            Some(tag) => rows.push(row(&repository, tag, digest)),
+            // A digest is a row only where no tag of its repository is one.
+            None if names.iter().any(|n| n.reference.tag().is_some() && n.reference.name() == reference.name()) => {}
+            None => rows.push(row(&repository, none, &name.digest.to_string())),
         }
     }
-    // A digest is a row only where no tag of its repository is one.
-    for name in own().filter(|name| name.reference.tag().is_none()) {
-        let repository = name.reference.familiar_name();
-        if !rows.iter().any(|row| row.repository == repository) {
-            rows.push(row(repository, none(), name.digest.to_string()));
-        }
-    }
-    if rows.is_empty() {
-        rows.push(row(none(), none(), none()));
+    if names.is_empty() && selection.takes_name(None) {
+        rows.push(row(none, none, none));
     }
     rows
-}
-
-fn created(seconds: i64) -> String {
-    if seconds == i64::MIN {
-        return "N/A".to_owned();
-    }
-    let ago = i64::try_from(now()).unwrap_or(i64::MAX).saturating_sub(seconds);
-    format!("{} ago", duration(u64::try_from(ago).unwrap_or(0)))
 }

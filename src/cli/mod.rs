@@ -1,19 +1,25 @@
 //! The command line: what the user says, and what he is told.
 
+mod filter;
 mod flag;
-#[allow(dead_code)]
 mod format;
 mod help;
+mod history;
 mod images;
 mod import;
+mod inspect;
 mod limits;
+mod listing;
 mod load;
+mod login;
+mod logout;
 mod mount;
 mod names;
 mod operand;
 mod output;
 mod parse;
 mod progress;
+mod prompt;
 mod ps;
 mod pull;
 mod rm;
@@ -21,6 +27,7 @@ mod rmi;
 mod run;
 mod save;
 mod table;
+mod tag;
 mod units;
 mod version;
 
@@ -39,21 +46,30 @@ static TABLE: Table = Table {
         &run::COMMAND,
         &pull::COMMAND,
         &images::COMMAND,
+        &history::COMMAND,
+        &tag::COMMAND,
         &rmi::COMMAND,
         &load::COMMAND,
         &save::COMMAND,
         &import::COMMAND,
+        &login::COMMAND,
+        &logout::COMMAND,
         &ps::COMMAND,
         &rm::COMMAND,
+        &inspect::COMMAND,
+        &inspect::IMAGE,
+        &inspect::CONTAINER,
         &version::COMMAND,
     ],
     aliases: &[
+        ("image history", &history::COMMAND),
         ("image import", &import::COMMAND),
         ("image load", &load::COMMAND),
         ("image ls", &images::COMMAND),
         ("image pull", &pull::COMMAND),
         ("image rm", &rmi::COMMAND),
         ("image save", &save::COMMAND),
+        ("image tag", &tag::COMMAND),
         ("container ls", &ps::COMMAND),
         ("container rm", &rm::COMMAND),
         ("container run", &run::COMMAND),

@@ -56,6 +56,84 @@ pub fn rfc3339(text: &str) -> Option<i64> {
     Some(days * 86_400 + hour * 3600 + minute * 60 + second - offset)
 }
 
+/// A span of time as Docker says it (docker/go-units, HumanDuration).
+pub fn duration(seconds: u64) -> String {
+    let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
+    match () {
+        () if seconds < 1 => "Less than a second".into(),
+        () if seconds == 1 => "1 second".into(),
+        () if seconds < 60 => format!("{seconds} seconds"),
+        () if minutes == 1 => "About a minute".into(),
+        () if minutes < 60 => format!("{minutes} minutes"),
+        () if hours == 1 => "About an hour".into(),
+        () if hours < 48 => format!("{hours} hours"),
+        () if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
+        () if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
+        () if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        () => format!("{} years", hours / 24 / 365),
+    }
+}
+
+/// How long ago `seconds` since 1970 was, or `N/A`.
+pub fn ago(seconds: Option<i64>) -> String {
+    let Some(seconds) = seconds else { return "N/A".to_owned() };
+    let now = i64::try_from(crate::store::containers::now()).unwrap_or(i64::MAX);
+    format!("{} ago", duration(u64::try_from(now.saturating_sub(seconds)).unwrap_or(0)))
+}
+
+/// Seconds since 1970 as `2024-05-22T18:18:12`, in UTC; `between`: what stands in the place of the `T`.
+pub fn utc(seconds: i64, between: char) -> String {
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Years that begin in March again; 400 of them have 146097 days.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{:04}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}", year + era * 400)
+}
+
+/// The seconds since 1970 of a time (RFC 3339, without a zone or without a time of day, too), of a number of
+/// them, or of a span before now (`90s`, `1h30m`), as Docker takes them for `until`.
+pub fn moment(text: &str) -> Option<i64> {
+    let whole = match text.len() {
+        10 => format!("{text}T00:00:00Z"),
+        19 => format!("{text}Z"),
+        _ => text.to_owned(),
+    };
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number = || text.split('.').next().filter(|_| is_number).and_then(|whole| whole.parse().ok());
+    let before_now = || Some(i64::try_from(crate::store::containers::now()).ok()?.saturating_sub(span(text)?));
+    rfc3339(&whole).or_else(number).or_else(before_now)
+}
+
+/// A span in Go's words, in whole seconds: `300ms`, `1.5h`, `1h10m10s`.
+fn span(text: &str) -> Option<i64> {
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest.get(..digits)?.parse().ok()?;
+        let unit = rest.get(digits..)?;
+        let unit = unit.get(..unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len()))?;
+        seconds += number
+            * match unit {
+                "h" => 3600.0,
+                "m" => 60.0,
+                "s" => 1.0,
+                "ms" => 1e-3,
+                "us" | "µs" => 1e-6,
+                "ns" => 1e-9,
+                _ => return None,
+            };
+        rest = rest.get(digits + unit.len()..)?;
+    }
+    (!text.is_empty()).then_some(seconds as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +171,55 @@ mod tests {
             ("2024-05-22T18:18:12+é2:0", None),
         ] {
             assert_eq!(rfc3339(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_written() {
+        for text in ["1970-01-01T00:00:00", "2024-02-29T12:00:00", "2000-12-31T23:59:59", "0001-01-01T00:00:00"] {
+            assert_eq!(utc(rfc3339(&format!("{text}Z")).unwrap(), 'T'), text);
+        }
+        for seconds in (-62_000_000_000..200_000_000_000).step_by(999_999_937) {
+            assert_eq!(rfc3339(&(utc(seconds, 'T') + "Z")), Some(seconds));
+        }
+    }
+
+    #[test]
+    fn spans_of_time_are_told_as_docker_does() {
+        for (seconds, text) in [
+            (0, "Less than a second"),
+            (5, "5 seconds"),
+            (60, "About a minute"),
+            (180, "3 minutes"),
+            (3600, "About an hour"),
+            (7200, "2 hours"),
+            (86400 * 3, "3 days"),
+            (86400 * 21, "3 weeks"),
+            (86400 * 90, "3 months"),
+            (86400 * 800, "2 years"),
+        ] {
+            assert_eq!(duration(seconds), text, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn moments_come_in_many_forms() {
+        for (text, seconds) in [
+            ("2024-02-29T12:00:00Z", 1_709_208_000),
+            ("2024-02-29T12:00:00", 1_709_208_000),
+            ("2024-02-29", 1_709_164_800),
+            ("1709208000", 1_709_208_000),
+            ("1709208000.123", 1_709_208_000),
+        ] {
+            assert_eq!(moment(text), Some(seconds), "{text}");
+        }
+        for (text, seconds) in [("10s", 10), ("1h30m", 5400), ("1.5h", 5400), ("300ms", 0), ("24h", 86_400)] {
+            assert_eq!(span(text), Some(seconds), "{text}");
+            let now = i64::try_from(crate::store::containers::now()).unwrap();
+            assert!((0..5).contains(&(moment(text).unwrap() - (now - seconds))), "{text}");
+        }
+        for text in ["", "h", "1d", "yesterday", "-", "1h-", "é", "."] {
+            assert_eq!(moment(text), None, "{text}");
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod download;
 pub mod gzip;
 pub mod install;
+pub mod json;
 pub mod layer;
 pub mod local;
 pub mod manifest;

@@ -41,7 +41,7 @@ pub struct Pulled {
 pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress: &mut dyn Progress) -> Result<Pulled> {
     // What cannot be swept takes space but is in nobody's way.
     let _ = locks::sweep(store);
-    let repository = Repository::new(reference)?;
+    let repository = Repository::new(store, reference)?;
     let wanted = reference.wanted();
     let served = repository.manifest(&wanted)?;
     let digest = Digest::of(&served.bytes);
@@ -84,7 +84,7 @@ fn up_to_date(
 }
 
 /// The image's manifest: what was served itself, or what the index has for the platform.
-fn resolve(repository: &Repository, mut served: Served, platform: &Platform) -> Result<(Manifest, Vec<u8>)> {
+fn resolve(repository: &Repository<'_>, mut served: Served, platform: &Platform) -> Result<(Manifest, Vec<u8>)> {
     for _ in 0..=DEPTH_MAX {
         let index = match Document::parse(&served.bytes, served.content_type.as_deref())? {
             Document::Manifest(manifest) => return Ok((manifest, served.bytes)),

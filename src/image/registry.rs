@@ -9,6 +9,7 @@ use super::reference::Reference;
 use super::retry::{Failure, retry};
 use super::url::Url;
 use crate::error::{Error, Result};
+use crate::store::Store;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -16,10 +17,10 @@ use std::time::Duration;
 const ANSWER_MAX: u64 = 64 << 10;
 
 /// A repository in a registry, for reading.
-pub struct Repository {
+pub struct Repository<'s> {
     registry: Url,
     reference: Reference,
-    access: Access,
+    access: Access<'s>,
 }
 
 /// A manifest as it was served.
@@ -28,11 +29,11 @@ pub struct Served {
     pub content_type: Option<String>,
 }
 
-impl Repository {
+impl Repository<'_> {
     /// The repository that `reference` names.
-    pub fn new(reference: &Reference) -> Result<Repository> {
+    pub fn new<'s>(store: &'s Store, reference: &Reference) -> Result<Repository<'s>> {
         let registry = Url::parse(&format!("{}://{}/", reference.scheme(), reference.api_host()))?;
-        let access = Access::new(&registry, reference.path(), None);
+        let access = Access::to(store, &registry, reference.path())?;
         Ok(Repository { registry, reference: reference.clone(), access })
     }
 
@@ -55,7 +56,7 @@ impl Repository {
     pub fn small_blob(&self, blob: &Descriptor, max: u64) -> Result<Vec<u8>> {
         let digest = blob.digest.to_string();
         let url = self.url("blobs", &digest)?;
-        let read = |this: &Repository| {
+        let read = |this: &Repository<'_>| {
             let response = this.get(&url, None, max)?;
             this.accept(response, &digest)?.read(max)
         };
@@ -130,7 +131,7 @@ impl Repository {
     }
 }
 
-impl Origin for Repository {
+impl Origin for Repository<'_> {
     fn open(&self, blob: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
         if from > 0 {
             return Err(Error::new("blobs are got from their beginning").into());
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_blob_is_checked_by_size_and_digest() {
-        let blob = Descriptor { media_type: String::new(), digest: Digest::of(b"abc"), size: 3 };
+        let blob = Descriptor { media_type: String::new(), digest: Digest::of(b"abc"), size: 3, urls: Vec::new() };
         assert_eq!(check(&blob, b"abc".to_vec()).unwrap(), b"abc");
         assert!(check(&blob, b"abd".to_vec()).is_err());
         assert!(check(&blob, b"abcd".to_vec()).is_err());

@@ -70,6 +70,11 @@ impl Url {
         self.secure || is_loopback(self.host())
     }
 
+    /// Host and port as they were written, in lower case.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// The host alone; an IPv6 address keeps its brackets.
     pub fn host(&self) -> &str {
         host_of(&self.authority)

@@ -47,6 +47,12 @@ pub fn config(store: &Store, id: &Digest) -> Option<Vec<u8>> {
     Some(bytes).filter(|bytes| Digest::of(bytes) == *id)
 }
 
+/// The manifest of an image that is here, as it was served.
+pub fn manifest(store: &Store, id: &Digest) -> Result<Vec<u8>> {
+    let path = dir(store, id).join("manifest.json");
+    std::fs::read(&path).map_err(|error| Error::io(format!("read {}", path.display()), &error))
+}
+
 /// Reads an image; `None` when it is not here.
 pub fn load(store: &Store, id: &Digest) -> Result<Option<Image>> {
     let path = dir(store, id).join("config.json");
@@ -148,6 +154,18 @@ pub fn find(store: &Store, word: &str) -> Result<Option<Found>> {
 pub fn not_found(word: &str) -> Error {
     let name = Reference::parse(word).map_or_else(|_| word.to_owned(), |reference| reference.familiar());
     Error::new(format!("No such image: {name}"))
+}
+
+/// Gives the image that a word means one more name; another image that has it loses it.
+pub fn tag(store: &Store, word: &str, target: &Reference) -> Result<()> {
+    let _lock = Lock::shared(store)?;
+    let Some(Found { id, reference }) = find(store, word)? else { return Err(not_found(word)) };
+    let named = reference.map(|reference| refs::read(store, &reference)).transpose()?.flatten();
+    let (digest, platform) = match named {
+        Some(source) => (source.digest, source.platform),
+        None => (Digest::of(&manifest(store, &id)?), String::new()),
+    };
+    refs::write(store, &Ref { reference: target.clone(), image: id, digest, platform })
 }
 
 /// A container and the image that it was made from.

@@ -1,0 +1,206 @@
+//! `--filter NAME=VALUE`: what a command is about, and which images and names that are.
+
+use super::flag::{Flag, many};
+use super::parse::{Parsed, utf8};
+use super::units;
+use crate::error::{Error, Result};
+use crate::image::local::images::{self, Image};
+use crate::image::local::refs::Ref;
+use crate::image::reference::Reference;
+use crate::store::Store;
+use std::collections::BTreeMap;
+
+/// For commands whose `-f` is no force.
+pub const FILTER: Flag = many(Some('f'), "filter", "NAME=VALUE", "Take only what it says; may be given many times");
+/// For those whose `-f` is.
+pub const LONG: Flag = many(None, "filter", "NAME=VALUE", "Take only what it says: until=, label=");
+
+/// What a command line's filters say.
+pub struct Filters(Vec<(String, String)>);
+
+impl Filters {
+    /// The filters of a command that knows those called `known`.
+    pub fn parse(parsed: &Parsed, known: &[&str]) -> Result<Filters> {
+        let read = |text: &std::ffi::OsStr| {
+            let text = utf8(text, "--filter")?;
+            let (name, value) = text.split_once('=').ok_or_else(|| {
+                Error::new(format!("invalid argument '{text}' for --filter: bad format of filter"))
+                    .hint("it is NAME=VALUE")
+            })?;
+            let name = name.trim().to_lowercase();
+            if known.contains(&name.as_str()) {
+                return Ok((name, value.trim().to_owned()));
+            }
+            Err(Error::new(format!("invalid filter '{name}'")).hint(format!("there are {}", known.join(", "))))
+        };
+        parsed.many("filter").map(read).collect::<Result<_>>().map(Filters)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All values of one filter.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every filter as it was given.
+    pub fn texts(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(name, value)| format!("{name}={value}"))
+    }
+
+    /// A filter that is true or false.
+    fn switch(&self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.all(name).last() else { return Ok(None) };
+        match value {
+            "true" | "1" => Ok(Some(true)),
+            "false" | "0" => Ok(Some(false)),
+            _ => Err(Error::new(format!("invalid filter '{name}={value}'")).hint("it is true or false")),
+        }
+    }
+
+    /// The moment of `until`, in seconds since 1970.
+    pub fn until(&self) -> Result<Option<i64>> {
+        let Some(value) = self.all("until").last() else { return Ok(None) };
+        let wrong = || Error::new(format!("invalid filter 'until={value}'")).hint("it is a time, or a span like 24h");
+        units::moment(value).map(Some).ok_or_else(wrong)
+    }
+
+    /// Whether labels are as the filters want them.
+    pub fn take_labels(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.all("label").all(|wanted| match wanted.split_once('=') {
+            Some((name, value)) => labels.get(name).is_some_and(|own| own == value),
+            None => labels.contains_key(wanted),
+        })
+    }
+}
+
+/// Which images a command is about.
+pub struct Selection {
+    filters: Filters,
+    dangling: Option<bool>,
+    /// The image must be made before and after these moments.
+    before: Option<i64>,
+    since: Option<i64>,
+    until: Option<i64>,
+}
+
+impl Selection {
+    pub const KNOWN: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
+
+    /// By the filters, and by the word that stands behind `ccrun images`.
+    pub fn new(store: &Store, mut filters: Filters, word: Option<&str>) -> Result<Selection> {
+        filters.0.extend(word.map(|word| ("reference".to_owned(), familiar(word))));
+        let created = |name: &str| -> Result<Option<i64>> {
+            let Some(word) = filters.all(name).last() else { return Ok(None) };
+            let found = images::find(store, word)?.ok_or_else(|| images::not_found(word))?;
+            let image = images::load(store, &found.id)?.ok_or_else(|| images::not_found(word))?;
+            Ok(Some(created(&image).unwrap_or(i64::MIN)))
+        };
+        let (before, since) = (created("before")?, created("since")?);
+        Ok(Selection { dangling: filters.switch("dangling")?, before, since, until: filters.until()?, filters })
+    }
+
+    /// Whether an image with these names is one of them.
+    pub fn takes(&self, image: &Image, names: &[&Ref]) -> bool {
+        let created = created(image).unwrap_or(i64::MIN);
+        let is_tagged = names.iter().any(|name| name.reference.tag().is_some());
+        let dangling = match self.dangling {
+            None => true,
+            Some(true) => !is_tagged,
+            Some(false) => !names.is_empty(),
+        };
+        dangling
+            && self.before.is_none_or(|before| created < before)
+            && self.since.is_none_or(|since| created > since)
+            && self.until.is_none_or(|until| created < until)
+            && self.filters.take_labels(&image.config.labels)
+    }
+
+    /// Whether a name is one of them; none is no name when names are asked for.
+    pub fn takes_name(&self, reference: Option<&Reference>) -> bool {
+        let mut patterns = self.filters.all("reference").peekable();
+        patterns.peek().is_none()
+            || reference.is_some_and(|own| {
+                patterns.any(|pattern| glob(pattern, &own.familiar()) || glob(pattern, &own.familiar_name()))
+            })
+    }
+}
+
+/// When the image was made, in seconds since 1970.
+pub fn created(image: &Image) -> Option<i64> {
+    image.config.created.as_deref().and_then(units::rfc3339)
+}
+
+/// A name in full as the list shows it; what is no name is a pattern, and left as it is.
+fn familiar(word: &str) -> String {
+    match Reference::parse(word) {
+        Ok(reference) if reference.tag_defaulted() => reference.familiar_name(),
+        Ok(reference) => reference.familiar(),
+        Err(_) => word.to_owned(),
+    }
+}
+
+/// Go's path.Match: `*` and `?` stop at a slash, `[a-z]` is one of a class, `\` takes what follows as it is.
+pub fn glob(pattern: &str, text: &str) -> bool {
+    let mut signs = pattern.chars();
+    let mut rest = text.chars();
+    match signs.next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let stops = text.find('/').unwrap_or(text.len());
+            let tails = text.char_indices().map(|(at, _)| at).chain([text.len()]).filter(|at| *at <= stops);
+            tails.into_iter().any(|at| glob(signs.as_str(), &text[at..]))
+        }
+        Some('?') => rest.next().is_some_and(|c| c != '/') && glob(signs.as_str(), rest.as_str()),
+        Some('[') => {
+            let Some((class, after)) = signs.as_str().split_once(']') else { return false };
+            rest.next().is_some_and(|c| is_in(class, c)) && glob(after, rest.as_str())
+        }
+        Some('\\') => rest.next().is_some_and(|c| signs.next() == Some(c)) && glob(signs.as_str(), rest.as_str()),
+        Some(sign) => rest.next() == Some(sign) && glob(signs.as_str(), rest.as_str()),
+    }
+}
+
+/// `abc`, `a-z`, `^a-z`.
+fn is_in(class: &str, c: char) -> bool {
+    let (inverted, class) = class.strip_prefix('^').map_or((false, class), |class| (true, class));
+    let signs: Vec<char> = class.chars().collect();
+    let mut at = 0;
+    let mut found = false;
+    while let Some(first) = signs.get(at) {
+        let last = signs.get(at + 2).filter(|_| signs.get(at + 1) == Some(&'-'));
+        found |= (*first..=*last.unwrap_or(first)).contains(&c);
+        at += if last.is_some() { 3 } else { 1 };
+    }
+    found != inverted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_in_go() {
+        for (pattern, text) in [
+            ("alpine", "alpine"),
+            ("al*", "alpine"),
+            ("*", "alpine"),
+            ("*:3", "alpine:3"),
+            ("a?pine", "alpine"),
+            ("*/app", "host/app"),
+            ("h*/a*p:v[0-9]", "host/app:v7"),
+            ("[^b]lpine", "alpine"),
+            ("a\\*", "a*"),
+            ("é*", "éa"),
+        ] {
+            assert!(glob(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in
+            [("al", "alpine"), ("*", "host/app"), ("a?", "a/"), ("v[0-9]", "vx"), ("[a", "a"), ("", "a"), ("a*b", "ac")]
+        {
+            assert!(!glob(pattern, text), "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `ccrun inspect` and `ccrun image inspect`: all that is known, as Docker's JSON.
+
+mod container;
+mod image;
+
+use super::flag::{Command, Flag, one};
+use super::format::Template;
+use super::parse::Parsed;
+use crate::container::create;
+use crate::error::{Error, Result};
+use crate::image::local::images;
+use crate::store::Store;
+use serde_json::Value;
+
+const FORMAT: Flag = one(Some('f'), "format", "TEMPLATE", "Print what the template makes of each");
+
+pub static COMMAND: Command = Command {
+    name: "inspect",
+    usage: "[OPTIONS] NAME|ID [NAME|ID...]",
+    summary: "Tell all about containers and images",
+    flags: &[FORMAT, one(None, "type", "TYPE", "Look only for a container or an image")],
+    operands: (1, usize::MAX),
+    runs_program: false,
+    failure: 1,
+    run: |parsed| match parsed.text("type")? {
+        None | Some("") => {
+            inspect(parsed, &|store, word| Ok(container(store, word)?.or(image(store, word)?)), &no_object)
+        }
+        Some("container") => inspect(parsed, &container, &no_container),
+        Some("image") => inspect(parsed, &image, &images::not_found),
+        Some(other) => {
+            Err(Error::new(format!("\"{other}\" is not a valid value for --type")).hint("container or image"))
+        }
+    },
+};
+
+pub static IMAGE: Command = Command {
+    name: "image inspect",
+    usage: "[OPTIONS] IMAGE [IMAGE...]",
+    summary: "Tell all about images",
+    flags: &[FORMAT],
+    run: |parsed| inspect(parsed, &image, &images::not_found),
+    ..COMMAND
+};
+
+pub static CONTAINER: Command = Command {
+    name: "container inspect",
+    usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+    summary: "Tell all about containers",
+    flags: &[FORMAT],
+    run: |parsed| inspect(parsed, &container, &no_container),
+    ..COMMAND
+};
+
+/// The fields that stand first, in Docker's order; those not named here follow.
+const FIRST: &[&str] = &[
+    "Id",
+    "Created",
+    "Path",
+    "Args",
+    "State",
+    "Image",
+    "RepoTags",
+    "RepoDigests",
+    "Parent",
+    "Comment",
+    "Name",
+    "DockerVersion",
+    "Author",
+    "Config",
+    "Architecture",
+    "Variant",
+    "Os",
+    "Size",
+    "GraphDriver",
+    "RootFS",
+    "Metadata",
+];
+
+type Find = dyn Fn(&Store, &str) -> Result<Option<Value>>;
+
+fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Result<u8> {
+    let template = parsed.text("format")?.filter(|text| *text != "json").map(Template::parse).transpose()?;
+    let (store, _) = super::open_store(parsed)?;
+    create::sweep(&store)?;
+    let mut found = Vec::new();
+    let mut errors = Vec::new();
+    for word in parsed.words()? {
+        match find(&store, word) {
+            Ok(Some(value)) => found.push(value),
+            Ok(None) => errors.push(missing(word)),
+            Err(error) => errors.push(error),
+        }
+    }
+    let text = match (&template, parsed.text("format")?) {
+        (Some(template), _) => {
+            let lines = found.iter().map(|value| template.render(value).map(|line| line + "\n"));
+            lines.collect::<Result<String>>()?
+        }
+        (None, Some(_)) => Value::from(found).to_string() + "\n",
+        (None, None) => pretty(&found),
+    };
+    super::print(&text)?;
+    errors.iter().for_each(super::complain);
+    Ok(u8::from(!errors.is_empty()))
+}
+
+fn container(store: &Store, word: &str) -> Result<Option<Value>> {
+    match store.find_container(word) {
+        Ok(id) => container::describe(store, &id).map(Some),
+        Err(_) => Ok(None),
+    }
+}
+
+fn image(store: &Store, word: &str) -> Result<Option<Value>> {
+    let Some(found) = images::find(store, word)? else { return Ok(None) };
+    images::load(store, &found.id)?.map(|image| image::describe(store, &image)).transpose()
+}
+
+fn no_container(word: &str) -> Error {
+    Error::new(format!("No such container: {word}"))
+}
+
+fn no_object(word: &str) -> Error {
+    Error::new(format!("No such object: {word}"))
+}
+
+/// An array with four blanks for each level, as Docker prints it. JSON has no line's end within a text, so the
+/// two blanks that there are can be doubled.
+fn pretty(values: &[Value]) -> String {
+    let inner = |value: &Value| {
+        let text = format!("{value:#}");
+        let line = |line: &str| {
+            let blanks = line.len() - line.trim_start_matches(' ').len();
+            " ".repeat(blanks * 2) + line.trim_start_matches(' ')
+        };
+        text.lines().map(line).collect::<Vec<_>>().join("\n        ")
+    };
+    let object = |value: &Value| {
+        let Some(map) = value.as_object() else { return inner(value) };
+        let rest = map.keys().map(String::as_str).filter(|key| !FIRST.contains(key));
+        let keys = FIRST.iter().copied().filter(|key| map.contains_key(*key)).chain(rest);
+        let fields: Vec<String> = keys.map(|key| format!("        \"{key}\": {}", inner(&map[key]))).collect();
+        format!("    {{\n{}\n    }}", fields.join(",\n"))
+    };
+    match values {
+        [] => "[]\n".to_owned(),
+        values => format!("[\n{}\n]\n", values.iter().map(object).collect::<Vec<_>>().join(",\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn it_is_printed_as_docker_does() {
+        assert_eq!(pretty(&[]), "[]\n");
+        let text = pretty(&[json!({"Os": "linux", "Id": "x", "Config": {"Env": ["a", " b"], "Cmd": null}, "New": []})]);
+        let want = "[\n    {\n        \"Id\": \"x\",\n        \"Config\": {\n            \"Cmd\": null,\n            \
+                    \"Env\": [\n                \"a\",\n                \" b\"\n            ]\n        },\n        \
+                    \"Os\": \"linux\",\n        \"New\": []\n    }\n]\n";
+        assert_eq!(text, want);
+    }
+}
