@@ -172,11 +172,15 @@ impl Manifest {
 }
 
 impl Descriptor {
+    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Descriptor {
+        Descriptor { media_type: media_type.into(), digest, size, urls: Vec::new() }
+    }
+
     fn read(value: &Value) -> Result<Descriptor> {
         let digest = value.get("digest").and_then(Value::as_str).ok_or_else(|| Error::new("no digest"))?;
         let size = value.get("size").and_then(Value::as_u64).ok_or_else(|| Error::new("no size"))?;
         let media_type = value.get("mediaType").and_then(Value::as_str).unwrap_or_default();
-        Ok(Descriptor { media_type: media_type.to_owned(), digest: Digest::parse(digest)?, size, urls: Vec::new() })
+        Ok(Descriptor::new(media_type, Digest::parse(digest)?, size))
     }
 }
 

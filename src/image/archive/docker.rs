@@ -118,7 +118,7 @@ fn layer(mut piece: Piece, diff_id: &Digest) -> Result<Layer> {
     io::copy(&mut bytes, &mut io::sink()).map_err(failed)?;
     let (_, _, digest) = bytes.finish();
     let media_type = format!("{}{suffix}", made::OCI_LAYER);
-    Ok(Layer { blob: Descriptor { media_type, digest, size }, compression })
+    Ok(Layer { blob: Descriptor::new(media_type, digest, size), compression })
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// The OCI manifest of an image with this config and these layers; the same parts give the same bytes.
 pub fn manifest(config: &[u8], layers: &[Descriptor]) -> Vec<u8> {
-    let config =
-        Descriptor { media_type: OCI_CONFIG.to_owned(), digest: Digest::of(config), size: config.len() as u64 };
+    let config = Descriptor::new(OCI_CONFIG, Digest::of(config), config.len() as u64);
     json!({
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
@@ -28,5 +27,5 @@ pub fn descriptor(of: &Descriptor) -> Value {
 
 /// A layer as an uncompressed tar of `size` bytes.
 pub fn layer(diff_id: &Digest, size: u64) -> Descriptor {
-    Descriptor { media_type: OCI_LAYER.to_owned(), digest: *diff_id, size }
+    Descriptor::new(OCI_LAYER, *diff_id, size)
 }

@@ -87,7 +87,7 @@ impl Contents {
         }
         let manifest = made::manifest(&config, &blobs);
         let (digest, size) = (Digest::of(&manifest), manifest.len() as u64);
-        let descriptor = made::descriptor(&Descriptor { media_type: OCI_MANIFEST.to_owned(), digest, size });
+        let descriptor = made::descriptor(&Descriptor::new(OCI_MANIFEST, digest, size));
         self.index.extend(indexed(&descriptor, names));
         self.list.push(json!({
             "Config": name(id),

@@ -6,7 +6,7 @@ use super::server::{Aim, Grant, TokenServer};
 use crate::error::{Error, Result};
 use crate::image::credentials::Credential;
 use crate::image::curl::{self, Request, Response};
-use crate::image::retry::{Failure, retry};
+use crate::image::retry::{Failure, Outlook, retry};
 use crate::image::url::Url;
 
 /// No answer to the question whether we may come in is longer.
@@ -16,7 +16,7 @@ const ANSWER_MAX: u64 = 64 << 10;
 /// an identity token where the registry gives one, for it can be taken back and a password is told nobody.
 pub fn verify(registry: &Url, credential: &Credential) -> Result<Credential> {
     let url = registry.join("/v2/")?;
-    retry(|| {}, || attempt(registry, &url, credential)).map_err(|error| error.context(url.to_string()))
+    retry(|| attempt(registry, &url, credential)).map_err(|error| error.context(url.to_string()))
 }
 
 fn attempt(registry: &Url, url: &Url, credential: &Credential) -> std::result::Result<Credential, Failure> {
@@ -47,7 +47,7 @@ fn attempt(registry: &Url, url: &Url, credential: &Credential) -> std::result::R
 
 fn get(url: &Url, authorization: Option<String>) -> std::result::Result<Response, Failure> {
     let headers = authorization.into_iter().map(|value| ("Authorization", value)).collect();
-    curl::get(Request { url: url.clone(), headers, max_size: ANSWER_MAX })
+    curl::get(Request { url: url.clone(), headers, max_size: ANSWER_MAX, time: None })
 }
 
 fn let_in(response: &Response, url: &Url) -> std::result::Result<(), Failure> {
@@ -57,7 +57,7 @@ fn let_in(response: &Response, url: &Url) -> std::result::Result<(), Failure> {
         404 => Err(Error::new("there is no registry").hint(format!("is '{}' the right name?", url.authority())).into()),
         status => {
             let error = Error::new(format!("HTTP status {status}"));
-            Err(Failure { error, transient: status == 429 || status >= 500, retry_after: None })
+            Err(Failure { error, outlook: Outlook::of_status(status), retry_after: None })
         }
     }
 }

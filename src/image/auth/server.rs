@@ -5,10 +5,9 @@ use super::token::Token;
 use crate::error::{Error, Result};
 use crate::image::credentials::{Credential, Secret};
 use crate::image::curl::{self, Request, Response};
-use crate::image::retry::Failure;
+use crate::image::retry::{Failure, Outlook};
 use crate::image::url::{self, Url};
 use serde_json::Value;
-use std::time::Duration;
 
 /// No token and no refusal is longer.
 const ANSWER_MAX: u64 = 64 << 10;
@@ -103,6 +102,7 @@ impl TokenServer {
             url: self.realm.clone().with_query(parameters),
             headers: authorization.into_iter().collect(),
             max_size: ANSWER_MAX,
+            time: None,
         }
     }
 
@@ -119,10 +119,8 @@ impl TokenServer {
             }
             (401 | 403, None) => Ok(Grant::Refused("the token server refused".to_owned())),
             _ => {
-                let retry_after = response.header("retry-after").and_then(|seconds| seconds.parse().ok());
                 let error = Error::new(format!("{place}: HTTP status {status} instead of a token"));
-                let transient = status == 429 || status >= 500;
-                Err(Failure { error, transient, retry_after: retry_after.map(Duration::from_secs) })
+                Err(Failure { error, outlook: Outlook::of_status(status), retry_after: response.retry_after() })
             }
         }
     }
