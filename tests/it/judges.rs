@@ -2,8 +2,8 @@
 //! must be the same, file by file. Where they differ on purpose, the reason stands here.
 
 pub mod debian;
-mod engine;
-mod nasty;
+pub mod engine;
+pub mod nasty;
 pub mod tree;
 
 use crate::image::{Image, Layer};

@@ -25,6 +25,7 @@ mod sys;
 mod tar;
 mod users;
 
+mod archives;
 mod errors;
 mod hub_pull;
 mod isolation;
@@ -58,6 +59,9 @@ const CASES: &[&[Case]] = &[
     pull::CASES,
     hub_pull::CASES,
     unpack::CASES,
+    archives::CASES,
+    archives::interop::CASES,
+    archives::hostile::CASES,
     errors::CASES,
     tidy::CASES,
 ];
