@@ -185,6 +185,10 @@ fn a_name_moves_to_the_image_that_is_loaded(t: &Sandbox) {
     t.ccrun(&["run", "--rm", &one.id()]).ok().prints("one");
     t.ccrun(&["pull", &name]).ok().has("Downloaded newer image");
     t.ccrun(&["run", "--rm", &name]).ok().prints("one");
+    // By a layout the registry's own manifest comes, and is known again.
+    let layout = form::docker_new(&[(&one, &[&name])]);
+    t.elsewhere("far", &["load"]).stdin(layout).ok();
+    t.elsewhere("far", &["pull", &name]).ok().has("Image is up to date").has(&digest);
 }
 
 fn what_is_saved_loads_with_the_same_id(t: &Sandbox) {

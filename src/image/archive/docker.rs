@@ -86,7 +86,8 @@ pub fn read(files: &Files<'_>, listed: Listed) -> Result<Image> {
     }
     let descriptors: Vec<Descriptor> = layers.iter().map(|layer| layer.blob.clone()).collect();
     let manifest = made::manifest(&config, &descriptors);
-    Ok(Image { names: listed.names, config, manifest, layers, blobs })
+    let digest = Digest::of(&manifest);
+    Ok(Image { names: listed.names, config, manifest, digest, layers, blobs })
 }
 
 /// A config is called by its digest; then it has to have it.

@@ -72,7 +72,7 @@ fn one(
     if let Some(wanted) = wanted.filter(|wanted| !platform.runs_on(wanted)) {
         return Err(Error::new(format!("the archive's image is for {platform}, not for the specified {wanted}")));
     }
-    let (id, digest) = (Digest::of(&image.config), Digest::of(&image.manifest));
+    let (id, digest) = (Digest::of(&image.config), image.digest);
     let names = tags(&image.names);
     // What a name stood for until now; a damaged one stood for nothing.
     let old = |name: &Reference| refs::read(store, name).ok().flatten().map(|old| old.image);

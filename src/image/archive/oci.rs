@@ -47,9 +47,10 @@ pub fn list(files: &Files<'_>, platform: Option<&Platform>) -> Result<Option<Vec
 
 /// An image of the layout.
 pub fn read(files: &Files<'_>, listed: Listed, platform: Option<&Platform>) -> Result<Image> {
+    let digest = listed.descriptor.digest;
     let (manifest, bytes) = resolve(files, listed.descriptor, platform)?;
     let config = blobs::small(files, &manifest.config, CONFIG_MAX)?;
-    Ok(Image { names: listed.names, config, manifest: bytes, layers: manifest.layers, blobs: BTreeMap::new() })
+    Ok(Image { names: listed.names, config, manifest: bytes, digest, layers: manifest.layers, blobs: BTreeMap::new() })
 }
 
 fn check_version(layout: &[u8]) -> Result<()> {
