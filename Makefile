@@ -30,6 +30,7 @@ demo: fixtures ## the challenge's steps 0 to 8, one after another, on this machi
 
 test: fixtures ## all tests; as root: as root and as ordinary users (FILTER=words for some)
 	@tests/prepare.sh
+	@rootfs-fixtures/debian.sh
 	$(CARGO) test -q --bin ccrun
 	@CCRUN_BIN=$(CURDIR)/$(CCRUN) $(CARGO) test -q $(FLAGS) --test it -- $(FILTER)
 

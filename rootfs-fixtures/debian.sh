@@ -8,6 +8,14 @@ cd "$(dirname "$0")"
 
 suite=bookworm
 [ ! -e out/debian/diff-id ] || exit 0
+# Made once for all clones of the repository.
+cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ccrun-fixtures
+kept=$cache/debian-$(sha256sum <debian.sh | cut -c 1-12)
+mkdir -p out
+if [ -e "$kept/diff-id" ]; then
+	cp -a "$kept" "out/debian.$$" && mv "out/debian.$$" out/debian
+	exit
+fi
 [ "$(id -u)" = 0 ] || { say "SKIP: debootstrap needs root; the tests with Debian are skipped"; exit 0; }
 command -v apt-get >/dev/null 2>&1 || { say "SKIP: no apt-get here; the tests with Debian are skipped"; exit 0; }
 # The mirror that this machine uses itself, in either of apt's formats.
@@ -20,7 +28,6 @@ curl -fsI -m 20 -o /dev/null "${mirror:=http://deb.debian.org/debian}/dists/$sui
 }
 need debootstrap=debootstrap zstd=zstd
 
-mkdir -p out
 # Not where a mount option forbids the devices and programs that debootstrap makes.
 work=$(mktemp -d out/debian.XXXXXX)
 trap 'rm -rf --one-file-system "$work"' EXIT
@@ -38,5 +45,6 @@ gzip -n -3 <"$work/tar" >"$work/debian/layer.tar.gz"
 zstd -q <"$work/tar" >"$work/debian/layer.tar.zst"
 echo "sha256:${sum%% *}" >"$work/debian/diff-id"
 chmod -R a+rX "$work/debian"
+mkdir -p "$cache" && rm -rf "$cache"/debian-* && cp -a "$work/debian" "$kept.new" && mv "$kept.new" "$kept"
 mv "$work/debian" out/debian
 say "made rootfs-fixtures/out/debian from $mirror"

@@ -78,8 +78,8 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
         partial = if origin.is_remote() { Partial::open(store, &job.blob) } else { None };
         report(Step::Retrying);
     };
-    if !unpacked.deferred.is_empty() {
-        link(store, job, &draft, &unpacked)?;
+    if !unpacked.deferred.is_empty() || (!unpacked.made_up.is_empty() && !job.lowers.is_empty()) {
+        complete(store, job, &draft, &unpacked)?;
     }
     let notes = Notes {
         size: unpacked.bytes,
@@ -95,7 +95,7 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
 /// One attempt.
 fn fetch(store: &Store, job: &Job, draft: &LayerDraft<'_>, source: &mut Source<'_>) -> Result<Unpacked> {
     let compression = Compression::sniff(source.first()?)?;
-    let mut unpacker = Unpacker::start(store, draft)?;
+    let mut unpacker = Unpacker::start(store, draft, job.blob.size)?;
     let (pumped, decompressed) = match compression {
         Compression::Zstd => zstd::decompress(source, |plain| pump(plain, &mut unpacker))?,
         _ => (pump(&mut Inflate::or_plain(&mut *source), &mut unpacker), Ok(())),
@@ -123,8 +123,9 @@ fn forget(kept: Option<Partial>) {
     }
 }
 
-/// Makes the layer's hard links into lower layers, each as a copy of the file, as soon as those layers are there.
-fn link(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -> Result<()> {
+/// Adds what the layer takes from the layers below it, as soon as they are there: files that it has hard links
+/// to, and attributes of directories that it does not tell of.
+fn complete(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -> Result<()> {
     job.lowers.iter().try_for_each(|lower| wait_for(store, lower))?;
     let open = |lower: &Digest| {
         let path = cstr(layers::path(store, lower))?;
@@ -133,7 +134,9 @@ fn link(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -
     let lowers: Vec<OwnedFd> = job.lowers.iter().rev().map(open).collect::<Result<_>>()?;
     let walled = store.walls().spawn(&draft.root(), &mut || {
         let lowers: Vec<BorrowedFd<'_>> = lowers.iter().map(AsFd::as_fd).collect();
-        layer::link_from_lower(&lowers, root()?.as_fd(), &unpacked.deferred)?;
+        let root = root()?;
+        layer::link_from_lower(&lowers, root.as_fd(), &unpacked.deferred)?;
+        layer::adopt(&lowers, root.as_fd(), &unpacked.made_up)?;
         Ok(Vec::new())
     })?;
     walled.wait().map(drop)

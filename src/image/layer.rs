@@ -8,6 +8,7 @@
 
 mod attributes;
 mod links;
+mod lower;
 mod name;
 mod rebuild;
 mod record;
@@ -23,6 +24,7 @@ use crate::store;
 use crate::sys::fs;
 use attributes::Directories;
 pub use links::link_from_lower;
+pub use lower::adopt;
 use name::{Meaning, Place};
 pub use rebuild::rebuild;
 use recorder::{Recorded, Recorder};
@@ -45,15 +47,23 @@ const SPACE_CHECK: u64 = 32 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub entries: u64,
-    /// Bytes of file contents.
-    pub bytes: u64,
+    /// Bytes of the stream.
+    pub stream: u64,
     /// Bytes that have to stay free on the disk.
     pub reserve: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { entries: 10_000_000, bytes: u64::MAX, reserve: 32 << 20 }
+        Limits { entries: 10_000_000, stream: u64::MAX, reserve: 32 << 20 }
+    }
+}
+
+impl Limits {
+    /// For a stream that is compressed to `size` bytes: real files shrink to a hundredth at most, and what
+    /// is short does no harm.
+    pub fn compressed_to(size: u64) -> Limits {
+        Limits { stream: size.saturating_mul(1000).max(1 << 30), ..Limits::default() }
     }
 }
 
@@ -90,7 +100,7 @@ fn unpack_in(
     fs::fchmod(root, 0o755)?;
     // 2. One entry after another.
     let recorder = RefCell::new(Recorder::new(record)?);
-    let mut archive = Archive::new(Recorded::new(BufReader::with_capacity(BUFFER, source), &recorder));
+    let mut archive = Archive::new(Recorded::new(BufReader::with_capacity(BUFFER, source), &recorder, limits.stream));
     let mut layer = Layer {
         root,
         tree,
@@ -108,6 +118,7 @@ fn unpack_in(
     layer.result.stream = archive.finish()?;
     // 3. Hard links whose target came after them.
     layer.result.deferred = layer.links.resolve(&mut layer.tree)?;
+    layer.note_made_up()?;
     // 4. Directories get their modes and times last: no file can be put into them any more.
     layer.directories.apply(&mut layer.tree, &mut layer.result)?;
     let result = layer.result;
@@ -136,7 +147,7 @@ impl Layer<'_, '_> {
         }
         // A file's inode takes space as well.
         self.space(512)?;
-        let Place::Below { parent, name } = name::entry(&entry.name)? else {
+        let Place::Below { parent, name } = name::place(&entry.name)? else {
             if entry.kind != Kind::Directory {
                 return Err(Error::new("the root can only be a directory"));
             }
@@ -146,13 +157,13 @@ impl Layer<'_, '_> {
         match name::meaning(&parent, name)? {
             Meaning::Plain => {}
             Meaning::Ignored => return Ok(()),
-            Meaning::Opaque => return tree::make_opaque(self.tree.make(&parent)?.as_fd()),
+            Meaning::Opaque => return tree::make_opaque(self.parent(&parent)?.as_fd()),
             Meaning::Whiteout(hidden) => return self.whiteout(&parent, hidden),
         }
-        let dir = &*self.tree.make(&parent)?;
+        let dir = &*self.parent(&parent)?;
         let (fd, cname) = (dir.as_fd(), c(name)?);
         match entry.kind {
-            Kind::Directory => self.directory(dir, &cname, &parent, name, entry),
+            Kind::Directory => self.directory(dir, &cname, entry),
             Kind::File => self.file(dir, &cname, entry, archive),
             Kind::Symlink => {
                 let target = c(&entry.link)?;
@@ -167,6 +178,17 @@ impl Layer<'_, '_> {
             Kind::Character => self.device(dir, &cname, libc::S_IFCHR, entry),
             Kind::Block => self.device(dir, &cname, libc::S_IFBLK, entry),
         }
+    }
+
+    /// The directory that an entry lies in.
+    fn parent(&mut self, path: &[u8]) -> Result<Rc<Dir>> {
+        let dir = self.tree.make(path)?;
+        self.note_made_up()?;
+        Ok(dir)
+    }
+
+    fn note_made_up(&mut self) -> Result<()> {
+        self.tree.made_up.drain(..).try_for_each(|path| self.directories.made_up(path))
     }
 
     /// Makes something under a name; when the name is taken, removes what has it and tries again.
@@ -184,39 +206,35 @@ impl Layer<'_, '_> {
     fn remove(&mut self, dir: &Dir, name: &CStr) -> Result<()> {
         self.tree.forget();
         let path = dir.below(name.to_bytes());
+        self.directories.forget(&path);
         let mut recorder = self.recorder.borrow_mut();
         store::remove_seen(dir.as_fd(), name, &mut |dir, name, below| {
             recorder.replace(dir, name, &[&path, below].concat())
         })
     }
 
-    fn directory(&mut self, dir: &Dir, cname: &CStr, parent: &[u8], name: &[u8], entry: &Entry) -> Result<()> {
+    fn directory(&mut self, dir: &Dir, name: &CStr, entry: &Entry) -> Result<()> {
         // Its final mode may forbid writing, or hand its group on to what is made in it.
         let fd = dir.as_fd();
-        match fs::mkdirat(fd, cname, 0o700) {
+        match fs::mkdirat(fd, name, 0o700) {
             Err(error) if error.errno() == Some(libc::EEXIST) => {
-                let stat = fs::fstatat(fd, cname, libc::AT_SYMLINK_NOFOLLOW)?;
+                let stat = fs::fstatat(fd, name, libc::AT_SYMLINK_NOFOLLOW)?;
                 let hidden = stat.is_whiteout();
                 if !stat.is_dir() {
-                    self.remove(dir, cname)?;
-                    fs::mkdirat(fd, cname, 0o700)?;
+                    self.remove(dir, name)?;
+                    fs::mkdirat(fd, name, 0o700)?;
                 }
                 if hidden {
                     // Removed and made anew by this layer: nothing of it shines through from below.
-                    tree::make_opaque(self.open_directory(fd, cname)?.as_fd())?;
+                    tree::make_opaque(self.open_directory(fd, name)?.as_fd())?;
                 }
             }
             made => made?,
         }
         if !entry.xattrs.is_empty() {
-            attributes::set_xattrs(self.open_directory(fd, cname)?.as_fd(), &entry.xattrs, &mut self.result);
+            attributes::set_xattrs(self.open_directory(fd, name)?.as_fd(), &entry.xattrs, &mut self.result);
         }
-        let mut path = parent.to_vec();
-        if !path.is_empty() {
-            path.push(b'/');
-        }
-        path.extend_from_slice(name);
-        self.directories.remember(path, entry)
+        self.directories.remember(dir.below(name.to_bytes()), entry)
     }
 
     fn open_directory(&self, dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
@@ -252,9 +270,6 @@ impl Layer<'_, '_> {
             file.write_all_at(chunk, offset).map_err(|error| Error::io("write its contents", &error))?;
             archive.consume(count);
             self.result.bytes += count as u64;
-            if self.result.bytes > self.limits.bytes {
-                return Err(Error::new(format!("more than {} bytes of files", self.limits.bytes)));
-            }
             offset = offset.saturating_add(count as u64);
             left -= count as u64;
         }
@@ -287,7 +302,7 @@ impl Layer<'_, '_> {
 
     /// `.wh.x` hides what lower layers have under x, and nothing of this layer, in whatever order they come.
     fn whiteout(&mut self, parent: &[u8], hidden: &[u8]) -> Result<()> {
-        let dir = self.tree.make(parent)?;
+        let dir = self.parent(parent)?;
         let name = c(hidden)?;
         match fs::mknodat(dir.as_fd(), &name, libc::S_IFCHR, (0, 0)) {
             Err(error) if error.errno() == Some(libc::EEXIST) => {

@@ -51,7 +51,8 @@ pub struct Unpacker {
 }
 
 impl Unpacker {
-    pub fn start(store: &Store, draft: &LayerDraft<'_>) -> Result<Unpacker> {
+    /// Starts it for a blob of `size` bytes.
+    pub fn start(store: &Store, draft: &LayerDraft<'_>, size: u64) -> Result<Unpacker> {
         let (reader, writer) = fs::pipe2(0)?;
         // Smaller ones do as well.
         let _ = fs::set_pipe_size(writer.as_fd(), PIPE);
@@ -64,7 +65,7 @@ impl Unpacker {
             let (reader, writer) = ends.take().ok_or_else(|| Error::new("the pipe is gone"))?;
             drop(writer);
             let mut tar = File::from(reader);
-            let unpacked = layer::unpack(&mut tar, &mut &record, root()?.as_fd(), &Limits::default())?;
+            let unpacked = layer::unpack(&mut tar, &mut &record, root()?.as_fd(), &Limits::compressed_to(size))?;
             (&answer).write_all(&unpacked.encode()).map_err(|error| Error::io("write the answer", &error))?;
             Ok(Vec::new())
         })?;

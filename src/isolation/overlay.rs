@@ -8,7 +8,7 @@
 
 use super::mounts;
 use crate::error::Result;
-use crate::sys::{fs, mount};
+use crate::sys::{fs, mount, process};
 use libc::{O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY};
 use std::ffi::CString;
 use std::fmt::Write;
@@ -68,7 +68,9 @@ const UNCHANGED: u32 = u32::MAX;
 
 impl Overlay<'_> {
     /// Mounts it on `target`. The directories are named by descriptor: their paths may be long, hold
-    /// commas and colons, and lie where container root may not go.
+    /// commas and colons, and lie where container root may not go. From the directory of descriptors
+    /// a number is name enough, so that as many layers as overlay takes (500) fit into the one page that
+    /// mount(2) has for options.
     pub fn mount(&self, target: BorrowedFd<'_>) -> Result<()> {
         let mut options = String::from("userxattr");
         if self.volatile {
@@ -76,12 +78,16 @@ impl Overlay<'_> {
         }
         let mut separator = ",lowerdir=";
         for dir in self.lower {
-            let _ = write!(options, "{separator}/proc/self/fd/{}", dir.as_raw_fd());
+            let _ = write!(options, "{separator}{}", dir.as_raw_fd());
             separator = ":";
         }
         let (upper, work) = (self.upper.as_fd().as_raw_fd(), self.work.as_fd().as_raw_fd());
-        let _ = write!(options, ",upperdir=/proc/self/fd/{upper},workdir=/proc/self/fd/{work}");
+        let _ = write!(options, ",upperdir={upper},workdir={work}");
         let options = crate::sys::cstr(options)?;
-        mount::mount(c"overlay", &mounts::on(target), c"overlay", 0, &options)
+        let here = fs::open(c".", O_PATH | O_DIRECTORY, 0)?;
+        process::chdir(c"/proc/self/fd")?;
+        let mounted = mount::mount(c"overlay", &mounts::on(target), c"overlay", 0, &options);
+        process::fchdir(here.as_fd())?;
+        mounted
     }
 }

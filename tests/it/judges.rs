@@ -2,6 +2,7 @@
 //! must be the same, file by file. Where they differ on purpose, the reason stands here.
 
 pub mod debian;
+pub mod distribution;
 pub mod engine;
 pub mod nasty;
 pub mod tree;
@@ -94,6 +95,21 @@ fn image_only(text: &str, start: SystemTime) -> Tree {
 
 /// Containers have no right to make devices and get theirs from elsewhere, so layers are unpacked without.
 const DEVICES: [&str; 2] = ["/k/disk type", "/k/null type"];
+/// A link to a file of a layer below is a copy of it: layers are kept apart.
+const LINKS: [&str; 9] = [
+    "/links/capable same-as",
+    "/links/fifo same-as",
+    "/links/four same-as",
+    "/links/one same-as",
+    "/links/symlink same-as",
+    "/links/three same-as",
+    "/links/to-fifo same-as",
+    "/links/to-symlink same-as",
+    "/links/two same-as",
+];
+/// `/` is as the topmost layer has it, and 0755 where that does not say. umoci's is as any layer said last, Docker's
+/// always 0755, podman's always 0555.
+const ROOT: &str = "/ mode";
 /// Go's tar reader takes an xattr without a value for none.
 const EMPTY_XATTR: &str = "/a/xattr xattr-user.empty";
 
@@ -103,9 +119,10 @@ fn umoci_makes_the_same_tree(t: &Sandbox) {
     let mut pulled = Pulled::new(t, &registry, "some/nasty", &image);
     let mut umoci = pulled.by_umoci(t, &image);
     let mut known = DEVICES.to_vec();
-    known.push(EMPTY_XATTR);
+    known.extend([EMPTY_XATTR, ROOT]);
     // It puts something into these directories after it has given them their times.
-    known.extend(["/d mtime", "/r/opaque-late/sub mtime"]);
+    known.extend(["/d mtime", "/n mtime", "/r/opaque-late/sub mtime"]);
+    known.extend(LINKS);
     if t.mode == Mode::Nosubuid {
         // All is root's. A set-id bit whose owner was lost would lend out root's rights, and umoci has its notes.
         known.extend(["/a/setuid-of-another mode", "/a/capable-of-another mode"]);
@@ -128,7 +145,7 @@ fn docker_makes_the_same_trees(t: &Sandbox) {
     let image = nasty::image(t, vec![nasty::from_former_days()]).docker();
     let pulled = Pulled::new(t, &registry, "some/nasty", &image);
     // The book-keeping of aufs is of no use to anyone, and today's containerd leaves it out.
-    let mut known = vec![EMPTY_XATTR, "/.wh..wh.plnk type", "/.wh..wh.plnk/12.34 type"];
+    let mut known = vec![ROOT, EMPTY_XATTR, "/.wh..wh.plnk type", "/.wh..wh.plnk/12.34 type"];
     known.extend(DEVICES);
     pulled.agrees("Docker", &pulled.by_docker(t, &engine), &known);
     let pulled = Pulled::new(t, &registry, "some/alpine", &Image::new(vec![owned_tree(t, &t.alpine)]).docker());
@@ -145,12 +162,12 @@ fn podman_makes_the_same_tree(t: &Sandbox) {
         skip!("podman is not installed");
     }
     let registry = Registry::open();
-    let image = nasty::image(t, nasty::across_layers());
+    let image = nasty::image(t, vec![]);
     let pulled = Pulled::new(t, &registry, "some/nasty", &image);
     // It wants this path short.
     let run = format!("/run/ccrun-it-{}", std::process::id());
     let podman = |words: &str| {
-        let words = format!("--root {}/podman --runroot {run} --storage-driver vfs {words}", t.dir.display());
+        let words = format!("--root {}/podman --runroot {run} --storage-driver overlay {words}", t.dir.display());
         t.command("podman", &words.split(' ').collect::<Vec<_>>()).out()
     };
     podman(&format!("pull -q --tls-verify=false {}", pulled.name)).exit(0);
@@ -158,7 +175,8 @@ fn podman_makes_the_same_tree(t: &Sandbox) {
     let text = t.command(&t.it, &["--inside", "tree", mounted.line()]).out().stdout;
     podman("image umount --all");
     let _ = std::fs::remove_dir_all(run);
-    pulled.agrees("podman", &image_only(&text, pulled.start), &[]);
+    let known = [&DEVICES[..], &[ROOT, EMPTY_XATTR]].concat();
+    pulled.agrees("podman", &image_only(&text, pulled.start), &known);
 }
 
 /// GNU's own kind of sparse file is read by GNU tar alone, and by ccrun.

@@ -30,6 +30,7 @@ mod errors;
 mod hub_pull;
 mod isolation;
 mod judges;
+mod layers;
 mod lifecycle;
 mod limits;
 mod options;
@@ -49,6 +50,8 @@ const CASES: &[&[Case]] = &[
     vm::CASES,
     judges::CASES,
     judges::debian::CASES,
+    judges::distribution::CASES,
+    layers::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,

@@ -50,7 +50,8 @@ fn source() -> Vec<Source> {
     let tests: Vec<PathBuf> = files.iter().zip(&texts).flat_map(|(path, text)| test_files(path, text)).collect();
     let mut all = Vec::new();
     for (path, text) in files.iter().zip(texts) {
-        if !tests.contains(path) {
+        // What lies in a directory of tests belongs to the file of tests beside it.
+        if !tests.contains(path) && !path.parent().is_some_and(|dir| dir.ends_with("tests")) {
             let name = path.strip_prefix(&dir).expect("below").to_str().expect("UTF-8").to_owned();
             all.push(Source { name, code: without_comments(without_tests(&text)), text });
         }

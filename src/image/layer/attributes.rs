@@ -3,7 +3,7 @@
 
 use super::Unpacked;
 use super::name::split;
-use super::tree::{DIRECTORY, Tree, absent, c};
+use super::tree::{DIRECTORY, Tree, c};
 use crate::error::{Error, Result};
 use crate::image::tar::Entry;
 use crate::sys::fs::{self, Time};
@@ -66,15 +66,16 @@ fn own(uid: u64, gid: u64, chown: impl Fn(u32, u32) -> Result<()>, result: &mut 
 /// overlay's are not (with them a layer could redirect directories). What the file system refuses is counted.
 pub fn set_xattrs(file: BorrowedFd<'_>, xattrs: &[(Vec<u8>, Vec<u8>)], result: &mut Unpacked) {
     for (name, value) in xattrs {
-        let set = match &name[..] {
-            b"security.capability" => fs::fsetxattr(file, c"security.capability", &capability(value)),
-            name if name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") => {
-                c(name).and_then(|name| fs::fsetxattr(file, &name, value))
-            }
-            _ => Err(Error::new("not for images")),
-        };
-        result.xattrs_lost += u64::from(set.is_err());
+        let value = if name == CAPABILITY { &capability(value) } else { value };
+        let set = allowed(name) && c(name).and_then(|name| fs::fsetxattr(file, &name, value)).is_ok();
+        result.xattrs_lost += u64::from(!set);
     }
+}
+
+const CAPABILITY: &[u8] = b"security.capability";
+
+fn allowed(xattr: &[u8]) -> bool {
+    xattr == CAPABILITY || (xattr.starts_with(b"user.") && !xattr.starts_with(b"user.overlay."))
 }
 
 /// File capabilities for the user namespace that we are in. Version 3 names the root of some other one
@@ -94,17 +95,27 @@ struct Attributes {
     mtime: Time,
 }
 
-/// The directories that entries spoke of, by path.
+/// The directories that are there, by their paths without symlinks; None for those that no entry told of yet.
 #[derive(Default)]
 pub struct Directories {
-    known: BTreeMap<Vec<u8>, Attributes>,
+    known: BTreeMap<Vec<u8>, Option<Attributes>>,
     size: usize,
 }
 
 impl Directories {
+    /// An entry tells of a directory.
     pub fn remember(&mut self, path: Vec<u8>, entry: &Entry) -> Result<()> {
+        let Entry { uid, gid, mode, mtime, .. } = *entry;
+        self.insert(path, Some(Attributes { uid, gid, mode, mtime }))
+    }
+
+    /// A directory had to be made for what lies in it.
+    pub fn made_up(&mut self, path: Vec<u8>) -> Result<()> {
+        self.insert(path, None)
+    }
+
+    fn insert(&mut self, path: Vec<u8>, attributes: Option<Attributes>) -> Result<()> {
         let size = path.len() + OVERHEAD;
-        let attributes = Attributes { uid: entry.uid, gid: entry.gid, mode: entry.mode, mtime: entry.mtime };
         if self.known.insert(path, attributes).is_none() {
             self.size += size;
             if self.size > REMEMBERED {
@@ -114,19 +125,31 @@ impl Directories {
         Ok(())
     }
 
+    /// What is at `path` is going to be removed with all below it.
+    pub fn forget(&mut self, path: &[u8]) {
+        // The byte after the slash ends the range.
+        let below = [path, b"/"].concat()..[path, b"0"].concat();
+        let mut gone: Vec<Vec<u8>> = self.known.range(below).map(|(path, _)| path.clone()).collect();
+        gone.push(path.to_vec());
+        for path in gone {
+            if self.known.remove(&path).is_some() {
+                self.size -= path.len() + OVERHEAD;
+            }
+        }
+    }
+
     /// Applies them from the leaves to the root, so that a directory that forbids itself to us comes after
-    /// those in it.
+    /// those in it. Those that were made up are listed in the same order.
     pub fn apply(self, tree: &mut Tree<'_>, result: &mut Unpacked) -> Result<()> {
         for (path, attributes) in self.known.into_iter().rev() {
-            let Attributes { uid, gid, mode, mtime } = attributes;
+            let Some(Attributes { uid, gid, mode, mtime }) = attributes else {
+                result.made_up.push(path);
+                continue;
+            };
             let (parent, name) = split(&path);
             let Some(parent) = tree.find(parent)? else { continue };
             let name = if name.is_empty() { c".".to_owned() } else { c(name)? };
-            let dir = match fs::openat(parent.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0) {
-                // A later entry has put something else in its place.
-                Err(error) if absent(&error) => continue,
-                dir => dir?,
-            };
+            let dir = fs::openat(parent.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0)?;
             own(uid, gid, |uid, gid| fs::fchown(dir.as_fd(), uid, gid), result)?;
             fs::fchmod(dir.as_fd(), mode)?;
             fs::futimens(dir.as_fd(), mtime, mtime)?;
@@ -135,12 +158,12 @@ impl Directories {
     }
 }
 
-/// Gives one file all attributes of another.
+/// Gives one file or directory all attributes of another, but not what overlay notes on it.
 pub fn copy_attributes(from: BorrowedFd<'_>, stat: &fs::Stat, to: BorrowedFd<'_>) -> Result<()> {
     fs::fchown(to, stat.uid, stat.gid)?;
     fs::fchmod(to, stat.mode & 0o7777)?;
-    for name in fs::flistxattr(from)? {
-        fs::fsetxattr(to, &name, &fs::fgetxattr(from, &name)?)?;
+    for name in fs::flistxattr(from)?.iter().filter(|name| allowed(name.to_bytes())) {
+        fs::fsetxattr(to, name, &fs::fgetxattr(from, name)?)?;
     }
     fs::futimens(to, stat.atime, stat.mtime)
 }

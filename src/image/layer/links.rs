@@ -1,14 +1,15 @@
 //! Hard links whose target is not there yet: it comes later in the stream, or lies in a lower layer.
 
 use super::attributes::copy_attributes;
-use super::tree::{DIRECTORY, Dir, OPAQUE, Tree, c};
+use super::lower::Merged;
+use super::tree::{Dir, Tree, c};
 use super::unpacked::Link;
 use crate::error::{Error, Result};
 use crate::sys::fs;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 /// What all deferred links together may take of the memory, roughly.
@@ -74,8 +75,8 @@ pub fn link_from_lower(lowers: &[BorrowedFd<'_>], root: BorrowedFd<'_>, deferred
     for link in deferred {
         let blame = |error| link.blame(error);
         let missing = || blame(Error::new("neither this layer nor one below it has the target"));
-        let (from, target) = lookup(lowers, link).map_err(blame)?.ok_or_else(missing)?;
-        let stat = fs::fstatat(from.as_fd(), &target, libc::AT_SYMLINK_NOFOLLOW).map_err(blame)?;
+        let found = Merged::open(lowers, &link.target_parent).and_then(|merged| merged.find(&link.target, 0));
+        let (from, target, stat) = found.map_err(blame)?.filter(|found| !found.2.is_dir()).ok_or_else(missing)?;
         let dir = tree.make(&link.parent)?;
         let name = c(&link.name)?;
         // The directory's own time is told by the layer; what is put into it now must not change it.
@@ -89,44 +90,6 @@ pub fn link_from_lower(lowers: &[BorrowedFd<'_>], root: BorrowedFd<'_>, deferred
         copied.entry((stat.dev, stat.ino)).or_insert((dir, name));
     }
     Ok(())
-}
-
-/// Finds a link's target in the layers below as overlay would: the topmost layer that has a name decides,
-/// whiteouts and opaque directories hide what is under them. No symlink is followed.
-fn lookup(lowers: &[BorrowedFd<'_>], link: &Link) -> Result<Option<(OwnedFd, CString)>> {
-    let mut dirs = Vec::new();
-    for lower in lowers {
-        dirs.push(fs::openat(*lower, c".", DIRECTORY, 0)?);
-    }
-    for part in link.target_parent.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
-        let part = c(part)?;
-        let mut merged = Vec::new();
-        for dir in &dirs {
-            match fs::openat(dir.as_fd(), &part, DIRECTORY | libc::O_NOFOLLOW, 0) {
-                Ok(dir) => {
-                    let opaque = fs::fgetxattr(dir.as_fd(), OPAQUE).is_ok_and(|value| value == b"y");
-                    merged.push(dir);
-                    if opaque {
-                        break;
-                    }
-                }
-                Err(error) if error.errno() == Some(libc::ENOENT) => {}
-                Err(error) if matches!(error.errno(), Some(libc::ENOTDIR | libc::ELOOP)) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        dirs = merged;
-    }
-    let name = c(&link.target)?;
-    for dir in dirs {
-        match fs::fstatat(dir.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW) {
-            Err(error) if error.errno() == Some(libc::ENOENT) => {}
-            Err(error) => return Err(error),
-            Ok(stat) if stat.is_dir() || stat.is_whiteout() => return Ok(None),
-            Ok(_) => return Ok(Some((dir, name))),
-        }
-    }
-    Ok(None)
 }
 
 /// Copies one thing that is no directory, with all its attributes.

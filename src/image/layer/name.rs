@@ -11,34 +11,22 @@ pub enum Place<'a> {
     Below { parent: Vec<u8>, name: &'a [u8] },
 }
 
-/// Splits an entry's name. One from the root (`/etc/passwd`) is refused: the image specification has names
-/// relative to the layer's root only, and one that is not tries to be somewhere else. `/` is that root itself.
-pub fn entry(path: &[u8]) -> Result<Place<'_>> {
-    let place = place(path)?;
-    if path.starts_with(b"/") && place != Place::Root {
-        return Err(Error::new("the name is an absolute path, and a layer's are relative to its root"));
-    }
-    Ok(place)
-}
-
-/// Splits the name of an entry or of a hard link's target, which may be written from the root. `..` is refused
-/// wherever it stands: no tool that makes layers writes it.
+/// Splits the name of an entry or of a hard link's target. As Docker and umoci take it: below the layer's root,
+/// also when it is written from `/`, and `..` takes back the name before it, whatever that name is. One that
+/// leads above the root is refused.
 pub fn place(path: &[u8]) -> Result<Place<'_>> {
-    let mut parent = Vec::with_capacity(path.len());
-    let mut name: &[u8] = b"";
+    let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b".")) {
-        if part == b".." {
+        if part != b".." {
+            parts.push(part);
+        } else if parts.pop().is_none() {
             return Err(Error::new("the name leads out of the layer"));
         }
-        if !name.is_empty() {
-            if !parent.is_empty() {
-                parent.push(b'/');
-            }
-            parent.extend_from_slice(name);
-        }
-        name = part;
     }
-    Ok(if name.is_empty() { Place::Root } else { Place::Below { parent, name } })
+    Ok(match parts.pop() {
+        None => Place::Root,
+        Some(name) => Place::Below { parent: parts.join(&b'/'), name },
+    })
 }
 
 /// Splits a clean path into parent and last name.
@@ -86,7 +74,7 @@ mod tests {
     use super::*;
 
     fn split(path: &str) -> Option<(String, String)> {
-        match entry(path.as_bytes()) {
+        match place(path.as_bytes()) {
             Ok(Place::Root) => Some((String::new(), String::new())),
             Ok(Place::Below { parent, name }) => {
                 Some((String::from_utf8(parent).unwrap(), String::from_utf8_lossy(name).into_owned()))
@@ -107,6 +95,11 @@ mod tests {
             ("/", "", ""),
             ("...", "", "..."),
             ("a/..b", "a", "..b"),
+            ("/etc/passwd", "etc", "passwd"),
+            ("//a/", "", "a"),
+            ("a/../b", "", "b"),
+            ("a/b/../../c/./d", "c", "d"),
+            ("a/..", "", ""),
         ] {
             assert_eq!(split(path), Some((parent.into(), name.into())), "{path}");
         }
@@ -114,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_name_that_leads_elsewhere_is_refused() {
-        for path in ["..", "../x", "a/../b", "a/..", "/..", "./..//x", "/etc/passwd", "//a", "/a/"] {
+        for path in ["..", "../x", "/..", "/../etc/passwd", "./..//x", "a/../..", "a/../../a/x"] {
             assert_eq!(split(path), None, "{path}");
         }
     }

@@ -15,6 +15,9 @@ use std::os::unix::fs::FileExt;
 /// What the paths of all replaced files together may take of a rebuilder's memory, roughly.
 const REMEMBERED: usize = 8 << 20;
 
+/// What file systems keep files in, mostly.
+const BLOCK: u64 = 4096;
+
 /// A record in the making.
 pub struct Recorder<'a> {
     out: Deflate<&'a mut dyn Write>,
@@ -22,7 +25,7 @@ pub struct Recorder<'a> {
     /// So many of the next bytes are in a file.
     filed: u64,
     length: u64,
-    /// Bytes that are in files, less those that replaced files have taken along.
+    /// Bytes that are in files, roughly, less those that replaced files have taken along.
     replaceable: u64,
     remembered: usize,
     given_up: bool,
@@ -51,7 +54,8 @@ impl<'a> Recorder<'a> {
         if total > 0 {
             self.part(&record::file(path, extents));
             self.filed = total;
-            self.replaceable += total;
+            // With holes only whole blocks of the disk can be told apart.
+            self.replaceable = self.replaceable.saturating_add(total).saturating_add(2 * BLOCK * extents.len() as u64);
         }
     }
 
@@ -151,20 +155,24 @@ fn unwritten(error: io::Error) -> Error {
     Error::io("write the layer's record", &error)
 }
 
-/// A stream whose bytes are recorded as they are used.
+/// A stream whose bytes are recorded as they are used, up to `limit` of them.
 pub struct Recorded<'r, 'a, R> {
     source: R,
     recorder: &'r RefCell<Recorder<'a>>,
+    limit: u64,
 }
 
 impl<'r, 'a, R> Recorded<'r, 'a, R> {
-    pub fn new(source: R, recorder: &'r RefCell<Recorder<'a>>) -> Recorded<'r, 'a, R> {
-        Recorded { source, recorder }
+    pub fn new(source: R, recorder: &'r RefCell<Recorder<'a>>, limit: u64) -> Recorded<'r, 'a, R> {
+        Recorded { source, recorder, limit }
     }
 }
 
 impl<R: BufRead> BufRead for Recorded<'_, '_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.recorder.borrow().length > self.limit {
+            return Err(io::Error::other(format!("it has more than {} bytes, too many for its blob", self.limit)));
+        }
         self.source.fill_buf()
     }
 

@@ -1,3 +1,6 @@
+mod lower;
+mod record;
+
 use super::*;
 use crate::image::tar::fixture::{Block, Random, Tar};
 use std::ffi::CString;
@@ -142,6 +145,20 @@ fn a_tree_comes_out_as_the_tar_tells() {
     assert_eq!(std::fs::read_link(dir.path("bin/ash")).unwrap(), Path::new("/nowhere/busybox"));
     assert!(dir.meta("pipe").file_type().is_fifo());
     assert_eq!(dir.text("a/b/c/deep"), "made its parents");
+}
+
+#[test]
+fn names_are_below_the_root_however_they_are_written() {
+    let dir = Dir::new("names-below");
+    dir.good(
+        Tar::default()
+            .file("/etc/passwd", "1")
+            .file("//etc/./shadow", "2")
+            .link(b'2', "s", "/nowhere")
+            .file("s/../plain", "3")
+            .link(b'1', "/hard", "/etc/../etc/passwd"),
+    );
+    assert_eq!(["etc/passwd", "etc/shadow", "plain", "hard"].map(|name| dir.text(name)), ["1", "2", "3", "1"]);
 }
 
 #[test]
@@ -447,7 +464,7 @@ fn nothing_outside_is_touched() {
                     let told = format!("{name:?} {} {target:?}: {answer:?}", kind as char);
                     assert_eq!(snapshot(&dir), ours, "{told}");
                     assert_eq!(snapshot(&outside), before, "{told}");
-                    let climbs = |path: &str| path.split('/').any(|part| part == "..");
+                    let climbs = |path: &str| name::place(path.as_bytes()).is_err();
                     if climbs(name) {
                         let error = answer.expect_err(&told).to_string();
                         assert!(error.contains("leads out of the layer") && error.starts_with("tar entry '"), "{told}");
@@ -567,13 +584,14 @@ fn limits_are_errors() {
     let dir = Dir::new("limits");
     let tar = Tar::default().file("a", "12345").file("b", "67890").end();
     let with = |limits: Limits| dir.unpack_with(&tar, &limits, false).map_err(|error| error.to_string());
-    assert!(with(Limits { entries: 2, bytes: 10, ..Limits::default() }).is_ok());
+    assert!(with(Limits { entries: 2, stream: 3072, ..Limits::default() }).is_ok());
     assert!(with(Limits { entries: 1, ..Limits::default() }).unwrap_err().contains("more than 1 entries"));
-    assert!(
-        with(Limits { bytes: 9, ..Limits::default() })
-            .unwrap_err()
-            .contains("tar entry 'b' at byte 1024: more than 9 bytes")
-    );
+    let error = with(Limits { stream: 3071, ..Limits::default() }).unwrap_err();
+    assert_eq!(error, "read the tar archive at byte 3072: it has more than 3071 bytes, too many for its blob");
+    let bomb = Tar::default().file("z", &"\0".repeat(1_000_000)).end();
+    let error = dir.unpack_with(&bomb, &Limits { stream: 500_000, ..Limits::default() }, false).unwrap_err();
+    assert!(error.to_string().starts_with("tar entry 'z' at byte 0: read the tar archive at byte 5"), "{error}");
+    assert_eq!((Limits::compressed_to(100).stream, Limits::compressed_to(1 << 30).stream), (1 << 30, 1000 << 30));
     assert!(with(Limits { reserve: u64::MAX, ..Limits::default() }).unwrap_err().contains("ENOSPC"));
     let error = dir.unpack(&tar[..514]).unwrap_err().to_string();
     assert!(error.contains("'a'") && error.contains("truncated at byte 514"), "{error}");

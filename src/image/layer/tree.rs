@@ -60,11 +60,13 @@ pub struct Tree<'a> {
     last: Option<(Vec<u8>, Rc<Dir>)>,
     /// The kernel has openat2.
     openat2: bool,
+    /// Where directories had to be made up since somebody took note of it.
+    pub made_up: Vec<Vec<u8>>,
 }
 
 impl<'a> Tree<'a> {
     pub fn new(root: BorrowedFd<'a>) -> Tree<'a> {
-        Tree { root, last: None, openat2: true }
+        Tree { root, last: None, openat2: true, made_up: Vec::new() }
     }
 
     /// A tree whose paths are walked name by name, as on kernels before 5.6.
@@ -178,7 +180,7 @@ impl<'a> Tree<'a> {
         Ok(above)
     }
 
-    /// Makes what is missing of `path`. The new directories are root's, 0755.
+    /// Makes what is missing of `path`. The new directories are root's, 0755; see [`adopt`](super::adopt).
     fn make_each(&mut self, path: &[u8]) -> Result<Dir> {
         let mut dir = self.root()?;
         let mut end = 0;
@@ -189,6 +191,7 @@ impl<'a> Tree<'a> {
             dir = match dir.enter(part) {
                 Err(error) if error.errno() == Some(libc::ENOENT) => {
                     fs::mkdirat(dir.as_fd(), &c(part)?, 0o755)?;
+                    self.made_up.push(dir.below(part));
                     dir.enter(part)?
                 }
                 Err(error) if matches!(error.errno(), Some(libc::ENOTDIR | libc::ELOOP)) => {

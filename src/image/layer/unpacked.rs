@@ -52,18 +52,26 @@ pub struct Unpacked {
     pub xattrs_lost: u64,
     /// Hard links whose target is not in this layer.
     pub deferred: Vec<Link>,
+    /// Directories that no entry tells of, leaves first, the layer's root not among them.
+    pub made_up: Vec<Vec<u8>>,
 }
 
 impl Unpacked {
-    /// As bytes, to be sent out of the walls: six numbers, then four names per link, each ended by NUL.
+    /// As bytes, to be sent out of the walls: seven numbers, the last of which says how many links there are,
+    /// then four names per link and one per directory, each ended by NUL.
     pub fn encode(&self) -> Vec<u8> {
-        let numbers = [self.entries, self.bytes, self.stream, self.owners_lost, self.devices_lost, self.xattrs_lost];
+        let lost = [self.owners_lost, self.devices_lost, self.xattrs_lost];
+        let numbers = [&[self.entries, self.bytes, self.stream], &lost[..], &[self.deferred.len() as u64]].concat();
         let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| format!("{number}\0").into_bytes()).collect();
         for link in &self.deferred {
             for name in [&link.target_parent, &link.target, &link.parent, &link.name] {
                 bytes.extend_from_slice(name);
                 bytes.push(0);
             }
+        }
+        for path in &self.made_up {
+            bytes.extend_from_slice(path);
+            bytes.push(0);
         }
         bytes
     }
@@ -84,10 +92,13 @@ impl Unpacked {
             owners_lost: next()?,
             devices_lost: next()?,
             xattrs_lost: next()?,
-            deferred: Vec::new(),
+            ..Unpacked::default()
         };
+        let links = usize::try_from(next()?).ok().and_then(|links| links.checked_mul(4)).ok_or_else(bad)?;
         let names: Vec<&[u8]> = fields.collect();
-        for link in names.chunks(4) {
+        let (links, made_up) = names.split_at_checked(links).ok_or_else(bad)?;
+        unpacked.made_up = made_up.iter().map(|path| path.to_vec()).collect();
+        for link in links.chunks(4) {
             let [target_parent, target, parent, name] = *link else { return Err(bad()) };
             unpacked.deferred.push(Link {
                 target_parent: target_parent.to_vec(),
@@ -110,8 +121,11 @@ mod tests {
         assert_eq!(Unpacked::decode(&unpacked.encode()).unwrap(), unpacked);
         unpacked.deferred.push(Link::new(b"/a/b", b"", b"x\xff\ny").unwrap());
         unpacked.deferred.push(Link::new(b"z", b"p/q", b"r").unwrap());
+        unpacked.made_up = vec![b"a/\xff".to_vec(), b"a".to_vec()];
         assert_eq!(Unpacked::decode(&unpacked.encode()).unwrap(), unpacked);
-        for bytes in [&b""[..], b"1", b"1\0", b"1\x002\x003\x004\x005\x006\x00a\0", b"x\x002\x003\x004\x005\x006\x00"] {
+        for bytes in
+            [&b""[..], b"1", b"1\0", b"1\x002\x003\x004\x005\x006\x001\x00a\0", b"x\x002\x003\x004\x005\x006\x000\x00"]
+        {
             assert!(Unpacked::decode(bytes).is_err(), "{bytes:?}");
         }
     }

@@ -21,7 +21,7 @@ pub fn image(t: &Sandbox, more: Vec<Tar>) -> Image {
 pub fn from_former_days() -> Tar {
     let records = b"21 comment=of a tree\n20 mtime=1000000000\n".to_vec();
     let global = Entry { data: records, ..entry("pax_global_header", b'g', 0o666) };
-    let tar = Tar::new().file(".wh..wh.plnk/12.34", 0o644, "").dir("g", 0o755);
+    let tar = Tar::new().entry(&entry("./", b'5', 0o511)).file(".wh..wh.plnk/12.34", 0o644, "").dir("g", 0o755);
     tar.entry(&global).file("g/file", 0o644, "after a global header")
 }
 
@@ -38,27 +38,26 @@ pub fn across_layers() -> Vec<Tar> {
         .file("private/gone", 0o644, "")
         .entry(&entry("private/sub/", b'5', 0o1770).owner(9, 9))
         .file("private/sub/gone", 0o644, "");
+    let link = |name: &str, target: &str, mode: u32| Entry { link: target.into(), ..entry(name, b'1', mode) };
     let upper = Tar::new()
         .dir("links", 0o755)
-        .hardlink("links/two", "links/one")
-        .hardlink("links/three", "links/two")
-        .hardlink("links/four", "links/capable")
+        .entry(&link("links/two", "links/one", 0o640).owner(7, 8).pax("mtime", "1600000000.5"))
+        .entry(&link("links/three", "links/two", 0o640).owner(7, 8).pax("mtime", "1600000000.5"))
+        .entry(&link("links/four", "links/capable", 0o755))
         .hardlink("links/to-symlink", "links/symlink")
-        .hardlink("links/to-fifo", "links/fifo")
+        .entry(&link("links/to-fifo", "links/fifo", 0o600))
         // Nothing is said of the directories here.
         .file("private/.wh.gone", 0, "")
         .file("private/sub/.wh.gone", 0, "")
         .file("private/sub/new", 0o644, "new")
         .file("missing/parents/of/file", 0o644, "x");
-    // A mark hides nothing of its own layer.
-    let own = Tar::new().dir("own", 0o755).file("own/file", 0o644, "stays").file("own/.wh.file", 0, "");
-    vec![lower, upper, own]
+    vec![lower, upper]
 }
 
 /// A hundred layers, each of which adds, changes and removes some files.
 pub fn hundred_layers() -> Image {
     let layer = |n: usize| {
-        let mut tar = Tar::new().dir("all", 0o755).file(&format!("all/{n}"), 0o644, n.to_string());
+        let mut tar = Tar::new().dir("etc", 0o755).dir("all", 0o755).file(&format!("all/{n}"), 0o644, n.to_string());
         tar = tar.dir(&format!("all/dir{}", n % 7), 0o755 - (n as u32 % 2) * 0o55);
         tar = tar.file(&format!("all/dir{}/file{}", n % 7, n % 3), 0o600, format!("by {n}"));
         if n % 3 == 2 {
@@ -164,9 +163,12 @@ fn names() -> Tar {
         .file("n/-rf", 0o644, "")
 }
 
-/// Names that come again in one layer, where the last word counts. Docker and podman refuse them.
+/// What is only umoci's and ours: names that come again in one layer, where the last word counts, and a mark that
+/// comes after what it would hide, if it hid anything of its own layer. Docker and podman refuse the ones.
 pub fn again() -> Tar {
     Tar::new()
+        .file("d/marked", 0o644, "stays")
+        .file("d/.wh.marked", 0, "")
         .dir("d", 0o755)
         .file("d/file", 0o644, "first")
         .hardlink("d/first", "d/file")
