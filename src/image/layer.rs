@@ -151,7 +151,7 @@ impl Layer<'_, '_> {
             if entry.kind != Kind::Directory {
                 return Err(Error::new("the root can only be a directory"));
             }
-            attributes::set_xattrs(self.root, &entry.xattrs, &mut self.result);
+            attributes::set_early_xattrs(self.root, entry, &mut self.result);
             return self.directories.remember(Vec::new(), entry);
         };
         match name::meaning(&parent, name)? {
@@ -232,7 +232,7 @@ impl Layer<'_, '_> {
             made => made?,
         }
         if !entry.xattrs.is_empty() {
-            attributes::set_xattrs(self.open_directory(fd, name)?.as_fd(), &entry.xattrs, &mut self.result);
+            attributes::set_early_xattrs(self.open_directory(fd, name)?.as_fd(), entry, &mut self.result);
         }
         self.directories.remember(dir.below(name.to_bytes()), entry)
     }

@@ -110,6 +110,8 @@ const LINKS: [&str; 9] = [
 /// `/` is as the topmost layer has it, and 0755 where that does not say. umoci's is as any layer said last, Docker's
 /// always 0755, podman's always 0555.
 const ROOT: &str = "/ mode";
+/// Docker and podman know no time before 1970.
+const EARLY: &str = "/a/before-1970 mtime";
 /// Go's tar reader takes an xattr without a value for none.
 const EMPTY_XATTR: &str = "/a/xattr xattr-user.empty";
 
@@ -145,7 +147,7 @@ fn docker_makes_the_same_trees(t: &Sandbox) {
     let image = nasty::image(t, vec![nasty::from_former_days()]).docker();
     let pulled = Pulled::new(t, &registry, "some/nasty", &image);
     // The book-keeping of aufs is of no use to anyone, and today's containerd leaves it out.
-    let mut known = vec![ROOT, EMPTY_XATTR, "/.wh..wh.plnk type", "/.wh..wh.plnk/12.34 type"];
+    let mut known = vec![ROOT, EARLY, EMPTY_XATTR, "/.wh..wh.plnk type", "/.wh..wh.plnk/12.34 type"];
     known.extend(DEVICES);
     pulled.agrees("Docker", &pulled.by_docker(t, &engine), &known);
     let pulled = Pulled::new(t, &registry, "some/alpine", &Image::new(vec![owned_tree(t, &t.alpine)]).docker());
@@ -175,7 +177,7 @@ fn podman_makes_the_same_tree(t: &Sandbox) {
     let text = t.command(&t.it, &["--inside", "tree", mounted.line()]).out().stdout;
     podman("image umount --all");
     let _ = std::fs::remove_dir_all(run);
-    let known = [&DEVICES[..], &[ROOT, EMPTY_XATTR]].concat();
+    let known = [&DEVICES[..], &[ROOT, EARLY, EMPTY_XATTR]].concat();
     pulled.agrees("podman", &image_only(&text, pulled.start), &known);
 }
 

@@ -62,9 +62,13 @@ fn own(uid: u64, gid: u64, chown: impl Fn(u32, u32) -> Result<()>, result: &mut 
     Ok(kept)
 }
 
-/// Sets the extended attributes that an image may have: file capabilities, and users' own, among which
-/// overlay's are not (with them a layer could redirect directories). What the file system refuses is counted.
-pub fn set_xattrs(file: BorrowedFd<'_>, xattrs: &[(Vec<u8>, Vec<u8>)], result: &mut Unpacked) {
+/// An extended attribute's name and value.
+type Xattr = (Vec<u8>, Vec<u8>);
+
+/// Sets the extended attributes that an image may have: file capabilities, access control lists, and users' own,
+/// among which overlay's are not (with them a layer could redirect directories). What the file system refuses, as
+/// lists of ids that are not mapped, is counted.
+pub fn set_xattrs<'x>(file: BorrowedFd<'_>, xattrs: impl IntoIterator<Item = &'x Xattr>, result: &mut Unpacked) {
     for (name, value) in xattrs {
         let value = if name == CAPABILITY { &capability(value) } else { value };
         let set = allowed(name) && c(name).and_then(|name| fs::fsetxattr(file, &name, value)).is_ok();
@@ -75,7 +79,16 @@ pub fn set_xattrs(file: BorrowedFd<'_>, xattrs: &[(Vec<u8>, Vec<u8>)], result: &
 const CAPABILITY: &[u8] = b"security.capability";
 
 fn allowed(xattr: &[u8]) -> bool {
-    xattr == CAPABILITY || (xattr.starts_with(b"user.") && !xattr.starts_with(b"user.overlay."))
+    xattr == CAPABILITY || is_acl(xattr) || (xattr.starts_with(b"user.") && !xattr.starts_with(b"user.overlay."))
+}
+
+fn is_acl(xattr: &[u8]) -> bool {
+    matches!(xattr, b"system.posix_acl_access" | b"system.posix_acl_default")
+}
+
+/// Sets a directory's extended attributes, but not yet what its files would inherit.
+pub fn set_early_xattrs(dir: BorrowedFd<'_>, entry: &Entry, result: &mut Unpacked) {
+    set_xattrs(dir, entry.xattrs.iter().filter(|(name, _)| !is_acl(name)), result);
 }
 
 /// File capabilities for the user namespace that we are in. Version 3 names the root of some other one
@@ -93,6 +106,13 @@ struct Attributes {
     gid: u64,
     mode: u32,
     mtime: Time,
+    acls: Vec<Xattr>,
+}
+
+/// What remembering a directory takes of the memory, roughly.
+fn size(path: &[u8], attributes: &Option<Attributes>) -> usize {
+    let acls = attributes.iter().flat_map(|attributes| &attributes.acls);
+    path.len() + OVERHEAD + acls.map(|(name, value)| size_of::<Xattr>() + name.len() + value.len()).sum::<usize>()
 }
 
 /// The directories that are there, by their paths without symlinks; None for those that no entry told of yet.
@@ -106,7 +126,8 @@ impl Directories {
     /// An entry tells of a directory.
     pub fn remember(&mut self, path: Vec<u8>, entry: &Entry) -> Result<()> {
         let Entry { uid, gid, mode, mtime, .. } = *entry;
-        self.insert(path, Some(Attributes { uid, gid, mode, mtime }))
+        let acls = entry.xattrs.iter().filter(|(name, _)| is_acl(name)).cloned().collect();
+        self.insert(path, Some(Attributes { uid, gid, mode, mtime, acls }))
     }
 
     /// A directory had to be made for what lies in it.
@@ -115,14 +136,19 @@ impl Directories {
     }
 
     fn insert(&mut self, path: Vec<u8>, attributes: Option<Attributes>) -> Result<()> {
-        let size = path.len() + OVERHEAD;
-        if self.known.insert(path, attributes).is_none() {
-            self.size += size;
-            if self.size > REMEMBERED {
-                return Err(Error::new(format!("more directories than fit into {} MiB", REMEMBERED >> 20)));
-            }
+        self.remove(&path);
+        self.size += size(&path, &attributes);
+        if self.size > REMEMBERED {
+            return Err(Error::new(format!("more directories than fit into {} MiB", REMEMBERED >> 20)));
         }
+        self.known.insert(path, attributes);
         Ok(())
+    }
+
+    fn remove(&mut self, path: &[u8]) {
+        if let Some(attributes) = self.known.remove(path) {
+            self.size -= size(path, &attributes);
+        }
     }
 
     /// What is at `path` is going to be removed with all below it.
@@ -131,18 +157,14 @@ impl Directories {
         let below = [path, b"/"].concat()..[path, b"0"].concat();
         let mut gone: Vec<Vec<u8>> = self.known.range(below).map(|(path, _)| path.clone()).collect();
         gone.push(path.to_vec());
-        for path in gone {
-            if self.known.remove(&path).is_some() {
-                self.size -= path.len() + OVERHEAD;
-            }
-        }
+        gone.iter().for_each(|path| self.remove(path));
     }
 
     /// Applies them from the leaves to the root, so that a directory that forbids itself to us comes after
     /// those in it. Those that were made up are listed in the same order.
     pub fn apply(self, tree: &mut Tree<'_>, result: &mut Unpacked) -> Result<()> {
         for (path, attributes) in self.known.into_iter().rev() {
-            let Some(Attributes { uid, gid, mode, mtime }) = attributes else {
+            let Some(Attributes { uid, gid, mode, mtime, acls }) = attributes else {
                 result.made_up.push(path);
                 continue;
             };
@@ -152,6 +174,7 @@ impl Directories {
             let dir = fs::openat(parent.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0)?;
             own(uid, gid, |uid, gid| fs::fchown(dir.as_fd(), uid, gid), result)?;
             fs::fchmod(dir.as_fd(), mode)?;
+            set_xattrs(dir.as_fd(), &acls, result);
             fs::futimens(dir.as_fd(), mtime, mtime)?;
         }
         Ok(())

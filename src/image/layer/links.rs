@@ -74,20 +74,25 @@ pub fn link_from_lower(lowers: &[BorrowedFd<'_>], root: BorrowedFd<'_>, deferred
     let mut copied: HashMap<(u64, u64), (Rc<Dir>, CString)> = HashMap::new();
     for link in deferred {
         let blame = |error| link.blame(error);
-        let missing = || blame(Error::new("neither this layer nor one below it has the target"));
-        let found = Merged::open(lowers, &link.target_parent).and_then(|merged| merged.find(&link.target, 0));
-        let (from, target, stat) = found.map_err(blame)?.filter(|found| !found.2.is_dir()).ok_or_else(missing)?;
         let dir = tree.make(&link.parent)?;
         let name = c(&link.name)?;
         // The directory's own time is told by the layer; what is put into it now must not change it.
         let before = fs::fstat(dir.as_fd())?;
-        match copied.get(&(stat.dev, stat.ino)) {
-            Some((first_dir, first)) => fs::linkat(first_dir.as_fd(), first, dir.as_fd(), &name, 0),
-            None => copy(from.as_fd(), &target, &stat, dir.as_fd(), &name),
+        if let Some((first_dir, first)) = target(&mut tree, link)? {
+            // A link to one of these links, which is there by now.
+            fs::linkat(first_dir.as_fd(), &first, dir.as_fd(), &name, 0).map_err(blame)?;
+        } else {
+            let missing = || blame(Error::new("neither this layer nor one below it has the target"));
+            let found = Merged::open(lowers, &link.target_parent).and_then(|merged| merged.find(&link.target, 0));
+            let (from, target, stat) = found.map_err(blame)?.filter(|found| !found.2.is_dir()).ok_or_else(missing)?;
+            match copied.get(&(stat.dev, stat.ino)) {
+                Some((first_dir, first)) => fs::linkat(first_dir.as_fd(), first, dir.as_fd(), &name, 0),
+                None => copy(from.as_fd(), &target, &stat, dir.as_fd(), &name),
+            }
+            .map_err(blame)?;
+            copied.entry((stat.dev, stat.ino)).or_insert((dir.clone(), name));
         }
-        .map_err(blame)?;
         fs::futimens(dir.as_fd(), before.atime, before.mtime)?;
-        copied.entry((stat.dev, stat.ino)).or_insert((dir, name));
     }
     Ok(())
 }

@@ -293,6 +293,33 @@ fn whiteouts_hide_lower_layers_only() {
 }
 
 #[test]
+fn access_control_lists_are_not_inherited() {
+    let dir = Dir::new("acls");
+    let acl =
+        [2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 4, 0, 5, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255];
+    let unpacked = dir.good(
+        Tar::default()
+            .pax(b'x', &[("SCHILY.xattr.system.posix_acl_default", &acl), ("SCHILY.xattr.user.mine", b"1")])
+            .dir("d")
+            .file("d/f", "")
+            .file("d/sub/f", ""),
+    );
+    // Not every file system keeps them.
+    if unpacked.xattrs_lost == 0 {
+        assert_eq!(dir.xattr("d", "system.posix_acl_default").unwrap(), acl);
+    }
+    assert_eq!(dir.xattr("d", "user.mine").unwrap(), b"1");
+    for name in ["d/f", "d/sub"] {
+        let file = File::open(dir.path(name)).unwrap();
+        assert!(
+            fs::flistxattr(file.as_fd()).unwrap().iter().all(|name| !name.to_bytes().starts_with(b"system.")),
+            "{name}"
+        );
+    }
+    assert_eq!(dir.meta("d/sub").permissions().mode() & 0o7777, 0o755);
+}
+
+#[test]
 fn only_allowed_xattrs_are_set() {
     let dir = Dir::new("xattrs");
     let v2 = *b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -560,15 +587,17 @@ fn hard_links_wait_for_their_target() {
             .link(b'1', "d/one", "a/f")
             .link(b'1', "d/two", "/a/f")
             .link(b'1', "three", "b/f")
-            .link(b'1', "four", "l"),
+            .link(b'1', "four", "l")
+            .link(b'1', "five", "three"),
     );
-    assert_eq!(unpacked.deferred.len(), 4);
+    assert_eq!(unpacked.deferred.len(), 5);
     let unpacked = Unpacked::decode(&unpacked.encode()).unwrap();
     let lowers = [lower.root(), lowest.root()];
     let lowers = [lowers[0].as_fd(), lowers[1].as_fd()];
     link_from_lower(&lowers, dir.root().as_fd(), &unpacked.deferred).unwrap();
     assert_eq!(["d/one", "d/two", "three"].map(|f| dir.text(f)), ["hi", "hi", "b"]);
     assert_eq!(dir.meta("d/one").ino(), dir.meta("d/two").ino());
+    assert_eq!(dir.meta("three").ino(), dir.meta("five").ino());
     assert_eq!((dir.meta("d/one").permissions().mode() & 0o7777, dir.meta("d/one").mtime()), (0o4755, 7));
     assert_eq!(std::fs::read_link(dir.path("four")).unwrap(), Path::new("t"));
     assert_eq!(dir.meta("d").mtime(), 0);

@@ -1,17 +1,26 @@
 //! An image with everything that a layer can say, right and odd.
 
 use crate::image::{Image, Layer};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Mode, Sandbox};
 use crate::tar::{Entry, Tar, entry};
 
 /// cap_net_raw=p, as `setcap` writes it.
 const CAPABILITY: &[u8] = &[1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
+/// user::rw-, user:ID:rwx, group::r--, mask::rwx, other::r--, as the kernel keeps it.
+fn acl(id: u8) -> Vec<u8> {
+    let entries = [(1, 6, [255; 4]), (2, 7, [id, 0, 0, 0]), (4, 4, [255; 4]), (16, 7, [255; 4]), (32, 4, [255; 4])];
+    let bytes = entries.iter().flat_map(|(tag, rights, [a, b, c, d])| [*tag, 0, *rights, 0, *a, *b, *c, *d]);
+    [2, 0, 0, 0].into_iter().chain(bytes).collect()
+}
+
 /// What all judges agree on, each part in a directory of its own, and then `more`.
 pub fn image(t: &Sandbox, more: Vec<Tar>) -> Image {
     pack_by_gnu_tar(t);
     let layer = |tar: Tar| Layer::gzip(tar.finish());
-    let own = [attributes(), kinds(), names(), lower(), upper(), uppermost()].map(layer);
+    // An id that this user has, for who umoci would rather fail than do without.
+    let id = if t.mode == Mode::Nosubuid { 0 } else { 123 };
+    let own = [attributes(id), kinds(), names(), lower(), upper(), uppermost()].map(layer);
     let gnus = FORMATS.iter().map(|format| packed(t, format));
     Image::new(own.into_iter().chain(gnus).chain(more.into_iter().map(layer)).collect())
 }
@@ -75,7 +84,7 @@ fn file(path: &str, mode: u32) -> Entry {
     entry(path, b'0', mode)
 }
 
-fn attributes() -> Tar {
+fn attributes(id: u8) -> Tar {
     Tar::new()
         .entry(&entry("./", b'5', 0o711))
         .dir("etc", 0o755)
@@ -110,6 +119,11 @@ fn attributes() -> Tar {
         .entry(
             &file("a/capable-of-another", 0o4755).owner(1000, 50).pax("SCHILY.xattr.security.capability", CAPABILITY),
         )
+        .entry(&file("a/before-1970", 0o644).pax("mtime", "-86400.25"))
+        .entry(&file("a/acl", 0o674).pax("SCHILY.xattr.system.posix_acl_access", acl(id)))
+        .entry(&entry("a/acl-dir/", b'5', 0o674).pax("SCHILY.xattr.system.posix_acl_access", acl(id)))
+        .entry(&entry("a/acl-default/", b'5', 0o755).pax("SCHILY.xattr.system.posix_acl_default", acl(id)))
+        .entry(&file("a/namespaceless", 0o644).pax("SCHILY.xattr.test", "t"))
         // The pair of ids by PAX, as large numbers come.
         .entry(&file("a/ids-by-pax", 0o644).pax("uid", "1234").pax("gid", "4321"))
 }
