@@ -127,6 +127,13 @@ fn an_archive_comes_by_file_or_pipe_compressed_or_not(t: &Sandbox) {
     terminal.arg("load").env("CCRUN_ROOT", &t.store);
     let (status, seen) = pty::Pty::spawn(terminal).wait();
     assert_eq!((status, seen.contains("stdin is empty")), (1, true), "{seen}");
+    for (quiet, bars) in [(&[][..], true), (&["-q"], false)] {
+        let mut terminal = std::process::Command::new(&t.ccrun);
+        terminal.args(["--root", &t.path(&format!("seen-{bars}")), "load", "-i", "plain.tar"]).args(quiet);
+        terminal.env("TERM", "xterm").current_dir(&t.dir);
+        let (status, seen) = pty::Pty::spawn(terminal).wait();
+        assert_eq!((status, seen.contains("Loaded image: me:1"), seen.contains(": Loaded")), (0, true, bars), "{seen}");
+    }
 }
 
 fn an_index_gives_this_machines_image(t: &Sandbox) {

@@ -34,7 +34,11 @@ pub fn load(
     progress: &mut dyn Progress,
     tell: &mut dyn FnMut(&Loaded) -> Result<()>,
 ) -> Result<()> {
-    let mut one = |image: Image| -> Result<()> { tell(&one(store, files, image, platform, progress)?) };
+    let mut one = |image: Image| -> Result<()> {
+        let loaded = one(store, files, image, platform, progress);
+        progress.finish();
+        tell(&loaded?)
+    };
     let mut count = 0;
     // The layout comes first: in it everything has its digest.
     if let Some(listed) = oci::list(files, platform)? {
