@@ -163,7 +163,7 @@ fn whatever_is_damaged_an_image_is_whole_or_not_there(t: &Sandbox) {
         }
         t.nothing_left();
     }
-    assert!(loaded > 5 && refused > 20, "{loaded} loaded, {refused} refused");
+    assert!(loaded > 0 && refused > 20, "{loaded} loaded, {refused} refused");
 }
 
 fn an_archive_takes_no_memory(t: &Sandbox) {
