@@ -2,7 +2,7 @@
 
 use super::flag::{Command, many, one};
 use super::parse::{Parsed, utf8};
-use super::progress::{Display, Stream};
+use super::progress::Display;
 use crate::error::{Error, Result};
 use crate::image::archive::{self, Import};
 use crate::image::platform::Platform;
@@ -45,7 +45,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     // What cannot be swept takes space but is in nobody's way.
     let _ = locks::sweep(&store);
     let wanted = Import { name: name.as_ref(), changes: &changes, message, platform: &platform };
-    let imported = archive::import(&store, input, &wanted, &mut Display::new(Stream::Stderr, true))?;
+    let imported = archive::import(&store, input, &wanted, &mut Display::of_archive(true))?;
     super::pull::tell_lost(&imported.lost, &map);
     super::print(&format!("{}\n", imported.id))?;
     Ok(0)

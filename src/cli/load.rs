@@ -2,11 +2,10 @@
 
 use super::flag::{Command, one, switch};
 use super::parse::Parsed;
-use super::progress::{Display, Stream};
+use super::progress::Display;
 use crate::error::{Error, Result};
 use crate::image::archive::{self, Files, Loaded};
 use crate::image::platform::Platform;
-use crate::image::progress::Progress;
 use crate::store::locks;
 use crate::sys::tty;
 use std::ffi::OsStr;
@@ -39,14 +38,13 @@ fn run(parsed: &Parsed) -> Result<u8> {
         Some(path) if input.metadata().is_ok_and(|meta| meta.is_dir()) => Files::Directory(path.into()),
         _ => Files::read(&store, input)?,
     };
-    let mut display = Display::new(Stream::Stderr, true);
-    let loaded = archive::load(&store, &files, platform.as_ref(), &mut display, &mut |loaded| {
+    let mut display = Display::of_archive(parsed.is_on("quiet"));
+    archive::load(&store, &files, platform.as_ref(), &mut display, &mut |loaded| {
         super::print(&lines(loaded))?;
         super::pull::tell_lost(&loaded.lost, &map);
         Ok(())
-    });
-    display.finish();
-    loaded.map(|()| 0)
+    })?;
+    Ok(0)
 }
 
 /// What is read: the file, or stdin, at which somebody has to write.

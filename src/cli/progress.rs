@@ -58,13 +58,20 @@ pub struct Display {
     drawn: usize,
     last: Option<Instant>,
     stays: Option<Stays>,
+    word: fn(LayerState) -> &'static str,
 }
 
 impl Display {
     /// Shows on `stream`; nothing at all when `quiet`.
     pub fn new(stream: Stream, quiet: bool) -> Display {
         let terminal = !quiet && stream.terminal().is_some();
-        Display { stream, quiet, terminal, layers: Vec::new(), drawn: 0, last: None, stays: None }
+        Display { stream, quiet, terminal, layers: Vec::new(), drawn: 0, last: None, stays: None, word: pulling }
+    }
+
+    /// Shows on stderr what comes out of an archive; only terminals are told, unless `quiet`.
+    pub fn of_archive(quiet: bool) -> Display {
+        let quiet = quiet || Stream::Stderr.terminal().is_none();
+        Display { word: loading, ..Display::new(Stream::Stderr, quiet) }
     }
 
     /// What an interruption has left, and the way out.
@@ -76,7 +83,7 @@ impl Display {
 
     fn draw(&mut self) {
         let Some((columns, rows)) = self.stream.terminal() else { return };
-        let lines = lines(&self.layers, columns, rows);
+        let lines = lines(&self.layers, self.word, columns, rows);
         // Up to the first of our lines; then each line is cleared and written anew.
         let mut text = if self.drawn > 0 { format!("\x1b[{}A", self.drawn) } else { String::new() };
         for line in &lines {
@@ -118,7 +125,7 @@ impl Progress for Display {
                 self.draw();
             }
         } else if changed && !matches!(state, LayerState::Downloading(..)) {
-            self.stream.line(&format!("{layer}: {}", word(state)));
+            self.stream.line(&format!("{layer}: {}", (self.word)(state)));
         }
     }
 
@@ -130,11 +137,13 @@ impl Progress for Display {
         if self.terminal && !self.layers.is_empty() {
             self.draw();
         }
+        // What comes next is another image's.
+        self.layers.clear();
         self.drawn = 0;
     }
 }
 
-fn word(state: LayerState) -> &'static str {
+fn pulling(state: LayerState) -> &'static str {
     match state {
         LayerState::Exists => "Already exists",
         LayerState::Waiting => "Pulling fs layer",
@@ -145,8 +154,23 @@ fn word(state: LayerState) -> &'static str {
     }
 }
 
+fn loading(state: LayerState) -> &'static str {
+    match state {
+        LayerState::Exists => "Already exists",
+        LayerState::Waiting => "Waiting",
+        LayerState::Downloading(..) | LayerState::Retrying => "Loading layer",
+        LayerState::Downloaded => "Writing",
+        LayerState::Complete => "Loaded",
+    }
+}
+
 /// The lines to draw: one per layer, or those of the layers at work where the terminal has too few rows.
-fn lines(layers: &[(String, LayerState)], columns: usize, rows: usize) -> Vec<String> {
+fn lines(
+    layers: &[(String, LayerState)],
+    word: fn(LayerState) -> &'static str,
+    columns: usize,
+    rows: usize,
+) -> Vec<String> {
     let show = |(layer, state): &(String, LayerState)| {
         let mut line = format!("{layer}: {}", word(*state));
         if let LayerState::Downloading(now, total) = *state {
@@ -191,7 +215,7 @@ mod tests {
         assert_eq!(bar(1, 0, 20), " 1B/0B");
         let layer = |state| ("0123456789ab".to_owned(), state);
         for columns in [1, 10, 30, 60, 200] {
-            let lines = lines(&[layer(LayerState::Downloading(u64::MAX / 3, u64::MAX))], columns, 24);
+            let lines = lines(&[layer(LayerState::Downloading(u64::MAX / 3, u64::MAX))], pulling, columns, 24);
             assert!(lines[0].len() < columns.max(2), "{lines:?}");
         }
     }
@@ -211,7 +235,7 @@ mod tests {
         let layers: Vec<(String, LayerState)> = (0..30)
             .map(|n| (format!("{n:012}"), if n < 20 { LayerState::Complete } else { LayerState::Downloading(1, 2) }))
             .collect();
-        let lines = lines(&layers, 80, 6);
+        let lines = lines(&layers, pulling, 80, 6);
         assert_eq!(lines.len(), 5);
         assert!(lines[0].starts_with("000000000020: Downloading ["), "{lines:?}");
         assert_eq!(lines[4], "20 of 30 layers complete");

@@ -32,6 +32,8 @@ struct Image {
     names: Vec<Reference>,
     config: Vec<u8>,
     manifest: Vec<u8>,
+    /// What a name of it stands for: the digest of the manifest, or of the index that leads there.
+    digest: Digest,
     layers: Vec<Layer>,
     /// How the archive calls those layers' blobs that it does not call as an OCI layout does.
     blobs: BTreeMap<Digest, String>,

@@ -100,15 +100,6 @@ impl<R: Read> Hashing<R> {
         Hashing { source, hasher: Hasher::new(), count: 0, limit }
     }
 
-    /// How many bytes came so far.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    pub fn source(&mut self) -> &mut R {
-        &mut self.source
-    }
-
     /// The source again, with the count and digest of all that was read.
     pub fn finish(self) -> (R, u64, Digest) {
         (self.source, self.count, self.hasher.finish())

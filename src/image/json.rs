@@ -16,16 +16,27 @@ const SHOWN: usize = 40;
 
 /// Reads an object. `what` names the document in errors: `the image config`.
 pub fn object(what: &str, bytes: &[u8]) -> Result<Value> {
-    if looks_like_html(bytes) {
-        return Err(Error::new(format!("{what} is an HTML page")));
-    }
-    scan(bytes).map_err(|error| error.context(what))?;
-    let value: Value =
-        serde_json::from_slice(bytes).map_err(|error| Error::new(format!("{what} is no JSON: {error}")))?;
+    let value = read(what, bytes)?;
     if !value.is_object() {
         return Err(Error::new(format!("{what} is no JSON object")));
     }
     Ok(value)
+}
+
+/// Reads a list.
+pub fn list(what: &str, bytes: &[u8]) -> Result<Vec<Value>> {
+    match read(what, bytes)? {
+        Value::Array(list) => Ok(list),
+        _ => Err(Error::new(format!("{what} is no JSON list"))),
+    }
+}
+
+fn read(what: &str, bytes: &[u8]) -> Result<Value> {
+    if looks_like_html(bytes) {
+        return Err(Error::new(format!("{what} is an HTML page")));
+    }
+    scan(bytes).map_err(|error| error.context(what))?;
+    serde_json::from_slice(bytes).map_err(|error| Error::new(format!("{what} is no JSON: {error}")))
 }
 
 /// Whether an answer is a web page: a captive portal, a proxy or a login form spoke in the registry's place.

@@ -3,9 +3,9 @@
 
 pub mod debian;
 pub mod distribution;
-mod engine;
+pub mod engine;
 mod histories;
-mod nasty;
+pub mod nasty;
 pub mod tree;
 
 use crate::image::{Image, Layer};

@@ -26,6 +26,7 @@ mod sys;
 mod tar;
 mod users;
 
+mod archives;
 mod credentials;
 mod errors;
 mod faults;
@@ -77,6 +78,9 @@ const CASES: &[&[Case]] = &[
     login::CASES,
     credentials::CASES,
     unpack::CASES,
+    archives::CASES,
+    archives::interop::CASES,
+    archives::hostile::CASES,
     errors::CASES,
     tidy::CASES,
 ];

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::image::compression::Compression;
 use crate::image::config::Config;
 use crate::image::digest::{Digest, Hashing};
+use crate::image::json;
 use crate::image::manifest::{CONFIG_MAX, Descriptor, Layer, MANIFEST_MAX};
 use crate::image::reference::Reference;
 use serde_json::Value;
@@ -23,7 +24,7 @@ const IMAGES_MAX: usize = 1024;
 /// The images of an archive; None when it is not Docker's.
 pub fn list(files: &Files<'_>) -> Result<Option<Vec<Listed>>> {
     let Some(list) = files.small(LIST, MANIFEST_MAX)? else { return Ok(None) };
-    Listed::parse(&list).map(Some).map_err(|error| error.context(LIST))
+    Listed::parse(&list).map(Some)
 }
 
 /// What `manifest.json` says of an image.
@@ -37,13 +38,11 @@ pub struct Listed {
 
 impl Listed {
     fn parse(bytes: &[u8]) -> Result<Vec<Listed>> {
-        let value: Value =
-            serde_json::from_slice(bytes).map_err(|error| Error::new(format!("this is no JSON: {error}")))?;
-        let list = value.as_array().ok_or_else(|| Error::new("this is no list of images"))?;
+        let list = json::list(LIST, bytes)?;
         if list.len() > IMAGES_MAX {
-            return Err(Error::new(format!("{} images, more than {IMAGES_MAX}", list.len())));
+            return Err(Error::new(format!("{LIST} has {} images, more than {IMAGES_MAX}", list.len())));
         }
-        list.iter().map(Listed::read).collect()
+        list.iter().map(|value| Listed::read(value).map_err(|error| error.context(LIST))).collect()
     }
 
     fn read(value: &Value) -> Result<Listed> {
@@ -87,7 +86,8 @@ pub fn read(files: &Files<'_>, listed: Listed) -> Result<Image> {
     }
     let descriptors: Vec<Descriptor> = layers.iter().map(|layer| layer.blob.clone()).collect();
     let manifest = made::manifest(&config, &descriptors);
-    Ok(Image { names: listed.names, config, manifest, layers, blobs })
+    let digest = Digest::of(&manifest);
+    Ok(Image { names: listed.names, config, manifest, digest, layers, blobs })
 }
 
 /// A config is called by its digest; then it has to have it.
@@ -147,7 +147,8 @@ mod tests {
     fn what_is_no_list_is_refused() {
         for (text, said) in [
             ("", "no JSON"),
-            ("{}", "no list"),
+            ("{}", "no JSON list"),
+            (r#"[{"Config":"c","Config":"d","Layers":[]}]"#, "comes twice"),
             ("[7]", "without Config"),
             (r#"[{"Config":"c","Layers":[7]}]"#, "Layers that is no text"),
             (r#"[{"Config":"c","RepoTags":"x"}]"#, "RepoTags is no list"),

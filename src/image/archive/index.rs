@@ -39,8 +39,11 @@ impl Index {
     pub fn read(source: &mut dyn BufRead) -> Result<Index> {
         let mut archive = Archive::new(source);
         let mut index = Index::default();
-        while let Some(entry) = archive.next()? {
+        let begin = |error: Error| error.context("this begins as no tar archive does");
+        let mut next = archive.next().map_err(begin)?;
+        while let Some(entry) = next {
             index.add(&entry, archive.position()).map_err(|error| entry.blame(error))?;
+            next = archive.next()?;
         }
         archive.finish()?;
         Ok(index)

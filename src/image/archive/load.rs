@@ -34,7 +34,11 @@ pub fn load(
     progress: &mut dyn Progress,
     tell: &mut dyn FnMut(&Loaded) -> Result<()>,
 ) -> Result<()> {
-    let mut one = |image: Image| -> Result<()> { tell(&one(store, files, image, platform, progress)?) };
+    let mut one = |image: Image| -> Result<()> {
+        let loaded = one(store, files, image, platform, progress);
+        progress.finish();
+        tell(&loaded?)
+    };
     let mut count = 0;
     // The layout comes first: in it everything has its digest.
     if let Some(listed) = oci::list(files, platform)? {
@@ -72,7 +76,7 @@ fn one(
     if let Some(wanted) = wanted.filter(|wanted| !platform.runs_on(wanted)) {
         return Err(Error::new(format!("the archive's image is for {platform}, not for the specified {wanted}")));
     }
-    let (id, digest) = (Digest::of(&image.config), Digest::of(&image.manifest));
+    let (id, digest) = (Digest::of(&image.config), image.digest);
     let names = tags(&image.names);
     // What a name stood for until now; a damaged one stood for nothing.
     let old = |name: &Reference| refs::read(store, name).ok().flatten().map(|old| old.image);

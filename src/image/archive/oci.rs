@@ -7,6 +7,7 @@ use super::Image;
 use super::blobs;
 use super::files::Files;
 use crate::error::{Error, Result};
+use crate::image::json;
 use crate::image::manifest::{CONFIG_MAX, Descriptor, Document, Entry, Index, MANIFEST_MAX, Manifest};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
@@ -46,13 +47,14 @@ pub fn list(files: &Files<'_>, platform: Option<&Platform>) -> Result<Option<Vec
 
 /// An image of the layout.
 pub fn read(files: &Files<'_>, listed: Listed, platform: Option<&Platform>) -> Result<Image> {
+    let digest = listed.descriptor.digest;
     let (manifest, bytes) = resolve(files, listed.descriptor, platform)?;
     let config = blobs::small(files, &manifest.config, CONFIG_MAX)?;
-    Ok(Image { names: listed.names, config, manifest: bytes, layers: manifest.layers, blobs: BTreeMap::new() })
+    Ok(Image { names: listed.names, config, manifest: bytes, digest, layers: manifest.layers, blobs: BTreeMap::new() })
 }
 
 fn check_version(layout: &[u8]) -> Result<()> {
-    let value: Value = serde_json::from_slice(layout).unwrap_or_default();
+    let value = json::object("oci-layout", layout)?;
     match value.get("imageLayoutVersion").and_then(Value::as_str) {
         Some(version) if version.starts_with("1.") => Ok(()),
         Some(version) => Err(Error::new(format!("an OCI layout of the unknown version '{version}'"))),

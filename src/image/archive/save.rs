@@ -91,11 +91,12 @@ impl Contents {
         self.index.extend(indexed(&descriptor, names));
         self.list.push(json!({
             "Config": name(id),
-            "RepoTags": names.iter().map(Reference::familiar).collect::<Vec<_>>(),
+            // Short ones would be podman's own, below localhost.
+            "RepoTags": names.iter().map(Reference::to_string).collect::<Vec<_>>(),
             "Layers": image.config.diff_ids.iter().map(name).collect::<Vec<_>>(),
         }));
         for (reference, top) in names.iter().filter_map(|name| Some((name, image.config.diff_ids.last()?))) {
-            let tags = self.repositories.entry(reference.familiar_name()).or_insert_with(|| json!({}));
+            let tags = self.repositories.entry(reference.name()).or_insert_with(|| json!({}));
             if let (Value::Object(tags), Some(tag)) = (tags, reference.tag()) {
                 tags.insert(tag.to_owned(), top.hex().into());
             }
@@ -149,4 +150,68 @@ fn indexed(descriptor: &Value, names: &[Reference]) -> Vec<Value> {
         entry
     };
     if names.is_empty() { vec![descriptor.clone()] } else { names.iter().map(named).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::local::layers::LayerDraft;
+    use crate::image::local::refs::Ref;
+    use crate::store::testing::TestStore;
+
+    /// An image of one layer, with these names.
+    fn image(store: &Store, layer: &str, names: &[&str]) -> Digest {
+        let diff_id = Digest::of(layer.as_bytes());
+        let draft = LayerDraft::begin(store, &diff_id).unwrap().unwrap();
+        draft.clear().unwrap();
+        std::fs::write(draft.record(), "").unwrap();
+        draft.publish(&Notes { stream: 1024, ..Notes::default() }).unwrap();
+        let config = json!({ "rootfs": { "type": "layers", "diff_ids": [diff_id.to_string()] } }).to_string();
+        let image = images::add(store, config.as_bytes(), b"{}").unwrap();
+        for name in names {
+            let reference = Reference::parse(name).unwrap();
+            refs::write(store, &Ref { reference, image, digest: image, platform: String::new() }).unwrap();
+        }
+        image
+    }
+
+    #[test]
+    fn words_choose_images_and_their_names() {
+        let store = TestStore::new();
+        let pinned = format!("alpine@{}", Digest::of(b"m"));
+        let one = image(&store, "one", &["alpine:1", "alpine:2", &pinned]);
+        let two = image(&store, "two", &["alpine:3", "other"]);
+        let chosen = |words: &[&str]| -> Vec<(Digest, Vec<String>)> {
+            let familiar = |names: Vec<Reference>| names.iter().map(Reference::familiar).collect();
+            choose(&store, words).unwrap().into_iter().map(|(id, names)| (id, familiar(names))).collect()
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(chosen(&["alpine:1"]), [(one, names(&["alpine:1"]))]);
+        assert_eq!(chosen(&["alpine"]), [(one, names(&["alpine:1", "alpine:2"])), (two, names(&["alpine:3"]))]);
+        assert_eq!(chosen(&["other", "alpine:3", "other:latest"]), [(two, names(&["other:latest", "alpine:3"]))]);
+        for word in [&one.hex(), &one.short(), &pinned] {
+            assert_eq!(chosen(&[word]), [(one, vec![])], "{word}");
+        }
+        assert_eq!(chosen(&[&one.hex(), "alpine:2"]), [(one, names(&["alpine:2"]))]);
+        assert!(choose(&store, &["alpine:1", "alpine:9"]).is_err());
+    }
+
+    #[test]
+    fn the_lists_agree() {
+        let store = TestStore::new();
+        let id = image(&store, "one", &["alpine:1"]);
+        let mut contents = Contents::default();
+        contents
+            .add(&store, &id, &[Reference::parse("alpine:1").unwrap(), Reference::parse("b/c:2").unwrap()])
+            .unwrap();
+        let top = Digest::of(b"one");
+        assert_eq!(contents.layers, BTreeMap::from([(top, 1024)]));
+        assert_eq!(contents.index.len(), 2);
+        assert_eq!(contents.index[0]["digest"], contents.index[1]["digest"]);
+        assert_eq!(contents.index[1]["annotations"], json!({ FULL_NAME: "docker.io/b/c:2", REF_NAME: "2" }));
+        assert_eq!(contents.list[0]["RepoTags"], json!(["docker.io/library/alpine:1", "docker.io/b/c:2"]));
+        assert_eq!(contents.list[0]["Config"], name(&id));
+        assert_eq!(contents.repositories["docker.io/b/c"], json!({ "2": top.hex() }));
+        assert!(contents.documents.contains_key(&name(&id)) && contents.documents.len() == 2);
+    }
 }

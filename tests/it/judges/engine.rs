@@ -56,9 +56,13 @@ impl Engine<'_> {
         engine
     }
 
+    /// What `docker -H` takes.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.dir.join("socket").display())
+    }
+
     pub fn docker(&self, args: &[&str]) -> Cmd {
-        let socket = format!("unix://{}", self.dir.join("socket").display());
-        self.t.command("docker", &[&["-H", &socket], args].concat()).timeout(120)
+        self.t.command("docker", &[&["-H", &self.host()], args].concat()).timeout(120)
     }
 }
 
