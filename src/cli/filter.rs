@@ -79,7 +79,7 @@ impl Filters {
 /// Which images a command is about.
 pub struct Selection {
     filters: Filters,
-    dangling: Option<bool>,
+    pub dangling: Option<bool>,
     /// The image must be made before and after these moments.
     before: Option<i64>,
     since: Option<i64>,
@@ -104,15 +104,19 @@ impl Selection {
 
     /// Whether an image with these names is one of them.
     pub fn takes(&self, image: &Image, names: &[&Ref]) -> bool {
-        let created = created(image).unwrap_or(i64::MIN);
         let is_tagged = names.iter().any(|name| name.reference.tag().is_some());
         let dangling = match self.dangling {
             None => true,
             Some(true) => !is_tagged,
             Some(false) => !names.is_empty(),
         };
-        dangling
-            && self.before.is_none_or(|before| created < before)
+        dangling && self.takes_whatever_its_names(image)
+    }
+
+    /// Whether it is one of them as far as names do not matter.
+    pub fn takes_whatever_its_names(&self, image: &Image) -> bool {
+        let created = created(image).unwrap_or(i64::MIN);
+        self.before.is_none_or(|before| created < before)
             && self.since.is_none_or(|since| created > since)
             && self.until.is_none_or(|until| created < until)
             && self.filters.take_labels(&image.config.labels)

@@ -26,12 +26,14 @@ pub fn show(format: &str, headings: Headings, rows: &[Value]) -> Result<String> 
     let head = headings.iter().map(|(field, heading)| ((*field).to_owned(), Value::from(*heading)));
     let head = Value::Object(head.collect());
     let lines = std::iter::once(&head).chain(rows).map(|row| template.render(row));
-    let lines = lines.map(|line| line.map(|line| line.split('\t').map(visible).collect()));
+    let lines = lines.map(|line| line.map(|line| line.split('\t').map(str::to_owned).collect()));
     Ok(table(&lines.collect::<Result<Vec<Vec<String>>>>()?))
 }
 
 /// Docker's table: columns at least 10 wide, three blanks between.
 pub fn table(rows: &[Vec<String>]) -> String {
+    let safe = |row: &Vec<String>| row.iter().map(|cell| Visible(cell).to_string()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(safe).collect();
     let most = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

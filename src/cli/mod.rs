@@ -1,5 +1,7 @@
 //! The command line: what the user says, and what he is told.
 
+mod df;
+mod export;
 mod filter;
 mod flag;
 mod format;
@@ -12,8 +14,10 @@ mod listing;
 mod mount;
 mod names;
 mod operand;
+mod output;
 mod parse;
 mod progress;
+mod prune;
 mod ps;
 mod pull;
 mod rm;
@@ -44,9 +48,14 @@ static TABLE: Table = Table {
         &rmi::COMMAND,
         &ps::COMMAND,
         &rm::COMMAND,
+        &export::COMMAND,
         &inspect::COMMAND,
         &inspect::IMAGE,
         &inspect::CONTAINER,
+        &df::COMMAND,
+        &prune::SYSTEM,
+        &prune::IMAGE,
+        &prune::CONTAINER,
         &version::COMMAND,
     ],
     aliases: &[
@@ -55,6 +64,7 @@ static TABLE: Table = Table {
         ("image pull", &pull::COMMAND),
         ("image rm", &rmi::COMMAND),
         ("image tag", &tag::COMMAND),
+        ("container export", &export::COMMAND),
         ("container ls", &ps::COMMAND),
         ("container rm", &rm::COMMAND),
         ("container run", &run::COMMAND),

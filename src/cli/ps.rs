@@ -98,7 +98,8 @@ pub fn word(state: &State) -> &'static str {
     }
 }
 
-fn fields(record: &Record, state: &State, whole: bool) -> Value {
+/// A container's line, field by field.
+pub fn fields(record: &Record, state: &State, whole: bool) -> Value {
     let since = now().saturating_sub(record.created);
     let status = match state {
         State::Running => format!("Up {}", duration(since)),

@@ -50,7 +50,7 @@ fn line(removed: &Removed) -> String {
 }
 
 /// The containers that there are, by the images that they were made from.
-fn users(store: &Store) -> Result<Vec<User>> {
+pub fn users(store: &Store) -> Result<Vec<User>> {
     let mut users = Vec::new();
     for container in store.container_ids()? {
         // A damaged container holds on to no image: it cannot be started again.

@@ -70,18 +70,31 @@ impl Overlay<'_> {
     /// Mounts it on `target`. The directories are named by descriptor: their paths may be long, hold
     /// commas and colons, and lie where container root may not go.
     pub fn mount(&self, target: BorrowedFd<'_>) -> Result<()> {
-        let mut options = String::from("userxattr");
+        let mut options = see_through(self.lower);
         if self.volatile {
             options.push_str(",volatile");
-        }
-        let mut separator = ",lowerdir=";
-        for dir in self.lower {
-            let _ = write!(options, "{separator}/proc/self/fd/{}", dir.as_raw_fd());
-            separator = ":";
         }
         let (upper, work) = (self.upper.as_fd().as_raw_fd(), self.work.as_fd().as_raw_fd());
         let _ = write!(options, ",upperdir=/proc/self/fd/{upper},workdir=/proc/self/fd/{work}");
         let options = crate::sys::cstr(options)?;
         mount::mount(c"overlay", &mounts::on(target), c"overlay", 0, &options)
     }
+}
+
+/// Mounts directories that lie over each other on `target`, the topmost first, for reading only. There must be
+/// more than one of them. The upper directory of a running container may be among them.
+pub fn mount_read_only(lower: &[OwnedFd], target: BorrowedFd<'_>) -> Result<()> {
+    let options = crate::sys::cstr(see_through(lower))?;
+    mount::mount(c"overlay", &mounts::on(target), c"overlay", 0, &options)
+}
+
+/// The options of every overlay of ours.
+fn see_through(lower: &[OwnedFd]) -> String {
+    let mut options = String::from("userxattr");
+    let mut separator = ",lowerdir=";
+    for dir in lower {
+        let _ = write!(options, "{separator}/proc/self/fd/{}", dir.as_raw_fd());
+        separator = ":";
+    }
+    options
 }

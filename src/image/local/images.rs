@@ -26,6 +26,18 @@ impl Image {
         self.config.diff_ids.iter().map(|diff_id| layers::path(store, diff_id)).collect()
     }
 
+    /// The same for an overlay: the topmost first. A layer that stands twice is wholly covered by its upper
+    /// copy, and overlay takes each only once.
+    pub fn overlay(&self, store: &Store) -> Vec<PathBuf> {
+        let mut layers: Vec<PathBuf> = Vec::new();
+        for layer in self.layers(store).into_iter().rev() {
+            if !layers.contains(&layer) {
+                layers.push(layer);
+            }
+        }
+        layers
+    }
+
     /// How many bytes the files of the image's layers hold.
     pub fn size(&self, store: &Store) -> u64 {
         self.config.diff_ids.iter().map(|diff_id| layers::Notes::read(store, diff_id).size).sum()
@@ -220,7 +232,7 @@ pub fn remove(
     if stays || !users.is_empty() {
         return Ok(Some(removed));
     }
-    let gone = delete(store, &id)?;
+    let (gone, _) = delete(store, &[id])?;
     removed.push(Removed::Deleted(id));
     // The names are gone; to remove the files takes time, and nobody needs to wait for it.
     drop(lock);
@@ -262,33 +274,40 @@ fn refuse_if_used(word: &str, id: &Digest, reference: Option<&Reference>, force:
     }
 }
 
-/// Takes an image and the layers that no other has out of sight, under the exclusive lock.
-/// Their files go when what this gives is dropped.
-fn delete<'s>(store: &'s Store, id: &Digest) -> Result<Vec<Draft<'s>>> {
-    let mut unused: BTreeSet<Digest> = match load(store, id) {
-        Ok(Some(image)) => image.config.diff_ids.into_iter().collect(),
+/// Takes images and the layers that no other has out of sight, under the exclusive lock. Their files
+/// go when the drafts that this gives are dropped. Tells how many bytes the layers held.
+pub(super) fn delete<'s>(store: &'s Store, going: &[Digest]) -> Result<(Vec<Draft<'s>>, u64)> {
+    let mut unused: BTreeSet<Digest> = BTreeSet::new();
+    for id in going {
         // Nothing says which layers a damaged image had; they may be others' too.
-        _ => BTreeSet::new(),
-    };
-    for other in ids(store)?.iter().filter(|other| *other != id) {
-        match load(store, other) {
-            Ok(image) => image.iter().flat_map(|image| &image.config.diff_ids).for_each(|diff_id| {
-                unused.remove(diff_id);
-            }),
-            Err(_) => unused.clear(),
+        unused.extend(load(store, id).ok().flatten().into_iter().flat_map(|image| image.config.diff_ids));
+    }
+    let others: Vec<Digest> = ids(store)?.into_iter().filter(|id| !going.contains(id)).collect();
+    let used = layers_of(store, &others);
+    unused.retain(|diff_id| used.as_ref().is_some_and(|used| !used.contains(diff_id)));
+    let mut gone = Vec::new();
+    for id in going {
+        let draft = Draft::new(store)?;
+        let path = dir(store, id);
+        match std::fs::rename(&path, draft.path().join("image")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io(format!("rename {}", path.display()), &error));
+            }
+            _ => gone.push(draft),
         }
     }
-    let draft = Draft::new(store)?;
-    let path = dir(store, id);
-    match std::fs::rename(&path, draft.path().join("image")) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(Error::io(format!("rename {}", path.display()), &error));
-        }
-        _ => {}
+    let size = unused.iter().map(|diff_id| layers::Notes::read(store, diff_id).size).sum();
+    gone.extend(layers::take_away(store, &unused)?);
+    Ok((gone, size))
+}
+
+/// The layers of all these images; `None` when one of them is damaged, which may have any.
+pub(super) fn layers_of(store: &Store, ids: &[Digest]) -> Option<BTreeSet<Digest>> {
+    let mut all = BTreeSet::new();
+    for id in ids {
+        all.extend(load(store, id).ok()?.into_iter().flat_map(|image| image.config.diff_ids));
     }
-    let mut gone = layers::take_away(store, &unused)?;
-    gone.push(draft);
-    Ok(gone)
+    Some(all)
 }
 
 #[cfg(test)]

@@ -4,4 +4,5 @@
 
 pub mod images;
 pub mod layers;
+pub mod prune;
 pub mod refs;
