@@ -22,6 +22,9 @@ pub fn write(name: Option<&OsStr>, make: impl FnOnce(&File) -> Result<()>) -> Re
     if path.is_dir() {
         return Err(Error::new(format!("invalid output path: {} is a directory", path.display())));
     }
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
+        return Err(Error::new(format!("invalid output path: directory \"{}\" does not exist", dir.display())));
+    }
     // Others keep what they are: /dev/null, a FIFO.
     if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
         return make(&File::options().write(true).open(path).map_err(|error| failed(path, &error))?);

@@ -4,7 +4,6 @@ use super::flag::{Command, switch};
 use super::parse::Parsed;
 use crate::container::create;
 use crate::error::Result;
-use crate::image::digest::Digest;
 use crate::image::local::images::{self, Removed, User};
 use crate::store::Store;
 use crate::store::containers::State;
@@ -55,7 +54,7 @@ pub fn users(store: &Store) -> Result<Vec<User>> {
     for container in store.container_ids()? {
         // A damaged container holds on to no image: it cannot be started again.
         let Some(image) = store.record(&container).ok().and_then(|record| record.image_id) else { continue };
-        let Ok(image) = Digest::parse(&image).or_else(|_| Digest::from_hex(&image)) else { continue };
+        let Some(image) = images::id_of_record(&image) else { continue };
         let running = store.container_state(&container)? == State::Running;
         users.push(User { container, image, running });
     }

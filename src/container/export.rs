@@ -5,7 +5,6 @@
 
 use super::walls::NamespaceWalls;
 use crate::error::{Error, Result};
-use crate::image::digest::Digest;
 use crate::image::local::images;
 use crate::image::tar::writer::Writer;
 use crate::image::tar::{Entry, Kind};
@@ -28,7 +27,7 @@ const PATH: usize = 4095;
 /// Writes the tar of the container `id` to `out`.
 pub fn export(store: &Store, map: &IdMap, id: &str, out: &File) -> Result<()> {
     let record = store.record(id)?;
-    let image = record.image_id.as_deref().and_then(|id| Digest::parse(id).ok());
+    let image = record.image_id.as_deref().and_then(images::id_of_record);
     let Some(image) = image.map(|id| images::load(store, &id)).transpose()?.flatten() else {
         return Err(Error::new(format!("container {} was not made from an image", record.name))
             .hint(format!("its files are those of {} and what it has written", record.image)));

@@ -180,6 +180,11 @@ pub fn tag(store: &Store, word: &str, target: &Reference) -> Result<()> {
     refs::write(store, &Ref { reference: target.clone(), image: id, digest, platform })
 }
 
+/// The image's id that a container's record holds: with the algorithm before it or, as it once was, without.
+pub fn id_of_record(text: &str) -> Option<Digest> {
+    Digest::parse(text).or_else(|_| Digest::from_hex(text)).ok()
+}
+
 /// A container and the image that it was made from.
 #[derive(Clone, Debug)]
 pub struct User {

@@ -90,3 +90,84 @@ fn list(store: &Store, dir: &str) -> Result<Vec<String>> {
         Err(error) => Err(Error::io(format!("read {}", path.display()), &error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::layers::LayerDraft;
+    use super::*;
+    use crate::image::reference::Reference;
+    use crate::store::testing::TestStore;
+    use serde_json::json;
+
+    fn layer(store: &Store, name: &str) -> Digest {
+        let diff_id = Digest::of(name.as_bytes());
+        if let Some(draft) = LayerDraft::begin(store, &diff_id).unwrap() {
+            draft.clear().unwrap();
+            std::fs::write(draft.root().with_file_name("record"), "").unwrap();
+            draft.publish(&Notes { size: 10, ..Notes::default() }).unwrap();
+        }
+        diff_id
+    }
+
+    fn image(store: &Store, layers: &[&str], name: Option<&str>) -> Digest {
+        let diff_ids: Vec<String> = layers.iter().map(|name| layer(store, name).to_string()).collect();
+        let id = images::add(store, json!({"rootfs": {"diff_ids": diff_ids}}).to_string().as_bytes(), b"{}").unwrap();
+        if let Some(name) = name {
+            let reference = Reference::parse(name).unwrap();
+            refs::write(store, &Ref { reference, image: id, digest: id, platform: String::new() }).unwrap();
+        }
+        id
+    }
+
+    fn layers_here(store: &Store) -> BTreeSet<Digest> {
+        list(store, "layers").unwrap().iter().filter_map(|name| Digest::from_hex(name).ok()).collect()
+    }
+
+    fn digests(names: &[&str]) -> BTreeSet<Digest> {
+        names.iter().map(|name| Digest::of(name.as_bytes())).collect()
+    }
+
+    #[test]
+    fn what_nobody_needs_goes_and_its_room_is_told() {
+        let store = TestStore::new();
+        image(&store, &["shared", "a"], Some("a"));
+        let dangling = image(&store, &["shared", "b"], None);
+        let used = image(&store, &["c"], None);
+        layer(&store, "stray");
+        std::fs::write(store.dir("partial").unwrap().join("x"), vec![0; 5]).unwrap();
+        let no_tag = |_: &Image, names: &[&Ref]| names.is_empty();
+        let pruned = prune(&store, &no_tag, || Ok(BTreeSet::from([used]))).unwrap();
+        assert_eq!(pruned, Pruned { removed: vec![Removed::Deleted(dangling)], bytes: 25 });
+        assert_eq!(layers_here(&store), digests(&["shared", "a", "c"]));
+        assert_eq!(prune(&store, &no_tag, || Ok(BTreeSet::from([used]))).unwrap(), Pruned::default());
+        let all = prune(&store, &|_, _| true, || Ok(BTreeSet::new())).unwrap();
+        assert_eq!((all.bytes, all.removed.len(), layers_here(&store).len()), (30, 3, 0));
+        assert_eq!(list(&store, "tmp").unwrap().len() + list(&store, "layers").unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_somebody_works_on_stays() {
+        let store = TestStore::new();
+        layer(&store, "of a pull");
+        let working = LayerDraft::begin(&store, &Digest::of(b"another")).unwrap();
+        let path = store.dir("partial").unwrap().join("x");
+        let file = std::fs::File::create(&path).unwrap();
+        fs::flock(file.as_fd(), libc::LOCK_EX).unwrap();
+        let prune = || prune(&store, &|_, _| true, || Ok(BTreeSet::new())).unwrap();
+        assert_eq!(prune(), Pruned::default());
+        assert!(path.exists() && layers_here(&store).len() == 1);
+        drop((working, file));
+        assert_eq!((prune().bytes, path.exists(), layers_here(&store).len()), (10, false, 0));
+    }
+
+    #[test]
+    fn with_a_damaged_image_no_layer_goes() {
+        let store = TestStore::new();
+        image(&store, &["a"], None);
+        let damaged = image(&store, &["b"], Some("b"));
+        std::fs::write(store.root().join("images").join(damaged.hex()).join("config.json"), "{").unwrap();
+        let pruned = prune(&store, &|_, _| true, || Ok(BTreeSet::new())).unwrap();
+        assert_eq!((pruned.removed.len(), pruned.bytes), (1, 0));
+        assert_eq!(layers_here(&store), digests(&["a", "b"]));
+    }
+}
