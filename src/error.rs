@@ -98,19 +98,25 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { what, contexts, errno, hint, .. } = &*self.0;
         for context in contexts.iter().rev() {
-            write!(f, "{}: ", Visible(context))?;
+            write!(f, "{}: ", Visible(cut(context)))?;
         }
-        write!(f, "{}", Visible(what))?;
+        write!(f, "{}", Visible(cut(what)))?;
         if let Some(errno) = errno {
             let text = std::io::Error::from_raw_os_error(*errno).to_string();
             let text = text.split(" (os error").next().unwrap_or_default();
             write!(f, ": {text} ({})", errno_name(*errno))?;
         }
         if let Some(hint) = hint {
-            write!(f, "; {}", Visible(hint))?;
+            write!(f, "; {}", Visible(cut(hint)))?;
         }
         Ok(())
     }
+}
+
+/// As much of a part of an error as somebody reads; what it quotes from outside may be megabytes long.
+fn cut(text: &str) -> &str {
+    const LONGEST: usize = 4096;
+    &text[..text.floor_char_boundary(LONGEST)]
 }
 
 impl fmt::Debug for Error {
@@ -209,6 +215,12 @@ mod tests {
             error.to_string(),
             "run alpine: make the root: mount(\"overlay\"): Operation not permitted (EPERM); try root"
         );
+    }
+
+    #[test]
+    fn nobody_can_make_an_error_long() {
+        let error = Error::new("é".repeat(1 << 20)).context("x".repeat(1 << 20)).hint("y".repeat(1 << 20)).to_string();
+        assert!(error.len() < 3 * 4096 + 10 && error.starts_with("xxx") && error.ends_with("yyy"));
     }
 
     #[test]

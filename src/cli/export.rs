@@ -1,7 +1,7 @@
 //! `ccrun export`.
 
 use super::flag::{Command, one};
-use super::output;
+use super::output::Output;
 use super::parse::Parsed;
 use crate::container::{create, export};
 use crate::error::Result;
@@ -21,6 +21,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let (store, map) = super::open_store(parsed)?;
     create::sweep(&store)?;
     let id = store.find_container(parsed.words()?.first().copied().unwrap_or_default())?;
-    output::write(parsed.one("output"), |out| export::export(&store, &map, &id, out))?;
-    Ok(0)
+    let output = Output::open(parsed.one("output"), "save")?;
+    export::export(&store, &map, &id, output.file())?;
+    output.finish().map(|()| 0)
 }

@@ -8,21 +8,27 @@ mod format;
 mod help;
 mod history;
 mod images;
+mod import;
 mod inspect;
 mod limits;
 mod listing;
+mod load;
+mod login;
+mod logout;
 mod mount;
 mod names;
 mod operand;
 mod output;
 mod parse;
 mod progress;
+mod prompt;
 mod prune;
 mod ps;
 mod pull;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod table;
 mod tag;
 mod units;
@@ -46,6 +52,11 @@ static TABLE: Table = Table {
         &history::COMMAND,
         &tag::COMMAND,
         &rmi::COMMAND,
+        &load::COMMAND,
+        &save::COMMAND,
+        &import::COMMAND,
+        &login::COMMAND,
+        &logout::COMMAND,
         &ps::COMMAND,
         &rm::COMMAND,
         &export::COMMAND,
@@ -60,9 +71,12 @@ static TABLE: Table = Table {
     ],
     aliases: &[
         ("image history", &history::COMMAND),
+        ("image import", &import::COMMAND),
+        ("image load", &load::COMMAND),
         ("image ls", &images::COMMAND),
         ("image pull", &pull::COMMAND),
         ("image rm", &rmi::COMMAND),
+        ("image save", &save::COMMAND),
         ("image tag", &tag::COMMAND),
         ("container export", &export::COMMAND),
         ("container ls", &ps::COMMAND),

@@ -1,47 +1,113 @@
-//! Where an archive goes: to stdout, or to the file of `-o`.
+//! Where a command writes a file of bytes: to stdout, or with `-o` to a file that is there when it is whole.
 
 use crate::error::{Error, Result};
-use crate::sys::tty;
+use crate::sys::{cstr, fs, process, tty};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Calls `make` with the file that it is to fill. A file by name has it when all of it is there, and not before.
-pub fn write(name: Option<&OsStr>, make: impl FnOnce(&File) -> Result<()>) -> Result<()> {
-    let Some(name) = name.filter(|name| !name.is_empty()) else {
-        let out = std::io::stdout();
-        if tty::isatty(out.as_fd()) {
-            return Err(Error::new("cowardly refusing to save to a terminal").hint("use the -o flag or redirect"));
-        }
-        let out = out.as_fd().try_clone_to_owned().map_err(|error| Error::io("dup stdout", &error))?;
-        return make(&File::from(out));
-    };
-    let path = Path::new(name);
-    let failed = |path: &Path, error: &std::io::Error| Error::io(format!("write {}", path.display()), error);
-    if path.is_dir() {
-        return Err(Error::new(format!("invalid output path: {} is a directory", path.display())));
-    }
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
-        return Err(Error::new(format!("invalid output path: directory \"{}\" does not exist", dir.display())));
-    }
-    // Others keep what they are: /dev/null, a FIFO.
-    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        return make(&File::options().write(true).open(path).map_err(|error| failed(path, &error))?);
-    }
-    let half = half_name(path);
-    let out = File::create(&half).map_err(|error| failed(path, &error))?;
-    let made = make(&out).and_then(|()| std::fs::rename(&half, path).map_err(|error| failed(path, &error)));
-    if made.is_err() {
-        let _ = std::fs::remove_file(&half);
-    }
-    made
+/// What is written at once.
+const BUFFER: usize = 256 << 10;
+
+pub struct Output {
+    to: io::BufWriter<File>,
+    /// The file that it becomes at the end, when it is not written to directly.
+    path: Option<PathBuf>,
+    /// The name that it has until then, on a file system that has no files without a name.
+    half: Option<PathBuf>,
 }
 
-/// The file beside `path` that becomes it.
+impl Output {
+    /// Opens what `-o` says, or else stdout, which must not be a terminal; `verb` is what is refused then.
+    pub fn open(path: Option<&OsStr>, verb: &str) -> Result<Output> {
+        let Some(path) = path else {
+            let stdout = io::stdout();
+            if tty::isatty(stdout.as_fd()) {
+                return Err(Error::new(format!("cowardly refusing to {verb} to a terminal"))
+                    .hint("use the -o flag or redirect"));
+            }
+            let copy = stdout.as_fd().try_clone_to_owned().map_err(|error| Error::io("share stdout", &error))?;
+            return Ok(Output::to(File::from(copy), None, None));
+        };
+        // The file that a link leads to is replaced, not the link.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+        let failed = |error: io::Error| Error::io(format!("write {}", path.display()), &error);
+        if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            // A device, say, or a pipe with a name.
+            return Ok(Output::to(File::options().write(true).open(&path).map_err(failed)?, None, None));
+        }
+        let dir = directory(&path);
+        let unnamed = File::options().write(true).custom_flags(libc::O_TMPFILE).open(&dir);
+        if let Ok(file) = unnamed {
+            return Ok(Output::to(file, Some(path), None));
+        }
+        let half = half_name(&path);
+        let file = File::create(&half).map_err(failed)?;
+        Ok(Output::to(file, Some(path), Some(half)))
+    }
+
+    fn to(file: File, path: Option<PathBuf>, half: Option<PathBuf>) -> Output {
+        Output { to: io::BufWriter::with_capacity(BUFFER, file), path, half }
+    }
+
+    /// The file that bytes may go to directly, as long as none have been written here.
+    pub fn file(&self) -> &File {
+        self.to.get_ref()
+    }
+
+    /// All has been written: now the file is there under its name.
+    pub fn finish(mut self) -> Result<()> {
+        let shown = self.path.as_ref().map_or("stdout".to_owned(), |path| path.display().to_string());
+        let failed = |error: io::Error| Error::io(format!("write {shown}"), &error);
+        self.to.flush().map_err(failed)?;
+        let Some(path) = &self.path else { return Ok(()) };
+        self.to.get_ref().sync_all().map_err(failed)?;
+        if self.half.is_none() {
+            // A file without a name cannot take the place of another, but a new one of ours can.
+            let half = half_name(path);
+            let itself = cstr(format!("/proc/self/fd/{}", self.to.get_ref().as_raw_fd()))?;
+            let dir = File::open(directory(path)).map_err(failed)?;
+            fs::linkat(dir.as_fd(), &itself, dir.as_fd(), &cstr(name_of(&half))?, libc::AT_SYMLINK_FOLLOW)?;
+            self.half = Some(half);
+        }
+        let Some(half) = &self.half else { return Ok(()) };
+        std::fs::rename(half, path).map_err(failed)?;
+        self.half = None;
+        Ok(())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // Half a file is worth nothing.
+        if let Some(half) = &self.half {
+            let _ = std::fs::remove_file(half);
+        }
+    }
+}
+
+fn directory(path: &Path) -> PathBuf {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+fn name_of(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
+}
+
+/// A name beside the file that nobody else uses.
 fn half_name(path: &Path) -> PathBuf {
-    let mut name = OsStr::new(".").to_owned();
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}", std::process::id()));
-    path.with_file_name(name)
+    directory(path).join(format!(".{}.ccrun-{}", name_of(path).display(), process::getpid()))
 }

@@ -1,7 +1,7 @@
 //! How a pull goes on, shown as Docker does: one line per layer, with bars on a terminal.
 
 use super::units;
-use crate::image::progress::{LayerState, Progress};
+use crate::image::progress::{LayerState, Progress, Stays};
 use crate::image::reference::Reference;
 use crate::sys::tty;
 use std::io::Write;
@@ -57,13 +57,21 @@ pub struct Display {
     /// How many lines of the terminal are ours to draw again.
     drawn: usize,
     last: Option<Instant>,
+    stays: Option<Stays>,
 }
 
 impl Display {
     /// Shows on `stream`; nothing at all when `quiet`.
     pub fn new(stream: Stream, quiet: bool) -> Display {
         let terminal = !quiet && stream.terminal().is_some();
-        Display { stream, quiet, terminal, layers: Vec::new(), drawn: 0, last: None }
+        Display { stream, quiet, terminal, layers: Vec::new(), drawn: 0, last: None, stays: None }
+    }
+
+    /// What an interruption has left, and the way out.
+    pub fn left(&self) -> Option<String> {
+        let Stays { here, layers, bytes } = self.stays?;
+        let rest = if bytes > 0 { format!(" and {} of the others", units::size(bytes)) } else { String::new() };
+        Some(format!("{here} of {layers} layers are here{rest}; pull again to go on"))
     }
 
     fn draw(&mut self) {
@@ -112,6 +120,10 @@ impl Progress for Display {
         } else if changed && !matches!(state, LayerState::Downloading(..)) {
             self.stream.line(&format!("{layer}: {}", word(state)));
         }
+    }
+
+    fn interrupted(&mut self, stays: Stays) {
+        self.stays = Some(stays);
     }
 
     fn finish(&mut self) {
@@ -182,6 +194,16 @@ mod tests {
             let lines = lines(&[layer(LayerState::Downloading(u64::MAX / 3, u64::MAX))], columns, 24);
             assert!(lines[0].len() < columns.max(2), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn what_stays_is_told_with_the_way_out() {
+        let mut display = Display::new(Stream::Stderr, true);
+        assert!(display.left().is_none());
+        display.interrupted(Stays { here: 3, layers: 6, bytes: 12_300_000 });
+        assert_eq!(display.left().unwrap(), "3 of 6 layers are here and 12.3MB of the others; pull again to go on");
+        display.interrupted(Stays { here: 0, layers: 1, bytes: 0 });
+        assert_eq!(display.left().unwrap(), "0 of 1 layers are here; pull again to go on");
     }
 
     #[test]

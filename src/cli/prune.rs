@@ -3,14 +3,13 @@
 use super::filter::{self, Filters, Selection};
 use super::flag::{Command, Flag, switch};
 use super::parse::Parsed;
-use super::{rmi, units};
+use super::{prompt, rmi, units};
 use crate::container::create;
 use crate::error::{Error, Result};
 use crate::image::local::images::Removed;
 use crate::image::local::prune::{Pruned, prune};
 use crate::store::Store;
 use crate::store::containers::State;
-use std::io::BufRead;
 
 const FORCE: Flag = switch(Some('f'), "force", "Do not ask");
 const ALL: Flag = switch(Some('a'), "all", "Remove all images that no container uses, not only those without a tag");
@@ -93,9 +92,7 @@ fn confirm(parsed: &Parsed, warning: &str) -> Result<()> {
     if parsed.is_on("force") {
         return Ok(());
     }
-    super::print(&format!("{warning}Are you sure you want to continue? [y/N] "))?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(|error| Error::io("read the answer from stdin", &error))?;
+    let answer = prompt::line(&format!("{warning}Are you sure you want to continue? [y/N] "))?;
     if answer.trim().eq_ignore_ascii_case("y") {
         return Ok(());
     }

@@ -1,14 +1,16 @@
 //! `ccrun pull`, and the pull that `ccrun run` does.
 
-use super::flag::{Command, one, switch};
+use super::flag::{Command, Flag, one, switch};
 use super::parse::Parsed;
 use super::progress::{Display, Stream};
-use crate::error::{Result, Visible};
+use crate::error::{Error, Result, Visible};
 use crate::image::local::images::{self, Image};
+use crate::image::local::layers::Notes;
 use crate::image::platform::Platform;
 use crate::image::progress::Progress;
 use crate::image::pull::Pulled;
 use crate::image::reference::Reference;
+use crate::isolation::idmap::IdMap;
 use crate::store::Store;
 
 pub static COMMAND: Command = Command {
@@ -17,6 +19,7 @@ pub static COMMAND: Command = Command {
     summary: "Download an image from a registry",
     flags: &[
         one(None, "platform", "OS/ARCH", "Pull the image for this platform and not for the machine's own"),
+        JOBS,
         switch(Some('q'), "quiet", "Print only the image's full name"),
     ],
     operands: (1, 1),
@@ -25,33 +28,63 @@ pub static COMMAND: Command = Command {
     run,
 };
 
+/// The flag that [`jobs`] reads.
+pub const JOBS: Flag = one(None, "jobs", "NUMBER", "Download so many layers at once, 1 to 32 (default 3)");
+
+/// How many layers to get at once.
+pub fn jobs(parsed: &Parsed) -> Result<usize> {
+    let Some(text) = parsed.text("jobs")? else { return Ok(3) };
+    let jobs = text.parse().ok().filter(|jobs| (1..=32).contains(jobs));
+    jobs.ok_or_else(|| Error::new(format!("invalid number of jobs: '{text}'")).hint("it is from 1 to 32"))
+}
+
 fn run(parsed: &Parsed) -> Result<u8> {
     let words = parsed.words()?;
     let reference = Reference::parse(words.first().copied().unwrap_or_default())?;
     let platform = parsed.text("platform")?.map_or_else(|| Ok(Platform::host()), Platform::parse)?;
-    let quiet = parsed.is_on("quiet");
+    let how = How { jobs: jobs(parsed)?, quiet: parsed.is_on("quiet"), stream: Stream::Stdout };
     let (store, map) = super::open_store(parsed)?;
-    if reference.tag_defaulted() && !quiet {
+    if reference.tag_defaulted() && !how.quiet {
         super::print("Using default tag: latest\n")?;
     }
-    let pulled = pull(&store, &reference, &platform, Stream::Stdout, quiet)?;
-    // With a single id this is so for every image, and nothing to be told each time.
-    if pulled.lost.owners_lost > 0 && !map.is_single() && !quiet {
-        Stream::Stderr.line(&format!(
-            "{} files have owners with ids above the container's range; they belong to root instead",
-            pulled.lost.owners_lost
-        ));
+    let pulled = pull(&store, &reference, &platform, how)?;
+    if !how.quiet {
+        tell_lost(&pulled.lost, &map);
     }
     super::print(&format!("{reference}\n"))?;
     Ok(0)
 }
 
+/// Tells what could not be kept of an image's layers.
+pub fn tell_lost(lost: &Notes, map: &IdMap) {
+    // With a single id this is so for every image, and nothing to be told each time.
+    if lost.owners_lost > 0 && !map.is_single() {
+        Stream::Stderr.line(&format!(
+            "{} files have owners with ids above the container's range; they belong to root instead",
+            lost.owners_lost
+        ));
+    }
+}
+
+/// How to pull.
+#[derive(Clone, Copy)]
+struct How {
+    jobs: usize,
+    quiet: bool,
+    /// Where to show how it goes on.
+    stream: Stream,
+}
+
 /// Pulls and shows how it goes on.
-fn pull(store: &Store, reference: &Reference, platform: &Platform, stream: Stream, quiet: bool) -> Result<Pulled> {
+fn pull(store: &Store, reference: &Reference, platform: &Platform, how: How) -> Result<Pulled> {
+    let How { jobs, quiet, stream } = how;
     let mut display = Display::new(stream, quiet);
-    let pulled = crate::image::pull::pull(store, reference, platform, &mut display);
+    let pulled = crate::image::pull::pull(store, reference, platform, jobs, &mut display);
     display.finish();
-    let pulled = pulled?;
+    let pulled = pulled.map_err(|error| match display.left() {
+        Some(left) => error.hint(left),
+        None => error,
+    })?;
     if !quiet {
         stream.line(&format!("Digest: {}", pulled.digest));
         let what = if pulled.newer { "Downloaded newer image" } else { "Image is up to date" };
@@ -73,13 +106,14 @@ pub fn find(store: &Store, word: &str, platform: Option<&Platform>) -> Result<Op
 }
 
 /// Pulls the image that `run` needs. Stdout belongs to the container, so all is told on stderr.
-pub fn for_run(store: &Store, word: &str, platform: Option<&Platform>, quiet: bool) -> Result<Image> {
+pub fn for_run(parsed: &Parsed, store: &Store, word: &str, platform: Option<&Platform>) -> Result<Image> {
+    let how = How { jobs: jobs(parsed)?, quiet: parsed.is_on("quiet"), stream: Stream::Stderr };
     let reference = Reference::parse(word)?;
-    if !quiet && images::find(store, word).ok().flatten().is_none() {
+    if !how.quiet && images::find(store, word).ok().flatten().is_none() {
         Stream::Stderr.line(&format!("Unable to find image '{}' locally", reference.familiar()));
     }
     let wanted = platform.cloned().unwrap_or_else(Platform::host);
-    let pulled = pull(store, &reference, &wanted, Stream::Stderr, quiet)?;
+    let pulled = pull(store, &reference, &wanted, how)?;
     let image = images::load(store, &pulled.id)?.ok_or_else(|| images::not_found(word))?;
     warn_of_platform(&image, platform);
     Ok(image)

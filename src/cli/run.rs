@@ -33,6 +33,7 @@ pub static COMMAND: Command = Command {
         one(None, "image", "IMAGE", "Run on this image; all operands are the command"),
         one(None, "pull", "WHEN", "Pull the image: always, missing (default) or never"),
         one(None, "platform", "OS/ARCH", "Platform of the image, if it is not this machine's"),
+        super::pull::JOBS,
         switch(Some('i'), "interactive", "Pass stdin on, to the terminal too"),
         switch(Some('t'), "tty", "Give the container a terminal"),
         many(Some('e'), "env", "NAME[=VALUE]", "Set a variable, or pass the caller's on"),
@@ -70,6 +71,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let name = parsed.text("name")?.map(names::check).transpose()?;
     let request = request(parsed)?;
     let wanted_platform = parsed.text("platform")?.map(Platform::parse).transpose()?;
+    super::pull::jobs(parsed)?;
     let when = When::parse(parsed.text("pull")?.unwrap_or("missing"))?;
     if request.terminal && request.interactive && !tty::isatty(std::io::stdin().as_fd()) {
         return Err(Error::new("cannot attach stdin to a TTY-enabled container because stdin is not a terminal")
@@ -157,7 +159,7 @@ fn find_image(
     if when == When::Never {
         return Err(crate::image::local::images::not_found(word).hint("--pull=never forbids to fetch it"));
     }
-    super::pull::for_run(store, word, platform, parsed.is_on("quiet"))
+    super::pull::for_run(parsed, store, word, platform)
 }
 
 fn root(wanted: &Wanted, image: Option<&Image>, store: &crate::store::Store) -> Result<Root> {

@@ -4,33 +4,42 @@
 //! for at the realm that it names; for `Basic` the credentials themselves are shown.
 
 mod challenge;
+mod login;
+mod memory;
 mod server;
 mod token;
 
-use super::credentials::{Credential, Secret};
+use super::credentials::{self, Credential, Secret, Server};
 use super::retry::Failure;
 use super::url::Url;
+use crate::error;
+use crate::store::Store;
 use std::cell::RefCell;
 
 pub use challenge::Challenge;
-use server::{Grant, TokenServer};
+pub use login::verify;
+use memory::Memory;
+use server::{Aim, Grant, TokenServer};
 use token::Token;
+
+/// What Docker says of a wrong password.
+const WRONG: &str = "unauthorized: incorrect username or password";
 
 /// Our access to one repository of one registry. What it shows is for this registry alone:
 /// curl.rs leaves it out wherever a redirect leads away.
-#[derive(Clone)]
-pub struct Access {
+pub struct Access<'s> {
     registry: Url,
     path: String,
     credential: Option<Credential>,
-    server: RefCell<Option<TokenServer>>,
-    pass: RefCell<Option<Pass>>,
+    memory: Memory<'s>,
+    way: RefCell<Option<Way>>,
+    token: RefCell<Option<Token>>,
 }
 
-/// What lets us in.
+/// How a registry lets people in.
 #[derive(Clone)]
-enum Pass {
-    Token(Token),
+enum Way {
+    Token(TokenServer),
     Basic,
 }
 
@@ -44,63 +53,80 @@ pub enum Answer {
     Unknown,
 }
 
-impl Access {
-    /// To the repository `path` of the registry whose API is at `registry`, as whom the credential says.
-    pub fn new(registry: &Url, path: &str, credential: Option<Credential>) -> Access {
-        Access {
+impl Access<'_> {
+    /// To the repository `path` of the registry whose API is at `registry`, as whom the user's
+    /// credentials say. It begins where the last one ended that the store knows of.
+    pub fn to<'s>(store: &'s Store, registry: &Url, path: &str) -> error::Result<Access<'s>> {
+        let credential = credentials::find(&Server::of(registry), path)?;
+        let memory = Memory::of(store, registry);
+        Ok(Access {
             registry: registry.clone(),
             path: path.to_owned(),
+            way: RefCell::new(memory.way()),
+            // Whoever has credentials may see and pull more with a token of his own.
+            token: RefCell::new(if credential.is_none() { memory.token(path) } else { None }),
             credential,
-            server: RefCell::default(),
-            pass: RefCell::default(),
-        }
+            memory,
+        })
     }
 
     /// The `Authorization:` header of the next request, where it needs one as far as we know.
     pub fn authorization(&self) -> Option<String> {
-        let stale = matches!(&*self.pass.borrow(), Some(Pass::Token(token)) if !token.is_fresh());
-        if stale {
-            // When this fails, the registry's refusal leads to another try that is told of.
+        let is_basic = match &*self.way.borrow() {
+            None => return None,
+            Some(Way::Basic) => true,
+            Some(Way::Token(_)) => false,
+        };
+        if is_basic {
+            return self.password().ok().map(Credential::basic);
+        }
+        if !self.token.borrow().as_ref().is_some_and(Token::is_fresh) {
+            // When this fails, the registry's refusal leads to another try, whose failure is told.
             let _ = self.new_token();
         }
-        match &*self.pass.borrow() {
-            Some(Pass::Token(token)) => Some(format!("Bearer {}", token.text)),
-            Some(Pass::Basic) => self.credential.as_ref().map(Credential::basic),
-            None => None,
-        }
+        self.token.borrow().as_ref().map(|token| format!("Bearer {}", token.text))
     }
 
     /// Does what a 401 asks for. It is for the caller to ask only once for each request.
     pub fn answer(&self, challenges: &[Challenge]) -> Result<Answer, Failure> {
-        let shown = self.pass.take();
         if let Some(bearer) = challenges.iter().find(|challenge| challenge.is("bearer")) {
-            self.server.replace(Some(TokenServer::of(bearer, &self.registry)?));
+            self.way.replace(Some(Way::Token(TokenServer::of(bearer, &self.registry)?)));
             return self.new_token();
         }
         if !challenges.iter().any(|challenge| challenge.is("basic")) {
             return Ok(Answer::Unknown);
         }
-        let refused = |why: &str| Ok(Answer::Refused(why.to_owned()));
-        match self.credential.as_ref().map(|credential| &credential.secret) {
-            None => refused("no basic auth credentials"),
-            Some(Secret::IdentityToken(_)) => refused("an identity token is no password, which the registry asks for"),
-            Some(_) if !self.registry.keeps_secrets() => refused("credentials are not sent without TLS"),
-            Some(_) if matches!(shown, Some(Pass::Basic)) => refused("unauthorized: incorrect username or password"),
-            Some(_) => {
-                self.pass.replace(Some(Pass::Basic));
-                Ok(Answer::Again)
+        let before = self.way.replace(Some(Way::Basic));
+        self.memory.keep(&Way::Basic, None);
+        match self.password() {
+            Err(why) => Ok(Answer::Refused(why.to_owned())),
+            Ok(_) if matches!(before, Some(Way::Basic)) => Ok(Answer::Refused(WRONG.to_owned())),
+            Ok(_) => Ok(Answer::Again),
+        }
+    }
+
+    /// What may be shown to the registry itself; or why there is nothing.
+    fn password(&self) -> Result<&Credential, &'static str> {
+        match &self.credential {
+            None => Err("no basic auth credentials"),
+            Some(_) if !self.registry.keeps_secrets() => Err("no credentials are sent without TLS"),
+            Some(Credential { secret: Secret::IdentityToken(_), .. }) => {
+                Err("the registry asks for a password, and what is stored for it is an identity token")
             }
+            Some(credential) => Ok(credential),
         }
     }
 
     /// Gets a token from the server that is known.
     fn new_token(&self) -> Result<Answer, Failure> {
-        self.pass.take();
-        let Some(server) = self.server.borrow().clone() else { return Ok(Answer::Unknown) };
-        match server.ask(&self.path, self.credential.as_ref())? {
+        self.token.take();
+        let Some(Way::Token(server)) = self.way.borrow().clone() else { return Ok(Answer::Unknown) };
+        match server.ask(Aim::Pull(&self.path), self.credential.as_ref())? {
             Grant::Refused(why) => Ok(Answer::Refused(why)),
             Grant::Token(token) => {
-                self.pass.replace(Some(Pass::Token(token)));
+                let for_all = self.credential.is_none().then_some((self.path.as_str(), &token));
+                self.memory.keep(&Way::Token(server), for_all);
+                self.token.replace(Some(token));
                 Ok(Answer::Again)
             }
         }

@@ -4,6 +4,7 @@
 //! `null` or of an odd type; only what decides over safety is insisted on.
 
 use super::digest::Digest;
+use super::json;
 use super::platform::Platform;
 use crate::error::{Error, Result};
 use serde_json::Value;
@@ -40,11 +41,7 @@ pub struct History {
 
 impl Config {
     pub fn parse(bytes: &[u8]) -> Result<Config> {
-        let value: Value = serde_json::from_slice(bytes)
-            .map_err(|error| Error::new(format!("the image config is no JSON: {error}")))?;
-        if !value.is_object() {
-            return Err(Error::new("the image config is no JSON object"));
-        }
+        let value = json::object("the image config", bytes)?;
         let config = value.get("config").unwrap_or(&Value::Null);
         let text = |name: &str| string(config, name).unwrap_or_default();
         let parsed = Config {
@@ -187,6 +184,7 @@ mod tests {
             r#"{"rootfs":{"type":"windows"}}"#,
             r#"{"config":{"Cmd":["a\u0000b"]}}"#,
             r#"{"config":{"User":"\u0000"}}"#,
+            r#"{"config":{"User":"0","User":"1000"}}"#,
         ] {
             assert!(Config::parse(text.as_bytes()).is_err(), "{text}");
         }

@@ -4,13 +4,15 @@
 //! by everybody on the machine. curl follows no redirect: we do, so that an
 //! `Authorization:` header is only ever sent to the host it was made for.
 
+use super::http_date;
 use super::origin::Blob;
-use super::retry::Failure;
+use super::retry::{Failure, Outlook};
 use super::url::{self, Url};
 use crate::error::{Error, Result};
 use crate::sys::process::{die_with_parent, find_program};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 /// The longest head of an answer, all its header lines together.
 const HEAD_MAX: u64 = 64 << 10;
@@ -38,6 +40,8 @@ pub struct Request {
     pub headers: Vec<(&'static str, String)>,
     /// The body is not longer than this.
     pub max_size: u64,
+    /// All of it is there within this time, if it is worth no longer.
+    pub time: Option<Duration>,
 }
 
 /// An answer, whose body is still to be read.
@@ -121,8 +125,12 @@ fn config(request: &Request, form: Option<&str>) -> Result<String> {
     };
     option("proto", if request.url.is_secure() { "=https" } else { "=http" })?;
     option("connect-timeout", "15")?;
+    // Silence of so many seconds.
     option("speed-limit", "1")?;
-    option("speed-time", "60")?;
+    option("speed-time", "20")?;
+    if let Some(time) = request.time {
+        option("max-time", &format!("{:.3}", time.as_secs_f64().max(0.001)))?;
+    }
     option("max-filesize", &request.max_size.to_string())?;
     option("user-agent", concat!("ccrun/", env!("CARGO_PKG_VERSION")))?;
     if url::is_loopback(request.url.host()) {
@@ -195,6 +203,17 @@ impl Response {
         self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// How long the server asks us to wait: seconds, or a date by its own clock.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let value = self.header("retry-after")?;
+        let seconds = value.parse().ok().or_else(|| {
+            let ours = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+            let now = self.header("date").and_then(http_date::parse).unwrap_or_else(ours);
+            Some(http_date::parse(value)?.saturating_sub(now))
+        })?;
+        Some(Duration::from_secs(seconds))
+    }
+
     /// The whole body, which must not be longer than `max`.
     pub fn read(mut self, max: u64) -> std::result::Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
@@ -234,10 +253,27 @@ impl Body {
     }
 }
 
+impl Body {
+    /// Leaves out what comes first.
+    pub fn skip(mut self, length: u64) -> std::result::Result<Body, Failure> {
+        match io::copy(&mut (&mut self).take(length), &mut io::sink()) {
+            Err(error) => Err(self.failure(error)),
+            Ok(skipped) if skipped < length => Err(self.failure(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => Ok(self),
+        }
+    }
+}
+
 impl Blob for Body {
     /// curl's own words where there are any.
     fn failure(&mut self, error: io::Error) -> Failure {
-        self.ended.take().unwrap_or_else(|| Error::io(format!("read {}", self.place), &error).into())
+        let own = || Error::io(format!("read {}", self.place), &error);
+        match self.ended.take() {
+            Some(ended) => ended,
+            // Something between us and the server has ended it, and told us nothing.
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Failure::passing(own()),
+            None => own().into(),
+        }
     }
 }
 
@@ -279,15 +315,21 @@ fn explain(code: Option<i32>, message: &str, place: &str) -> Failure {
     let code = code.unwrap_or(-1);
     let error = Error::new(format!("{place}: {text} (curl {code})"));
     let error = match code {
-        5 | 6 => error.hint("is this machine on a network, and does DNS work?"),
+        5 | 97 => error.hint("is the proxy right that $https_proxy or $http_proxy names?"),
+        6 => error.hint("is this machine on a network, and does DNS work?"),
         7 => error.hint("nothing answers there; is the address right, is a firewall or proxy in the way?"),
         28 => error.hint("the network is slow or a firewall drops the packets; try again"),
         35 => error.hint("does the registry speak TLS on that port?"),
         60 | 77 => error.hint("install the package ca-certificates, or name your CA's file in $SSL_CERT_FILE"),
         _ => error,
     };
-    // Cut off, timed out or reset, on any layer of the connection.
-    Failure { error, transient: matches!(code, 16 | 18 | 28 | 52 | 55 | 56 | 92), retry_after: None }
+    let outlook = match code {
+        5..=7 => Outlook::Unreached,
+        // Cut off, timed out or reset, on any layer of the connection.
+        16 | 18 | 28 | 52 | 55 | 56 | 92 => Outlook::Passing,
+        _ => Outlook::Lasting,
+    };
+    Failure { error, outlook, retry_after: None }
 }
 
 #[cfg(test)]
@@ -304,6 +346,7 @@ mod tests {
             url: Url::parse("https://r.io/v2/").unwrap(),
             headers: vec![("Authorization", "Bearer \"x\"\\".to_owned())],
             max_size: 7,
+            time: None,
         };
         let config = config(&request, Some("a=%22")).unwrap();
         assert!(config.contains("header = \"Authorization: Bearer \\\"x\\\"\\\\\"\n"), "{config}");
@@ -319,8 +362,8 @@ mod tests {
             ended.error.to_string(),
             "https://r.io/v2/: Could not resolve host: r.io (curl 6); is this machine on a network, and does DNS work?"
         );
-        assert!(!ended.transient);
-        assert!(explain(Some(18), "", "x").transient);
+        assert_eq!(ended.outlook, Outlook::Unreached);
+        assert_eq!(explain(Some(18), "", "x").outlook, Outlook::Passing);
         assert_eq!(explain(None, "", "x").error.to_string(), "x: curl failed (curl -1)");
     }
 }

@@ -68,12 +68,12 @@ impl fmt::Debug for Digest {
 }
 
 /// Takes bytes as they come and ends in their digest.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Hasher(Sha256);
 
 impl Hasher {
     pub fn new() -> Hasher {
-        Hasher(Sha256::new())
+        Hasher::default()
     }
 
     pub fn update(&mut self, bytes: &[u8]) {

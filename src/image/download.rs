@@ -8,24 +8,25 @@
 //! of the layer is visible before both digests are right.
 
 use super::compression::Compression;
-use super::digest::{Digest, Hashing};
+use super::digest::Digest;
 use super::gzip::Inflate;
 use super::layer::{self, Unpacked};
 use super::local::layers::{self, LayerDraft, Notes};
 use super::manifest::Descriptor;
-use super::origin::{Blob, Origin};
-use super::retry::{Failure, retry};
+use super::origin::Origin;
+use super::partial::Partial;
+use super::source::{Source, Verdict};
 use super::unpacker::{Broken, Unpacker, pump, root};
 use super::zstd;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::sys::{cstr, fs};
-use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How often progress is told.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
+/// How often and after what time we look whether a sister has begun with a layer.
+const BEGIN_TRIES: usize = 100;
+const BEGIN_WAIT: Duration = Duration::from_millis(50);
 
 /// A layer to get.
 #[derive(Clone, Debug)]
@@ -43,26 +44,46 @@ pub enum Step {
     Bytes(u64),
     /// All of it has come and is what it should be.
     Downloaded,
-    /// The transfer failed and begins again.
+    /// The transfer was cut off, and goes on after a while.
     Retrying,
 }
 
 /// Gets a layer into the store. Gives what could not be kept of it; `None` when it was there already.
 pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn FnMut(Step)) -> Result<Option<Notes>> {
     let Some(draft) = LayerDraft::begin(store, &job.diff_id)? else { return Ok(None) };
-    let report = std::cell::RefCell::new(report);
-    let unpacked = retry(
-        || report.borrow_mut()(Step::Retrying),
-        || {
-            draft.clear()?;
-            fetch(store, origin, job, &draft, &mut |step| report.borrow_mut()(step))
-        },
-    )?;
+    let mut partial = if origin.is_remote() { Partial::open(store, &job.blob) } else { None };
+    let mut was_pieced = false;
+    let unpacked = loop {
+        draft.clear()?;
+        let mut source = Source::new(origin, &job.blob, partial.take(), report);
+        let fetched = fetch(store, job, &draft, &mut source);
+        let (verdict, is_pieced) = (source.verdict(), source.is_pieced());
+        let kept = source.into_partial();
+        match fetched {
+            Ok(unpacked) => {
+                // Before the disk is synced: what goes now was never written to it.
+                forget(kept);
+                break unpacked;
+            }
+            // It may have been put together wrongly, but that is not tried twice.
+            Err(_) if verdict == Verdict::Wrong && is_pieced && !was_pieced => was_pieced = true,
+            Err(_) if verdict == Verdict::Wrong && origin.turn_away(&job.blob) => {}
+            Err(error) if verdict == Verdict::Cut => return Err(error),
+            Err(error) => {
+                forget(kept);
+                return Err(error);
+            }
+        }
+        forget(kept);
+        partial = if origin.is_remote() { Partial::open(store, &job.blob) } else { None };
+        report(Step::Retrying);
+    };
     if !unpacked.deferred.is_empty() {
         link(store, job, &draft, &unpacked)?;
     }
     let notes = Notes {
         size: unpacked.bytes,
+        stream: unpacked.stream,
         owners_lost: unpacked.owners_lost,
         devices_lost: unpacked.devices_lost,
         xattrs_lost: unpacked.xattrs_lost,
@@ -72,19 +93,12 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
 }
 
 /// One attempt.
-fn fetch(
-    store: &Store,
-    origin: &dyn Origin,
-    job: &Job,
-    draft: &LayerDraft<'_>,
-    report: &mut dyn FnMut(Step),
-) -> std::result::Result<Unpacked, Failure> {
-    let mut source = Source::open(origin, &job.blob, report)?;
+fn fetch(store: &Store, job: &Job, draft: &LayerDraft<'_>, source: &mut Source<'_>) -> Result<Unpacked> {
     let compression = Compression::sniff(source.first()?)?;
     let mut unpacker = Unpacker::start(store, draft)?;
     let (pumped, decompressed) = match compression {
-        Compression::Zstd => zstd::decompress(&mut source, |plain| pump(plain, &mut unpacker))?,
-        _ => (pump(&mut Inflate::or_plain(&mut source), &mut unpacker), Ok(())),
+        Compression::Zstd => zstd::decompress(source, |plain| pump(plain, &mut unpacker))?,
+        _ => (pump(&mut Inflate::or_plain(&mut *source), &mut unpacker), Ok(())),
     };
     let stopped = match pumped {
         Err(Broken::Sink) => unpacker.wait().err(),
@@ -92,90 +106,26 @@ fn fetch(
     };
     match stopped {
         // A full disk, say: nothing that the rest of the blob could change.
-        Some(error) if error.errno().is_some() => return Err(error.into()),
+        Some(error) if error.errno().is_some() => return Err(error),
         // What cannot be read is most often a wrong blob, and then to say so says more.
         _ => source.finish()?,
     }
     if let Some(error) = stopped {
-        return Err(error.into());
+        return Err(error);
     }
     decompressed?;
-    unpacker.finish(pumped, job)
+    unpacker.finish(pumped, job).map_err(|failure| failure.error)
 }
 
-/// A blob as it comes: counted, hashed, reported.
-struct Source<'a> {
-    body: Hashing<Box<dyn Blob + 'a>>,
-    blob: &'a Descriptor,
-    report: &'a mut dyn FnMut(Step),
-    reported: Instant,
-    /// Bytes that were read to look at them, and how many of them have been read again.
-    first: Vec<u8>,
-    again: usize,
-}
-
-impl<'a> Source<'a> {
-    fn open(
-        origin: &'a dyn Origin,
-        blob: &'a Descriptor,
-        report: &'a mut dyn FnMut(Step),
-    ) -> std::result::Result<Source<'a>, Failure> {
-        let body = Hashing::new(origin.open(blob, 0)?, blob.size);
-        Ok(Source { body, blob, report, reported: Instant::now(), first: Vec::new(), again: 0 })
-    }
-
-    /// The blob's first bytes, enough to tell what it is.
-    fn first(&mut self) -> std::result::Result<&[u8], Failure> {
-        let mut first = Vec::new();
-        let read = (&mut self.body).take(Compression::FIRST as u64).read_to_end(&mut first);
-        read.map_err(|error| self.failure(error))?;
-        self.first = first;
-        Ok(&self.first)
-    }
-
-    fn failure(&mut self, error: io::Error) -> Failure {
-        self.body.source().failure(error)
-    }
-
-    /// Reads what is left; tells whether all that came is the blob.
-    fn finish(mut self) -> std::result::Result<(), Failure> {
-        io::copy(&mut self, &mut io::sink()).map_err(|error| self.failure(error))?;
-        let (_, count, digest) = self.body.finish();
-        let Descriptor { digest: wanted, size, .. } = self.blob;
-        if count != *size {
-            return Err(Error::new(format!("{wanted} has {count} bytes instead of {size}")).into());
-        }
-        if digest != *wanted {
-            return Err(Error::new(format!("{wanted} is wrong: what came has the digest {digest}")).into());
-        }
-        (self.report)(Step::Downloaded);
-        Ok(())
-    }
-}
-
-impl Read for Source<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut first = self.first.get(self.again..).unwrap_or_default();
-        if !first.is_empty() {
-            let length = first.read(buffer)?;
-            self.again += length;
-            return Ok(length);
-        }
-        let length = self.body.read(buffer)?;
-        if self.reported.elapsed() >= REPORT_EVERY {
-            self.reported = Instant::now();
-            (self.report)(Step::Bytes(self.body.count()));
-        }
-        Ok(length)
+fn forget(kept: Option<Partial>) {
+    if let Some(kept) = kept {
+        kept.remove();
     }
 }
 
 /// Makes the layer's hard links into lower layers, each as a copy of the file, as soon as those layers are there.
 fn link(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -> Result<()> {
-    // They are being made by our sisters: the main process starts the lowest first, and ends us if one fails.
-    while !job.lowers.iter().all(|lower| layers::exists(store, lower)) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    job.lowers.iter().try_for_each(|lower| wait_for(store, lower))?;
     let open = |lower: &Digest| {
         let path = cstr(layers::path(store, lower))?;
         fs::open(&path, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)
@@ -187,4 +137,18 @@ fn link(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -
         Ok(Vec::new())
     })?;
     walled.wait().map(drop)
+}
+
+/// Waits until a lower layer is there. The main process starts the lowest first, so one that is neither there
+/// nor in the making was taken away after it was found to be there.
+fn wait_for(store: &Store, lower: &Digest) -> Result<()> {
+    for _ in 0..BEGIN_TRIES {
+        // Waits as long as somebody is at it.
+        match LayerDraft::begin(store, lower)? {
+            None => return Ok(()),
+            Some(draft) => drop(draft),
+        }
+        std::thread::sleep(BEGIN_WAIT);
+    }
+    Err(Error::new(format!("the layer {lower} below it was removed meanwhile")).hint("pull the image again"))
 }

@@ -6,10 +6,12 @@
 //! without a byte being copied for it. The window is a ring of a power of two.
 
 mod crc;
+mod deflate;
 #[cfg(test)]
 mod tests;
 
 use crc::Crc;
+pub use deflate::Deflate;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags as flag};
 use std::io::{self, BufRead, ErrorKind, Read};

@@ -9,6 +9,9 @@
 mod attributes;
 mod links;
 mod name;
+mod rebuild;
+mod record;
+mod recorder;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -21,13 +24,16 @@ use crate::sys::fs;
 use attributes::Directories;
 pub use links::link_from_lower;
 use name::{Meaning, Place};
+pub use rebuild::rebuild;
+use recorder::{Recorded, Recorder};
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
-use tree::{Tree, c};
+use tree::{Dir, Tree, c};
 pub use unpacked::{Link, Unpacked};
 
 /// What is read from the stream at once.
@@ -58,11 +64,24 @@ impl Default for Limits {
 /// [`user.overlay.opaque`](tree::OPAQUE). To be called as the (container's) root; sets the
 /// process's umask to 0. What could not be kept is counted in the result, and hard links to
 /// files of lower layers are listed there for [`link_from_lower`].
-pub fn unpack(source: &mut dyn Read, root: BorrowedFd<'_>, limits: &Limits) -> Result<Unpacked> {
-    unpack_buffered(BufReader::with_capacity(BUFFER, source), Tree::new(root), root, limits)
+///
+/// What the files do not tell again of the stream goes to `record`, for [`rebuild`].
+pub fn unpack(
+    source: &mut dyn Read,
+    record: &mut dyn Write,
+    root: BorrowedFd<'_>,
+    limits: &Limits,
+) -> Result<Unpacked> {
+    unpack_in(Tree::new(root), source, record, root, limits)
 }
 
-fn unpack_buffered<R: BufRead>(source: R, tree: Tree<'_>, root: BorrowedFd<'_>, limits: &Limits) -> Result<Unpacked> {
+fn unpack_in(
+    tree: Tree<'_>,
+    source: &mut dyn Read,
+    record: &mut dyn Write,
+    root: BorrowedFd<'_>,
+    limits: &Limits,
+) -> Result<Unpacked> {
     // 1. Modes are just as they are told, and the root is what overlay shows as `/` when
     //    the layer says nothing of it. Its group must not be inherited by what is made in it.
     fs::umask(0);
@@ -70,7 +89,8 @@ fn unpack_buffered<R: BufRead>(source: R, tree: Tree<'_>, root: BorrowedFd<'_>, 
     _ = fs::fchown(root, 0, 0);
     fs::fchmod(root, 0o755)?;
     // 2. One entry after another.
-    let mut archive = Archive::new(source);
+    let recorder = RefCell::new(Recorder::new(record)?);
+    let mut archive = Archive::new(Recorded::new(BufReader::with_capacity(BUFFER, source), &recorder));
     let mut layer = Layer {
         root,
         tree,
@@ -78,32 +98,37 @@ fn unpack_buffered<R: BufRead>(source: R, tree: Tree<'_>, root: BorrowedFd<'_>, 
         directories: Directories::default(),
         links: links::Deferred::default(),
         result: Unpacked::default(),
+        recorder: &recorder,
         unchecked: SPACE_CHECK,
     };
     while let Some(entry) = archive.next()? {
         layer.entry(&entry, &mut archive).map_err(|error| entry.blame(error))?;
+        recorder.borrow_mut().check()?;
     }
     layer.result.stream = archive.finish()?;
     // 3. Hard links whose target came after them.
     layer.result.deferred = layer.links.resolve(&mut layer.tree)?;
     // 4. Directories get their modes and times last: no file can be put into them any more.
     layer.directories.apply(&mut layer.tree, &mut layer.result)?;
-    Ok(layer.result)
+    let result = layer.result;
+    recorder.into_inner().finish()?;
+    Ok(result)
 }
 
 /// A layer being made.
-struct Layer<'a> {
+struct Layer<'a, 'r> {
     root: BorrowedFd<'a>,
     tree: Tree<'a>,
     limits: &'a Limits,
     directories: Directories,
     links: links::Deferred,
     result: Unpacked,
+    recorder: &'a RefCell<Recorder<'r>>,
     /// Bytes written since the free space was looked at.
     unchecked: u64,
 }
 
-impl Layer<'_> {
+impl Layer<'_, '_> {
     fn entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Result<()> {
         self.result.entries += 1;
         if self.result.entries > self.limits.entries {
@@ -124,20 +149,20 @@ impl Layer<'_> {
             Meaning::Opaque => return tree::make_opaque(self.tree.make(&parent)?.as_fd()),
             Meaning::Whiteout(hidden) => return self.whiteout(&parent, hidden),
         }
-        let dir = self.tree.make(&parent)?;
-        let (dir, cname) = (dir.as_fd(), c(name)?);
+        let dir = &*self.tree.make(&parent)?;
+        let (fd, cname) = (dir.as_fd(), c(name)?);
         match entry.kind {
             Kind::Directory => self.directory(dir, &cname, &parent, name, entry),
             Kind::File => self.file(dir, &cname, entry, archive),
             Kind::Symlink => {
                 let target = c(&entry.link)?;
-                self.replacing(dir, &cname, || fs::symlinkat(&target, dir, &cname))?;
-                attributes::set_by_name(dir, &cname, entry, &mut self.result)
+                self.replacing(dir, &cname, || fs::symlinkat(&target, fd, &cname))?;
+                attributes::set_by_name(fd, &cname, entry, &mut self.result)
             }
             Kind::HardLink => self.hard_link(dir, &cname, &parent, name, entry),
             Kind::Fifo => {
-                self.replacing(dir, &cname, || fs::mknodat(dir, &cname, libc::S_IFIFO | entry.mode & 0o777, (0, 0)))?;
-                attributes::set_by_name(dir, &cname, entry, &mut self.result)
+                self.replacing(dir, &cname, || fs::mknodat(fd, &cname, libc::S_IFIFO | entry.mode & 0o777, (0, 0)))?;
+                attributes::set_by_name(fd, &cname, entry, &mut self.result)
             }
             Kind::Character => self.device(dir, &cname, libc::S_IFCHR, entry),
             Kind::Block => self.device(dir, &cname, libc::S_IFBLK, entry),
@@ -145,44 +170,46 @@ impl Layer<'_> {
     }
 
     /// Makes something under a name; when the name is taken, removes what has it and tries again.
-    fn replacing<T>(&mut self, dir: BorrowedFd<'_>, name: &CStr, make: impl Fn() -> Result<T>) -> Result<T> {
+    fn replacing<T>(&mut self, dir: &Dir, name: &CStr, make: impl Fn() -> Result<T>) -> Result<T> {
         match make() {
             Err(error) if error.errno() == Some(libc::EEXIST) => {
-                self.tree.forget();
-                store::remove(dir, name)?;
+                self.remove(dir, name)?;
                 make()
             }
             made => made,
         }
     }
 
-    fn directory(
-        &mut self,
-        dir: BorrowedFd<'_>,
-        cname: &CStr,
-        parent: &[u8],
-        name: &[u8],
-        entry: &Entry,
-    ) -> Result<()> {
+    /// Removes what an earlier entry of this layer has made; the record keeps what is in the files.
+    fn remove(&mut self, dir: &Dir, name: &CStr) -> Result<()> {
+        self.tree.forget();
+        let path = dir.below(name.to_bytes());
+        let mut recorder = self.recorder.borrow_mut();
+        store::remove_seen(dir.as_fd(), name, &mut |dir, name, below| {
+            recorder.replace(dir, name, &[&path, below].concat())
+        })
+    }
+
+    fn directory(&mut self, dir: &Dir, cname: &CStr, parent: &[u8], name: &[u8], entry: &Entry) -> Result<()> {
         // Its final mode may forbid writing, or hand its group on to what is made in it.
-        match fs::mkdirat(dir, cname, 0o700) {
+        let fd = dir.as_fd();
+        match fs::mkdirat(fd, cname, 0o700) {
             Err(error) if error.errno() == Some(libc::EEXIST) => {
-                let stat = fs::fstatat(dir, cname, libc::AT_SYMLINK_NOFOLLOW)?;
+                let stat = fs::fstatat(fd, cname, libc::AT_SYMLINK_NOFOLLOW)?;
                 let hidden = stat.is_whiteout();
                 if !stat.is_dir() {
-                    self.tree.forget();
-                    store::remove(dir, cname)?;
-                    fs::mkdirat(dir, cname, 0o700)?;
+                    self.remove(dir, cname)?;
+                    fs::mkdirat(fd, cname, 0o700)?;
                 }
                 if hidden {
                     // Removed and made anew by this layer: nothing of it shines through from below.
-                    tree::make_opaque(self.open_directory(dir, cname)?.as_fd())?;
+                    tree::make_opaque(self.open_directory(fd, cname)?.as_fd())?;
                 }
             }
             made => made?,
         }
         if !entry.xattrs.is_empty() {
-            attributes::set_xattrs(self.open_directory(dir, cname)?.as_fd(), &entry.xattrs, &mut self.result);
+            attributes::set_xattrs(self.open_directory(fd, cname)?.as_fd(), &entry.xattrs, &mut self.result);
         }
         let mut path = parent.to_vec();
         if !path.is_empty() {
@@ -196,23 +223,17 @@ impl Layer<'_> {
         fs::openat(dir, name, tree::DIRECTORY | libc::O_NOFOLLOW, 0)
     }
 
-    fn file<R: BufRead>(
-        &mut self,
-        dir: BorrowedFd<'_>,
-        name: &CStr,
-        entry: &Entry,
-        archive: &mut Archive<R>,
-    ) -> Result<()> {
+    fn file<R: BufRead>(&mut self, dir: &Dir, name: &CStr, entry: &Entry, archive: &mut Archive<R>) -> Result<()> {
         const CREATE: i32 = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
-        let file = File::from(self.replacing(dir, name, || fs::openat(dir, name, CREATE, entry.mode & 0o777))?);
-        match &entry.sparse {
-            None => self.write(&file, Extent { offset: 0, length: entry.size }, archive)?,
-            Some(extents) => {
-                for extent in extents {
-                    self.write(&file, *extent, archive)?;
-                }
-                fs::ftruncate(file.as_fd(), entry.size)?;
-            }
+        let file = File::from(self.replacing(dir, name, || fs::openat(dir.as_fd(), name, CREATE, entry.mode & 0o777))?);
+        let whole = [Extent { offset: 0, length: entry.size }];
+        let extents = entry.sparse.as_deref().unwrap_or(&whole);
+        self.recorder.borrow_mut().file(&dir.below(name.to_bytes()), extents);
+        for extent in extents {
+            self.write(&file, *extent, archive)?;
+        }
+        if entry.sparse.is_some() {
+            fs::ftruncate(file.as_fd(), entry.size)?;
         }
         attributes::set(file.as_fd(), entry, &mut self.result)
     }
@@ -252,14 +273,15 @@ impl Layer<'_> {
         Ok(())
     }
 
-    fn device(&mut self, dir: BorrowedFd<'_>, name: &CStr, kind: u32, entry: &Entry) -> Result<()> {
-        match self.replacing(dir, name, || fs::mknodat(dir, name, kind | entry.mode & 0o777, entry.device)) {
+    fn device(&mut self, dir: &Dir, name: &CStr, kind: u32, entry: &Entry) -> Result<()> {
+        let fd = dir.as_fd();
+        match self.replacing(dir, name, || fs::mknodat(fd, name, kind | entry.mode & 0o777, entry.device)) {
             // Only the host's root may make devices, and containers get theirs from elsewhere.
             Err(error) if error.errno() == Some(libc::EPERM) => {
                 self.result.devices_lost += 1;
                 Ok(())
             }
-            made => made.and_then(|()| attributes::set_by_name(dir, name, entry, &mut self.result)),
+            made => made.and_then(|()| attributes::set_by_name(fd, name, entry, &mut self.result)),
         }
     }
 
@@ -281,30 +303,23 @@ impl Layer<'_> {
         }
     }
 
-    fn hard_link(
-        &mut self,
-        dir: BorrowedFd<'_>,
-        cname: &CStr,
-        parent: &[u8],
-        name: &[u8],
-        entry: &Entry,
-    ) -> Result<()> {
+    fn hard_link(&mut self, dir: &Dir, cname: &CStr, parent: &[u8], name: &[u8], entry: &Entry) -> Result<()> {
         let link = Link::new(&entry.link, parent, name)?;
-        let target: Option<(Rc<OwnedFd>, _)> = links::target(&mut self.tree, &link)?;
+        let target: Option<(Rc<Dir>, _)> = links::target(&mut self.tree, &link)?;
         let Some((target_dir, target)) = target else {
             // It lies in a lower layer or comes later; until then nothing has this name.
-            match store::remove(dir, cname) {
+            match self.remove(dir, cname) {
                 Err(error) if error.errno() != Some(libc::ENOENT) => return Err(error),
-                _ => self.tree.forget(),
+                _ => {}
             }
             return self.links.push(link);
         };
         let theirs = fs::fstatat(target_dir.as_fd(), &target, libc::AT_SYMLINK_NOFOLLOW)?;
-        if let Ok(ours) = fs::fstatat(dir, cname, libc::AT_SYMLINK_NOFOLLOW)
+        if let Ok(ours) = fs::fstatat(dir.as_fd(), cname, libc::AT_SYMLINK_NOFOLLOW)
             && (ours.dev, ours.ino) == (theirs.dev, theirs.ino)
         {
             return Ok(());
         }
-        self.replacing(dir, cname, || fs::linkat(target_dir.as_fd(), &target, dir, cname, 0))
+        self.replacing(dir, cname, || fs::linkat(target_dir.as_fd(), &target, dir.as_fd(), cname, 0))
     }
 }

@@ -2,9 +2,13 @@
 
 use super::compression::Compression;
 use super::digest::Digest;
+use super::json;
 use super::platform::Platform;
+use super::url::{self, Url};
 use crate::error::{Error, Result};
 use serde_json::Value;
+
+pub use super::json::looks_like_html;
 
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -20,14 +24,17 @@ pub const MANIFEST_MAX: u64 = 4 << 20;
 pub const CONFIG_MAX: u64 = 8 << 20;
 const ENTRIES_MAX: usize = 256;
 const LAYERS_MAX: usize = 512;
+const URLS_MAX: usize = 8;
 
-/// What names a blob or another document: type, digest, size. Its `urls` are not
-/// read, so that a manifest cannot send us to another host.
+/// What names a blob or another document: type, digest, size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     pub media_type: String,
     pub digest: Digest,
     pub size: u64,
+    /// Where else a foreign layer may be got, without credentials, if the registry has it not. For all
+    /// else this is empty, whatever the manifest says, so that no manifest can send us to another host.
+    pub urls: Vec<Url>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,13 +72,8 @@ impl Document {
     /// Reads a manifest or an index. `content_type` is what the registry called it; a
     /// document that can be understood in two ways is refused (CVE-2021-41190).
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Document> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            let what = if looks_like_html(bytes) { "an HTML page" } else { "no JSON" };
-            Error::new(format!("the registry's manifest is {what}: {error}"))
-        })?;
-        if !value.is_object() {
-            return Err(Error::new("the registry's manifest is no JSON object"));
-        }
+        let value = json::object("the image's manifest", bytes)?;
+        refuse_misspelt(&value)?;
         refuse_schema1(&value, content_type)?;
         let media_type = media_type(&value, content_type)?;
         let has_entries = value.get("manifests").is_some();
@@ -91,8 +93,7 @@ impl Document {
 
 impl Index {
     fn read(value: &Value) -> Result<Index> {
-        let list = value.get("manifests").and_then(Value::as_array);
-        let list = list.ok_or_else(|| Error::new("the index has no list of manifests"))?;
+        let list = list(value, "manifests").ok_or_else(|| Error::new("the index has no list of manifests"))?;
         if list.len() > ENTRIES_MAX {
             return Err(Error::new(format!("the index has {} entries, more than {ENTRIES_MAX}", list.len())));
         }
@@ -102,14 +103,7 @@ impl Index {
             if manifest.size > MANIFEST_MAX {
                 return Err(Error::new(format!("entry {at} of the index is {} bytes long", manifest.size)));
             }
-            let platform = entry.get("platform").filter(|platform| platform.is_object()).map(|platform| {
-                let field = |name: &str| platform.get(name).and_then(Value::as_str);
-                Platform::new(
-                    field("os").unwrap_or("linux"),
-                    field("architecture").unwrap_or("unknown"),
-                    field("variant"),
-                )
-            });
+            let platform = if is_attestation(entry) { Some(Platform::unknown()) } else { platform(entry) };
             Ok(Entry { manifest, platform })
         });
         Ok(Index { entries: entries.collect::<Result<_>>()? })
@@ -130,6 +124,7 @@ impl Index {
         }
         let mut there: Vec<String> =
             images().filter_map(|entry| entry.platform.as_ref()).map(Platform::to_string).collect();
+        there.sort();
         there.dedup();
         let error = Error::new(format!("no matching manifest for {wanted} in the manifest list entries"));
         if there.is_empty() {
@@ -143,8 +138,7 @@ impl Manifest {
     fn read(value: &Value) -> Result<Manifest> {
         let config = value.get("config").ok_or_else(|| Error::new("the manifest names no image config"))?;
         let config = Descriptor::read(config).map_err(|error| error.context("config of the manifest"))?;
-        let list = value.get("layers").and_then(Value::as_array);
-        let list = list.ok_or_else(|| Error::new("the manifest has no list of layers"))?;
+        let list = list(value, "layers").ok_or_else(|| Error::new("the manifest has no list of layers"))?;
         if list.len() > LAYERS_MAX {
             return Err(Error::new(format!("the manifest has {} layers, more than {LAYERS_MAX}", list.len())));
         }
@@ -161,25 +155,69 @@ impl Manifest {
         }
         let layers = list.iter().enumerate().map(|(at, layer)| {
             let blob = Descriptor::read(layer).map_err(|error| error.context(format!("layer {at} of the manifest")))?;
-            let Some(compression) = layer_compression(&blob.media_type) else {
-                return Err(Error::new(format!(
-                    "layer {} has the unknown media type '{}'",
-                    blob.digest.short(),
-                    blob.media_type
-                )));
-            };
-            Ok(Layer { blob, compression })
+            match LayerType::parse(&blob.media_type) {
+                Some(LayerType { compression, foreign: true }) => {
+                    let blob = Descriptor { urls: urls(layer), ..blob };
+                    Ok(Layer { blob, compression })
+                }
+                Some(LayerType { compression, foreign: false }) => Ok(Layer { blob, compression }),
+                None => {
+                    let (layer, media_type) = (blob.digest.short(), blob.media_type);
+                    Err(Error::new(format!("layer {layer} has the unknown media type '{media_type}'")))
+                }
+            }
         });
         Ok(Manifest { config, layers: layers.collect::<Result<_>>()? })
     }
 }
 
 impl Descriptor {
+    pub fn new(media_type: impl Into<String>, digest: Digest, size: u64) -> Descriptor {
+        Descriptor { media_type: media_type.into(), digest, size, urls: Vec::new() }
+    }
+
     fn read(value: &Value) -> Result<Descriptor> {
         let digest = value.get("digest").and_then(Value::as_str).ok_or_else(|| Error::new("no digest"))?;
         let size = value.get("size").and_then(Value::as_u64).ok_or_else(|| Error::new("no size"))?;
         let media_type = value.get("mediaType").and_then(Value::as_str).unwrap_or_default();
-        Ok(Descriptor { media_type: media_type.to_owned(), digest: Digest::parse(digest)?, size })
+        Ok(Descriptor::new(media_type, Digest::parse(digest)?, size))
+    }
+}
+
+/// A list that must be there; `null` is how Go writes an empty one.
+fn list<'a>(value: &'a Value, name: &str) -> Option<&'a [Value]> {
+    match value.get(name)? {
+        Value::Null => Some(&[]),
+        other => other.as_array().map(Vec::as_slice),
+    }
+}
+
+/// What an index says an entry is for; None if it says nothing that tells one processor from another.
+fn platform(entry: &Value) -> Option<Platform> {
+    let field = |name: &str| entry.get("platform")?.get(name)?.as_str().filter(|text| !text.is_empty());
+    Some(Platform::new(field("os").unwrap_or("linux"), field("architecture")?, field("variant")))
+}
+
+/// Whether an entry says how another one was built. Builders give it the platform unknown/unknown as well.
+fn is_attestation(entry: &Value) -> bool {
+    let annotation = |name: &str| entry.get("annotations")?.get(name)?.as_str();
+    annotation("vnd.docker.reference.type") == Some("attestation-manifest")
+}
+
+/// Where a foreign layer is said to be: only places that any stranger may ask, in a way that nobody listens to.
+fn urls(layer: &Value) -> Vec<Url> {
+    let all = list(layer, "urls").unwrap_or_default().iter();
+    let urls = all.filter_map(|url| Url::parse(url.as_str()?).ok());
+    urls.filter(|url| url.is_secure() && !url::is_internal(url.host())).take(URLS_MAX).collect()
+}
+
+/// Go reads `Layers` as `layers` where that is all there is, we do not: such a document has two meanings.
+fn refuse_misspelt(value: &Value) -> Result<()> {
+    let names = ["schemaVersion", "mediaType", "config", "layers", "manifests", "fsLayers"];
+    let twin = |key: &String| names.iter().any(|name| key != name && key.eq_ignore_ascii_case(name));
+    match value.as_object().and_then(|object| object.keys().find(|key| twin(key))) {
+        Some(key) => Err(Error::new(format!("the manifest has the misspelt field '{key}'; refused as ambiguous"))),
+        None => Ok(()),
     }
 }
 
@@ -200,37 +238,42 @@ fn media_type(value: &Value, content_type: Option<&str>) -> Result<Option<String
 
 fn refuse_schema1(value: &Value, content_type: Option<&str>) -> Result<()> {
     let named = content_type.is_some_and(|text| text.contains("docker.distribution.manifest.v1+"));
-    let version = value.get("schemaVersion").and_then(Value::as_u64);
-    if named || version == Some(1) || value.get("fsLayers").is_some() {
+    let version = value.get("schemaVersion").unwrap_or(&Value::Null);
+    if named || version.as_u64() == Some(1) || value.get("fsLayers").is_some() {
         return Err(Error::new("the image has only a manifest of the old schema 1, which nobody can verify")
             .hint("push it again with a current tool"));
     }
-    if version.is_some_and(|version| version != 2) {
-        return Err(Error::new(format!("manifest of the unknown schema version {}", version.unwrap_or(0))));
+    if !version.is_null() && version.as_u64() != Some(2) {
+        return Err(Error::new(format!("manifest of the unknown schema version {version}")));
     }
     Ok(())
 }
 
-/// The compression that a layer's media type names; None if it is no type of a layer.
-fn layer_compression(media_type: &str) -> Option<Compression> {
-    let suffix = ["application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.nondistributable.v1.tar"]
-        .iter()
-        .chain(&[
-            "application/vnd.docker.image.rootfs.diff.tar",
-            "application/vnd.docker.image.rootfs.foreign.diff.tar",
-        ])
-        .find_map(|prefix| media_type.strip_prefix(prefix))?;
-    match suffix {
-        "" => Some(Compression::None),
-        "+gzip" | ".gzip" => Some(Compression::Gzip),
-        "+zstd" | ".zstd" => Some(Compression::Zstd),
-        _ => None,
-    }
+/// What the media type of a layer says.
+struct LayerType {
+    compression: Compression,
+    /// Its maker did not want it to be copied into other registries.
+    foreign: bool,
 }
 
-/// Whether an answer is a web page: a captive portal, a proxy or a login form spoke in the registry's place.
-pub fn looks_like_html(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().first() == Some(&b'<')
+impl LayerType {
+    fn parse(media_type: &str) -> Option<LayerType> {
+        let kinds = [
+            ("application/vnd.oci.image.layer.v1.tar", false),
+            ("application/vnd.oci.image.layer.nondistributable.v1.tar", true),
+            ("application/vnd.docker.image.rootfs.diff.tar", false),
+            ("application/vnd.docker.image.rootfs.foreign.diff.tar", true),
+        ];
+        let (suffix, foreign) =
+            kinds.iter().find_map(|(prefix, foreign)| Some((media_type.strip_prefix(prefix)?, *foreign)))?;
+        let compression = match suffix {
+            "" => Compression::None,
+            "+gzip" | ".gzip" => Compression::Gzip,
+            "+zstd" | ".zstd" => Compression::Zstd,
+            _ => return None,
+        };
+        Some(LayerType { compression, foreign })
+    }
 }
 
 #[cfg(test)]
@@ -290,6 +333,49 @@ mod tests {
     }
 
     #[test]
+    fn only_foreign_layers_have_other_places() {
+        let urls = |media_type: &str, urls: Value| {
+            let mut value = image(media_type);
+            value["layers"][0]["urls"] = urls;
+            match parse(&value, None) {
+                Ok(Document::Manifest(manifest)) => {
+                    manifest.layers[0].blob.urls.iter().map(Url::to_string).collect::<Vec<_>>()
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+        let there = json!(["https://mcr.example/blob"]);
+        assert_eq!(urls(foreign, there.clone()), ["https://mcr.example/blob"]);
+        let oci = "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd";
+        assert_eq!(urls(oci, json!(["https://mcr.example/blob", "http://a/", "https://mcr.example/2"])).len(), 2);
+        assert!(urls("application/vnd.docker.image.rootfs.diff.tar.gzip", there).is_empty());
+        let evil = json!([
+            "http://mcr.example/",
+            "file:///etc/passwd",
+            "https://169.254.169.254/",
+            "https://localhost/",
+            "https://u:p@mcr.example/",
+            7,
+            null
+        ]);
+        assert!(urls(foreign, evil).is_empty());
+        assert!(urls(foreign, Value::Null).is_empty() && urls(foreign, json!({})).is_empty());
+        assert_eq!(urls(foreign, json!(vec!["https://mcr.example/"; 100_000 / 8])).len(), URLS_MAX);
+    }
+
+    #[test]
+    fn lists_that_go_writes_as_null_are_empty() {
+        let mut value = image("");
+        value["layers"] = Value::Null;
+        assert!(matches!(parse(&value, None), Ok(Document::Manifest(manifest)) if manifest.layers.is_empty()));
+        let index = parse(&json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": null}), None);
+        assert!(matches!(index, Ok(Document::Index(index)) if index.entries.is_empty()));
+        value["layers"] = json!({});
+        assert_eq!(parse(&value, None).unwrap_err().to_string(), "the manifest has no list of layers");
+    }
+
+    #[test]
     fn a_document_with_two_meanings_is_refused() {
         let mut both = image("application/vnd.oci.image.layer.v1.tar");
         both["manifests"] = json!([]);
@@ -301,6 +387,15 @@ mod tests {
         let error = parse(&named, Some(OCI_INDEX)).unwrap_err().to_string();
         assert!(error.contains("calls itself"), "{error}");
         assert!(parse(&image("application/vnd.oci.image.layer.v1.tar"), Some(OCI_INDEX)).is_err());
+        let twice = image("").to_string().replacen('{', r#"{"layers":[],"#, 1);
+        let error = Document::parse(twice.as_bytes(), None).unwrap_err().to_string();
+        assert_eq!(error, "the image's manifest: the key 'layers' comes twice in one object");
+        for twin in ["Layers", "MANIFESTS", "mediatype"] {
+            named[twin] = json!([]);
+            let error = parse(&named, None).unwrap_err().to_string();
+            assert!(error.contains(&format!("misspelt field '{twin}'")), "{error}");
+            named.as_object_mut().unwrap().remove(twin);
+        }
     }
 
     #[test]
@@ -309,7 +404,10 @@ mod tests {
         assert!(error(json!({"schemaVersion": 1, "fsLayers": []}), None).contains("schema 1"));
         let pretty = "application/vnd.docker.distribution.manifest.v1+prettyjws";
         assert!(error(json!({}), Some(pretty)).contains("schema 1"));
-        assert!(error(json!({"schemaVersion": 3}), None).contains("version 3"));
+        for version in [json!(3), json!("2"), json!(-1), json!(2.5)] {
+            let error = error(json!({ "schemaVersion": version }), None);
+            assert_eq!(error, format!("manifest of the unknown schema version {version}"));
+        }
         let mut chart = image("application/vnd.oci.image.layer.v1.tar");
         chart["config"]["mediaType"] = json!("application/vnd.cncf.helm.config.v1+json");
         assert!(error(chart, None).contains("application/vnd.cncf.helm.config.v1+json"));
@@ -351,8 +449,22 @@ mod tests {
         assert_eq!(chosen(&[Some("unknown/unknown"), None], "linux/amd64"), Ok(1));
         let error = chosen(&hub, "linux/s390x").unwrap_err();
         assert!(error.starts_with("no matching manifest for linux/s390x in the manifest list entries; "), "{error}");
+        assert_eq!(chosen(&[Some("/"), Some("linux/")], "linux/amd64").ok(), None);
+        assert_eq!(chosen(&[Some("/amd64")], "linux/amd64"), Ok(0));
         assert!(chosen(&[None, None], "linux/amd64").is_err());
         assert!(chosen(&[], "linux/amd64").is_err());
+    }
+
+    #[test]
+    fn attestations_are_no_images() {
+        let attestation = json!({"vnd.docker.reference.type": "attestation-manifest"});
+        let index =
+            json!({"manifests": [{"digest": D, "size": 1, "annotations": attestation}, {"digest": D, "size": 2}]});
+        let Ok(Document::Index(index)) = parse(&index, Some(OCI_INDEX)) else { panic!() };
+        assert_eq!(index.choose(&Platform::host()).unwrap().manifest.size, 2);
+        let index = Index { entries: index.entries[..1].to_vec() };
+        let error = index.choose(&Platform::host()).unwrap_err().to_string();
+        assert!(error.starts_with("no matching manifest for") && !error.contains("unknown"), "{error}");
     }
 
     #[test]

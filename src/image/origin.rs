@@ -8,6 +8,22 @@ use std::io::{self, Read};
 pub trait Origin {
     /// Starts to read a blob at byte `from`. Size and digest of what comes are for the caller to check.
     fn open(&self, blob: &Descriptor, from: u64) -> Result<Box<dyn Blob + '_>, Failure>;
+
+    /// Turns away from the place that gave this blob last, as what it gives is no good. Tells whether
+    /// there is another.
+    fn turn_away(&self, _blob: &Descriptor) -> bool {
+        false
+    }
+
+    /// Whether its bytes come over a network: what came of a blob is kept when the rest does not.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// How many blobs are to be read at once, as long as there are so many.
+    fn jobs(&self) -> usize {
+        3
+    }
 }
 
 /// The bytes of a blob as they come.

@@ -106,6 +106,11 @@ impl Platform {
         candidates
     }
 
+    /// What builders write where an index's entry is no image, but describes another one (an attestation).
+    pub fn unknown() -> Platform {
+        Platform::new("unknown", "unknown", None)
+    }
+
     /// Whether this is the entry of an index that describes another one (an attestation), and no image.
     pub fn is_unknown(&self) -> bool {
         self.os == "unknown" || self.architecture == "unknown"

@@ -12,10 +12,11 @@ use super::local::images;
 use super::local::layers::Notes;
 use super::local::refs::{self, Ref};
 use super::manifest::{self, Document, Manifest};
+use super::partial;
 use super::platform::Platform;
 use super::progress::Progress;
 use super::reference::Reference;
-use super::registry::{self, Repository, Served};
+use super::registry::{Repository, Served};
 use super::zstd;
 use crate::error::{Error, Result};
 use crate::store::Store;
@@ -38,16 +39,19 @@ pub struct Pulled {
 }
 
 /// Makes `reference` in the store what it is in its registry, for this platform.
-pub fn pull(store: &Store, reference: &Reference, platform: &Platform, progress: &mut dyn Progress) -> Result<Pulled> {
+pub fn pull(
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+    jobs: usize,
+    progress: &mut dyn Progress,
+) -> Result<Pulled> {
     // What cannot be swept takes space but is in nobody's way.
     let _ = locks::sweep(store);
-    let repository = Repository::new(reference)?;
-    let wanted = reference.wanted();
-    let served = repository.manifest(&wanted)?;
-    let digest = Digest::of(&served.bytes);
-    if reference.digest().is_some_and(|wanted| wanted != digest) {
-        return Err(Error::new(format!("{wanted} is wrong: what came has the digest {digest}")));
-    }
+    partial::sweep(store);
+    let repository = Repository::new(store, reference, jobs)?;
+    let served = repository.manifest(&reference.wanted())?;
+    let digest = served.digest;
     if let Some(image) = up_to_date(store, reference, &digest, platform)? {
         progress.found(reference);
         let lost = Notes::default();
@@ -84,15 +88,13 @@ fn up_to_date(
 }
 
 /// The image's manifest: what was served itself, or what the index has for the platform.
-fn resolve(repository: &Repository, mut served: Served, platform: &Platform) -> Result<(Manifest, Vec<u8>)> {
+fn resolve(repository: &Repository<'_>, mut served: Served, platform: &Platform) -> Result<(Manifest, Vec<u8>)> {
     for _ in 0..=DEPTH_MAX {
-        let index = match Document::parse(&served.bytes, served.content_type.as_deref())? {
+        let index = match served.document {
             Document::Manifest(manifest) => return Ok((manifest, served.bytes)),
             Document::Index(index) => index,
         };
-        let entry = &index.choose(platform)?.manifest;
-        let next = repository.manifest(&entry.digest.to_string())?;
-        served = Served { bytes: registry::check(entry, next.bytes)?, content_type: next.content_type };
+        served = repository.manifest(&index.choose(platform)?.manifest.digest.to_string())?;
     }
     Err(Error::new(format!("the image's index holds indexes more than {DEPTH_MAX} deep")))
 }

@@ -66,6 +66,27 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry of root's, from the beginning of 1970, that everybody may read.
+    pub fn plain(name: impl Into<Vec<u8>>, kind: Kind) -> Entry {
+        let mode = if kind == Kind::Directory { 0o755 } else { 0o644 };
+        let (link, xattrs, mtime) = (Vec::new(), Vec::new(), Time::default());
+        let name = name.into();
+        Entry {
+            name,
+            link,
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime,
+            device: (0, 0),
+            xattrs,
+            sparse: None,
+            offset: 0,
+        }
+    }
+
     /// Says which entry an error is about.
     pub fn blame(&self, error: Error) -> Error {
         error.context(at(&self.name, self.offset))
@@ -84,13 +105,12 @@ pub struct Archive<R> {
     /// Bytes of the present body not yet taken, and the zeros after it.
     body: u64,
     padding: u64,
-    globals: Records,
     ended: bool,
 }
 
 impl<R: BufRead> Archive<R> {
     pub fn new(source: R) -> Archive<R> {
-        Archive { source, offset: 0, body: 0, padding: 0, globals: Records::default(), ended: false }
+        Archive { source, offset: 0, body: 0, padding: 0, ended: false }
     }
 
     /// The next entry; what is left of the former one's body is skipped. None at the archive's end.
@@ -107,17 +127,14 @@ impl<R: BufRead> Archive<R> {
                 b'x' if local.is_some() => {
                     return Err(Error::new(format!("tar header at byte {at}: two PAX headers for one entry")));
                 }
-                b'x' => local = Some(self.metadata(at, size, |body| self::Records::default().with(body, false))?),
-                b'g' => {
-                    let globals = self.globals.clone();
-                    self.globals = self.metadata(at, size, |body| globals.with(body, true))?;
-                }
+                b'x' => local = Some(self.metadata(at, size, |body| Records::default().with(body, false))?),
+                b'g' => _ = self.metadata(at, size, |body| Records::default().with(body, true))?,
                 b'L' => long_name = Some(self.metadata(at, size, |body| Ok(header::until_nul(body).to_vec()))?),
                 b'K' => long_link = Some(self.metadata(at, size, |body| Ok(header::until_nul(body).to_vec()))?),
                 // A volume's label holds no file.
                 b'V' => self.start(size),
                 _ => {
-                    let records = local.take().unwrap_or_default().over(&self.globals);
+                    let records = local.take().unwrap_or_default();
                     let mut name = long_name.take().unwrap_or_else(|| header.name());
                     let link = long_link.take().unwrap_or_else(|| header.link());
                     if let Some(path) = &records.path {
@@ -147,6 +164,11 @@ impl<R: BufRead> Archive<R> {
             return Err(truncated(offset));
         }
         Ok(ready.get(..left).unwrap_or(ready))
+    }
+
+    /// How many bytes of the archive are used: after [`next`](Self::next), where the entry's body begins.
+    pub fn position(&self) -> u64 {
+        self.offset
     }
 
     /// Marks `count` bytes of what [`body`](Self::body) gave as used.

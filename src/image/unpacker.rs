@@ -55,13 +55,16 @@ impl Unpacker {
         let (reader, writer) = fs::pipe2(0)?;
         // Smaller ones do as well.
         let _ = fs::set_pipe_size(writer.as_fd(), PIPE);
-        let answer = answer_file(&draft.answer())?;
+        // The pipe's end and these are all of the outside that it has.
+        let answer = new_file(&draft.answer())?;
+        let record = new_file(&draft.record())?;
         let mut ends = Some((reader, writer));
         let walled = store.walls().spawn(&draft.root(), &mut || {
             // With the child's copy of the writing end open, its reading end would never see the end.
             let (reader, writer) = ends.take().ok_or_else(|| Error::new("the pipe is gone"))?;
             drop(writer);
-            let unpacked = layer::unpack(&mut File::from(reader), root()?.as_fd(), &Limits::default())?;
+            let mut tar = File::from(reader);
+            let unpacked = layer::unpack(&mut tar, &mut &record, root()?.as_fd(), &Limits::default())?;
             (&answer).write_all(&unpacked.encode()).map_err(|error| Error::io("write the answer", &error))?;
             Ok(Vec::new())
         })?;
@@ -123,7 +126,7 @@ pub fn root() -> Result<OwnedFd> {
     fs::open(c"/", libc::O_RDONLY | libc::O_DIRECTORY, 0)
 }
 
-fn answer_file(path: &Path) -> Result<File> {
+fn new_file(path: &Path) -> Result<File> {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
     file.map_err(|error| Error::io(format!("make {}", path.display()), &error))
 }

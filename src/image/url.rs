@@ -52,6 +52,11 @@ impl Url {
         }
     }
 
+    /// The URL of something below this one's path; `path` begins with a slash.
+    pub fn below(&self, path: &str) -> Result<Url> {
+        Url::parse(&format!("{}{path}", self.without_query().trim_end_matches('/')))
+    }
+
     /// The URL with more parameters in its query; the values are escaped here.
     pub fn with_query(mut self, parameters: &[(&str, &str)]) -> Url {
         if !parameters.is_empty() {
@@ -68,6 +73,11 @@ impl Url {
     /// Whether nobody on the way can read what is sent: by TLS, or because it doesn't leave this machine.
     pub fn keeps_secrets(&self) -> bool {
         self.secure || is_loopback(self.host())
+    }
+
+    /// Host and port as they were written, in lower case.
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// The host alone; an IPv6 address keeps its brackets.
@@ -238,6 +248,13 @@ mod tests {
             assert_eq!(base.join(location).unwrap().to_string(), url);
         }
         assert!(base.join("ftp://x/").is_err());
+    }
+
+    #[test]
+    fn a_path_is_put_below_anothers() {
+        let below = |base: &str| Url::parse(base).unwrap().below("/v2/").unwrap().to_string();
+        assert_eq!(below("https://r.io"), "https://r.io/v2/");
+        assert_eq!(below("https://r.io/a/b/?q"), "https://r.io/a/b/v2/");
     }
 
     #[test]

@@ -4,18 +4,17 @@
 //! happens in messages over a socket; they die with us.
 
 use super::download::{self, Job, Step};
-use super::local::layers::Notes;
+use super::local::layers::{self, Notes};
 use super::origin::Origin;
-use super::progress::{LayerState, Progress};
+use super::partial;
+use super::progress::{LayerState, Progress, Stays};
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::locks;
+use crate::sys::signal::Interrupts;
 use crate::sys::{cred, process, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
-
-/// How many layers are got at once, as Docker does.
-const WORKERS: usize = 3;
 
 struct Worker<'a> {
     job: &'a Job,
@@ -24,38 +23,65 @@ struct Worker<'a> {
 }
 
 /// Gets all layers that are not there yet; gives what is noted of those that were unpacked.
-/// The first failure ends all workers.
+/// The first failure ends all workers, and so does an interruption by the user.
 pub fn run(store: &Store, origin: &dyn Origin, jobs: &[Job], progress: &mut dyn Progress) -> Result<Vec<Notes>> {
     let mut missing = Vec::new();
     for job in jobs {
-        let here = super::local::layers::exists(store, &job.diff_id);
+        let here = layers::exists(store, &job.diff_id);
         progress.layer(&job.blob.digest.short(), if here { LayerState::Exists } else { LayerState::Waiting });
         if !here {
             missing.push(job);
         }
     }
+    let interrupts = Interrupts::hold()?;
     let mut running = Vec::new();
-    let outcome = supervise(store, origin, missing.into_iter(), &mut running, progress);
-    if outcome.is_err() && !running.is_empty() {
-        for worker in &running {
-            let _ = worker.child.signal(libc::SIGKILL);
-            let _ = worker.child.wait();
-        }
-        // The processes behind the walls die with the workers, but a moment later; until then they hold the locks.
-        for _ in 0..20 {
-            std::thread::sleep(Duration::from_millis(5));
-            let drafts = running.iter().map(|worker| store.root().join("tmp").join(draft_name(worker.job)));
-            let _ = locks::sweep(store);
-            if !drafts.into_iter().any(|draft| draft.exists()) {
-                break;
-            }
+    let outcome = supervise(store, origin, missing.into_iter(), &mut running, &interrupts, progress);
+    if outcome.is_err() {
+        end(store, &running);
+    }
+    match outcome? {
+        Ended::Done(notes) => Ok(notes),
+        Ended::Interrupted(signal) => {
+            end(store, &running);
+            progress.interrupted(stays(store, jobs));
+            Err(Error::new("interrupted").with_status(128u8.saturating_add(signal)))
         }
     }
-    outcome
+}
+
+/// How it ended without a failure.
+enum Ended {
+    Done(Vec<Notes>),
+    /// By this signal.
+    Interrupted(u8),
+}
+
+/// Ends all workers, and what they have half-made.
+fn end(store: &Store, running: &[Worker<'_>]) {
+    for worker in running {
+        let _ = worker.child.signal(libc::SIGKILL);
+        let _ = worker.child.wait();
+    }
+    // The processes behind the walls die with the workers, but a moment later; until then they hold the locks.
+    for _ in 0..20 {
+        let drafts = running.iter().map(|worker| store.root().join("tmp").join(draft_name(worker.job)));
+        let _ = locks::sweep(store);
+        if !drafts.into_iter().any(|draft| draft.exists()) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What there is of the image now.
+fn stays(store: &Store, jobs: &[Job]) -> Stays {
+    let (here, others): (Vec<&Job>, Vec<&Job>) = jobs.iter().partition(|job| layers::exists(store, &job.diff_id));
+    let bytes = others.iter().map(|job| partial::length(store, &job.blob.digest)).sum();
+    Stays { here: here.len(), layers: jobs.len(), bytes }
 }
 
 fn draft_name(job: &Job) -> String {
-    super::local::layers::LayerDraft::name(&job.diff_id)
+    layers::LayerDraft::name(&job.diff_id)
 }
 
 fn supervise<'a>(
@@ -63,20 +89,25 @@ fn supervise<'a>(
     origin: &dyn Origin,
     mut pending: impl Iterator<Item = &'a Job>,
     running: &mut Vec<Worker<'a>>,
+    interrupts: &Interrupts,
     progress: &mut dyn Progress,
-) -> Result<Vec<Notes>> {
+) -> Result<Ended> {
     let mut all = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     loop {
-        while running.len() < WORKERS {
+        while running.len() < origin.jobs() {
             let Some(job) = pending.next() else { break };
             running.push(start(store, origin, job)?);
         }
         if running.is_empty() {
-            return Ok(all);
+            return Ok(Ended::Done(all));
         }
-        let sockets: Vec<BorrowedFd<'_>> = running.iter().map(|worker| worker.socket.as_fd()).collect();
-        let ready = process::poll(&sockets, -1)?;
+        let sockets = running.iter().map(|worker| worker.socket.as_fd());
+        let waited_for: Vec<BorrowedFd<'_>> = sockets.chain([interrupts.as_fd()]).collect();
+        let ready = process::poll(&waited_for, -1)?;
+        if let Some(signal) = interrupts.read() {
+            return Ok(Ended::Interrupted(signal as u8));
+        }
         for at in (0..running.len()).rev().filter(|at| ready[*at]) {
             let layer = running[at].job.blob.digest.short();
             let (length, _) = socket::receive(running[at].socket.as_fd(), &mut buffer)?;
@@ -151,8 +182,8 @@ enum Message {
 impl Message {
     fn done(notes: Option<Notes>) -> Vec<u8> {
         let mut message = b"K".to_vec();
-        if let Some(Notes { size, owners_lost, devices_lost, xattrs_lost }) = notes {
-            for number in [size, owners_lost, devices_lost, xattrs_lost] {
+        if let Some(Notes { size, stream, owners_lost, devices_lost, xattrs_lost }) = notes {
+            for number in [size, stream, owners_lost, devices_lost, xattrs_lost] {
                 message.extend(number.to_le_bytes());
             }
         }
@@ -169,8 +200,8 @@ impl Message {
             (b'B', [count]) => Some(Message::State(LayerState::Downloading(*count, total))),
             (b'D', _) => Some(Message::State(LayerState::Downloaded)),
             (b'R', _) => Some(Message::State(LayerState::Retrying)),
-            (b'K', &[size, owners_lost, devices_lost, xattrs_lost]) => {
-                Some(Message::Done(Some(Notes { size, owners_lost, devices_lost, xattrs_lost })))
+            (b'K', &[size, stream, owners_lost, devices_lost, xattrs_lost]) => {
+                Some(Message::Done(Some(Notes { size, stream, owners_lost, devices_lost, xattrs_lost })))
             }
             (b'K', _) => Some(Message::Done(None)),
             (b'E', _) => Some(Message::Failed(Error::from_bytes(rest))),
@@ -185,7 +216,7 @@ mod tests {
 
     #[test]
     fn messages_arrive_as_they_were_sent() {
-        let notes = Notes { size: 1, owners_lost: 2, devices_lost: 3, xattrs_lost: u64::MAX };
+        let notes = Notes { size: 1, stream: 5, owners_lost: 2, devices_lost: 3, xattrs_lost: u64::MAX };
         for sent in [None, Some(notes)] {
             assert!(matches!(Message::read(&Message::done(sent), 0), Some(Message::Done(got)) if got == sent));
         }

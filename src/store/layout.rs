@@ -8,6 +8,7 @@
 //! live/<id>                       locked by the supervisor of a running container
 //! names/<name>                    holds the id of the container called so
 //! volumes/<name>/_data
+//! registries/<host>.json          what auth/memory.rs remembers
 //! tmp/<random>/                   half-made, locked by its maker
 //! ```
 

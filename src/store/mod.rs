@@ -11,5 +11,5 @@ mod usage;
 mod walls;
 
 pub use layout::{Store, sync_dir};
-pub use remove::remove;
+pub use remove::{remove, remove_seen};
 pub use walls::{Walled, Walls};

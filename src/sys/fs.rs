@@ -9,12 +9,13 @@ use super::returned;
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use attributes::*;
 
 /// The kernel's resolve flags for [`openat2`].
-pub use libc::{RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS};
+pub use libc::{RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};
 
 /// Seconds and nanoseconds since 1970, as file times are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,6 +224,25 @@ pub fn ftruncate(fd: BorrowedFd<'_>, size: u64) -> Result<()> {
     // SAFETY: no memory is passed.
     let done = unsafe { libc::ftruncate(fd, length) };
     returned(done.into(), format_args!("ftruncate({fd}, {size})")).map(drop)
+}
+
+/// `lseek(2)` with SEEK_DATA, then SEEK_HOLE: the first run of a file's bytes from `offset` on that is no
+/// hole; None when only a hole follows. Moves the descriptor's position.
+pub fn seek_data(fd: BorrowedFd<'_>, offset: u64) -> Result<Option<Range<u64>>> {
+    let fd = fd.as_raw_fd();
+    let seek = |offset: u64, whence| {
+        let from = libc::off_t::try_from(offset).unwrap_or(libc::off_t::MAX);
+        // SAFETY: no memory is passed.
+        let at = unsafe { libc::lseek(fd, from, whence) };
+        returned(at, format_args!("lseek({fd}, {offset}, {whence})"))
+    };
+    match seek(offset, libc::SEEK_DATA) {
+        Err(error) if error.errno() == Some(libc::ENXIO) => Ok(None),
+        start => {
+            let start = start? as u64;
+            Ok(Some(start..seek(start, libc::SEEK_HOLE)? as u64))
+        }
+    }
 }
 
 /// `flock(2)` with LOCK_SH, LOCK_EX or LOCK_UN, and LOCK_NB; starts again when a signal interrupts it.

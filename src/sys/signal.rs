@@ -63,8 +63,12 @@ pub struct SignalFd(OwnedFd);
 
 impl SignalFd {
     pub fn new() -> Result<SignalFd> {
+        SignalFd::of(&full_set())
+    }
+
+    fn of(set: &libc::sigset_t) -> Result<SignalFd> {
         // SAFETY: the set is initialised; -1 asks for a new descriptor.
-        let ret = unsafe { libc::signalfd(-1, &full_set(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+        let ret = unsafe { libc::signalfd(-1, set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
         let fd = returned(ret.into(), format_args!("signalfd()"))?;
         // SAFETY: the kernel has just made this descriptor for us.
         Ok(SignalFd(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
@@ -85,6 +89,65 @@ impl SignalFd {
 impl AsFd for SignalFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// As long as this lives, SIGINT and SIGTERM do not end us but can be read; what is started
+/// meanwhile does not even notice them. One that was ignored before stays so.
+pub struct Interrupts {
+    fd: SignalFd,
+    old: libc::sigset_t,
+}
+
+impl Interrupts {
+    pub fn hold() -> Result<Interrupts> {
+        let mut held = empty_set();
+        for signal in [libc::SIGINT, libc::SIGTERM] {
+            if !is_ignored(signal) {
+                // SAFETY: the set is initialised and the number is a signal's.
+                unsafe { libc::sigaddset(&mut held, signal) };
+            }
+        }
+        let mut old = empty_set();
+        // SAFETY: both sets are initialised.
+        let ret = unsafe { libc::sigprocmask(libc::SIG_BLOCK, &held, &mut old) };
+        returned(ret.into(), format_args!("sigprocmask(SIG_BLOCK)"))?;
+        Ok(Interrupts { fd: SignalFd::of(&held)?, old })
+    }
+
+    /// The one that has come, if any.
+    pub fn read(&self) -> Option<i32> {
+        self.fd.read()
+    }
+}
+
+impl AsFd for Interrupts {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        // SAFETY: the set is what the kernel gave; the present mask is not asked for.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.old, std::ptr::null_mut()) };
+    }
+}
+
+fn empty_set() -> libc::sigset_t {
+    // SAFETY: sigset_t is plain bits, and sigemptyset writes all of them.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        set
+    }
+}
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: sigaction is plain data; only the present action is asked for.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
     }
 }
 

@@ -39,6 +39,13 @@ impl Termios {
         unsafe { libc::cfmakeraw(&mut raw.0) };
         raw
     }
+
+    /// What is typed is not shown.
+    pub fn without_echo(&self) -> Termios {
+        let mut silent = self.clone();
+        silent.0.c_lflag &= !libc::ECHO;
+        silent
+    }
 }
 
 /// ioctl(TIOCGWINSZ).

@@ -170,6 +170,20 @@ impl Image {
         self.layers.iter().map(|layer| layer.blob.clone()).chain([self.config()]).collect()
     }
 
+    /// Writes it as an OCI layout, with the tag `v1`.
+    pub fn write_layout(&self, dir: &Path) {
+        let blobs = dir.join("blobs/sha256");
+        std::fs::create_dir_all(&blobs).expect("mkdir");
+        for blob in self.blobs().iter().chain([&Blob::json(&self.manifest())]) {
+            std::fs::write(blobs.join(&blob.digest["sha256:".len()..]), &*blob.bytes).expect("write");
+        }
+        let mut descriptor = self.descriptor();
+        descriptor["annotations"] = json!({ "org.opencontainers.image.ref.name": "v1" });
+        let index = json!({ "schemaVersion": 2, "manifests": [descriptor] }).to_string();
+        std::fs::write(dir.join("index.json"), index).expect("write");
+        std::fs::write(dir.join("oci-layout"), "{\"imageLayoutVersion\":\"1.0.0\"}").expect("write");
+    }
+
     fn descriptor(&self) -> Value {
         let manifest = Blob::json(&self.manifest());
         let (os, arch, variant) = self.platform;

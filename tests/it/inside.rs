@@ -2,6 +2,7 @@
 //! /it: `it --inside WORD …`. Static, so that it runs in any root file system.
 
 use crate::image::sha256;
+use crate::judges::tree::Tree;
 use crate::sandbox::{Cmd, Sandbox};
 use crate::sys;
 use std::os::unix::ffi::OsStrExt;
@@ -23,6 +24,7 @@ pub fn run(words: &[String]) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         ["list", dir] => list(Path::new(dir), Path::new(dir)),
+        ["tree", dir] => print!("{}", Tree::read(Path::new(dir))),
         ["escape"] => return escape(),
         ["burn", seconds] => burn(seconds.parse().expect("seconds")),
         ["forks", count] => forks(count.parse().expect("count")),

@@ -28,6 +28,7 @@ mod users;
 mod errors;
 mod hub_pull;
 mod isolation;
+mod judges;
 mod lifecycle;
 mod limits;
 mod options;
@@ -45,6 +46,8 @@ use std::process::ExitCode;
 /// The slow ones first, so that nobody waits for them at the end.
 const CASES: &[&[Case]] = &[
     vm::CASES,
+    judges::CASES,
+    judges::debian::CASES,
     lifecycle::CASES,
     limits::CASES,
     readme::CASES,

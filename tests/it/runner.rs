@@ -159,7 +159,8 @@ fn run_apart(base: &Base, case: &Case, mode: Mode, uid: u32, gid: u32) -> (Optio
     let dir = base.dir.join(mode.name()).join(case.name().replace("::", "."));
     std::fs::create_dir_all(&dir).expect("mkdir");
     std::os::unix::fs::chown(&dir, Some(uid), Some(gid)).expect("chown");
-    let log = dir.with_extension("log");
+    // Not with_extension, which would take the test's name for one.
+    let log = PathBuf::from(format!("{}.log", dir.display()));
     let file = std::fs::File::create(&log).expect("create");
     let mut command = Command::new(base.dir.join("it"));
     command.args(["--case", case.name()]).current_dir(&dir).process_group(0);

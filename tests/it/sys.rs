@@ -166,6 +166,17 @@ pub fn lgetxattr(path: &Path, name: &str) -> Option<Vec<u8>> {
     Some(value)
 }
 
+/// The names of all extended attributes of the file itself.
+pub fn llistxattr(path: &Path) -> Vec<String> {
+    let path = cstr(path);
+    let mut names = vec![0u8; 65536];
+    // SAFETY: the string and the buffer live across the call, and its length is the buffer's.
+    let length = unsafe { libc::llistxattr(path.as_ptr(), names.as_mut_ptr().cast(), names.len()) };
+    names.truncate(usize::try_from(length).unwrap_or(0));
+    let names = names.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    names.map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+}
+
 /// The CPU time that this process has used.
 pub fn cpu_time() -> std::time::Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

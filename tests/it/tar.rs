@@ -38,6 +38,11 @@ impl Entry {
         self
     }
 
+    pub fn kind(mut self, kind: u8) -> Entry {
+        self.kind = kind;
+        self
+    }
+
     pub fn mtime(mut self, mtime: u64) -> Entry {
         self.mtime = mtime;
         self

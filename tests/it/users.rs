@@ -71,6 +71,12 @@ impl Base {
         } else {
             base.as_user();
         }
+        // Not there when it could not be made.
+        shell(&format!(
+            "cp -al {1}/debian {0}/ 2>/dev/null || cp -a {1}/debian {0}/ 2>/dev/null || :",
+            base.dir.display(),
+            fixtures.display()
+        ));
         for &(mode, uid, gid) in &base.modes {
             let own = base.dir.join(mode.name());
             // `|| :`: a user who finds fixtures made by root may not read /etc/shadow in them.

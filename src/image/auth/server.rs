@@ -5,10 +5,9 @@ use super::token::Token;
 use crate::error::{Error, Result};
 use crate::image::credentials::{Credential, Secret};
 use crate::image::curl::{self, Request, Response};
-use crate::image::retry::Failure;
+use crate::image::retry::{Failure, Outlook};
 use crate::image::url::{self, Url};
 use serde_json::Value;
-use std::time::Duration;
 
 /// No token and no refusal is longer.
 const ANSWER_MAX: u64 = 64 << 10;
@@ -22,6 +21,15 @@ pub struct TokenServer {
     service: Option<String>,
 }
 
+/// What a token is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Aim<'a> {
+    /// To pull from this repository.
+    Pull(&'a str),
+    /// To see whether the credentials are good. An identity token is asked for as well.
+    Login,
+}
+
 /// What a token server says.
 pub enum Grant {
     Token(Token),
@@ -33,19 +41,37 @@ impl TokenServer {
     /// The server that a `Bearer` challenge of the registry names.
     pub fn of(challenge: &Challenge, registry: &Url) -> Result<TokenServer> {
         let realm = challenge.get("realm").ok_or_else(|| Error::new("the registry's challenge names no realm"))?;
-        let realm = Url::parse(realm).map_err(|error| error.context("realm of the registry"))?;
-        check_realm(&realm, registry)?;
-        Ok(TokenServer { realm, service: challenge.get("service").map(str::to_owned) })
+        TokenServer::new(realm, challenge.get("service"), registry)
     }
 
-    /// Asks for a token that lets us pull from the repository `path`. Whoever has credentials shows them
-    /// here: a name and password as HTTP's Basic header, an identity token in the body of a POST.
-    pub fn ask(&self, path: &str, credential: Option<&Credential>) -> std::result::Result<Grant, Failure> {
-        // What the registry says for `scope` may ask for more than we need, or for another repository.
-        let scope = format!("repository:{path}:pull");
+    /// The server at `realm`, if the registry may send us there.
+    pub fn new(realm: &str, service: Option<&str>, registry: &Url) -> Result<TokenServer> {
+        let realm = Url::parse(realm).map_err(|error| error.context("realm of the registry"))?;
+        check_realm(&realm, registry)?;
+        Ok(TokenServer { realm, service: service.map(str::to_owned) })
+    }
+
+    pub fn realm(&self) -> &Url {
+        &self.realm
+    }
+
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
+    /// Asks for a token. Whoever has credentials shows them here: a name and password as HTTP's
+    /// Basic header, an identity token in the body of a POST.
+    pub fn ask(&self, aim: Aim<'_>, credential: Option<&Credential>) -> std::result::Result<Grant, Failure> {
         let mut parameters: Vec<(&str, &str)> = Vec::new();
-        parameters.extend(self.service.as_deref().map(|service| ("service", service)));
-        parameters.push(("scope", &scope));
+        parameters.extend(self.service().map(|service| ("service", service)));
+        let scope = match aim {
+            // What the registry says for `scope` may ask for more than we need, or for another repository.
+            Aim::Pull(path) => format!("repository:{path}:pull"),
+            Aim::Login => String::new(),
+        };
+        if !scope.is_empty() {
+            parameters.push(("scope", &scope));
+        }
         let response = match credential {
             None => curl::get(self.request(&parameters, None))?,
             Some(_) if !self.realm.keeps_secrets() => {
@@ -55,6 +81,9 @@ impl TokenServer {
             Some(credential) => match &credential.secret {
                 Secret::Password(_) => {
                     parameters.push(("account", &credential.username));
+                    if aim == Aim::Login {
+                        parameters.extend([("offline_token", "true"), ("client_id", CLIENT)]);
+                    }
                     curl::get(self.request(&parameters, Some(credential.basic())))?
                 }
                 Secret::IdentityToken(token) => {
@@ -73,6 +102,7 @@ impl TokenServer {
             url: self.realm.clone().with_query(parameters),
             headers: authorization.into_iter().collect(),
             max_size: ANSWER_MAX,
+            time: None,
         }
     }
 
@@ -89,10 +119,8 @@ impl TokenServer {
             }
             (401 | 403, None) => Ok(Grant::Refused("the token server refused".to_owned())),
             _ => {
-                let retry_after = response.header("retry-after").and_then(|seconds| seconds.parse().ok());
                 let error = Error::new(format!("{place}: HTTP status {status} instead of a token"));
-                let transient = status == 429 || status >= 500;
-                Err(Failure { error, transient, retry_after: retry_after.map(Duration::from_secs) })
+                Err(Failure { error, outlook: Outlook::of_status(status), retry_after: response.retry_after() })
             }
         }
     }
@@ -156,7 +184,7 @@ mod tests {
     fn no_credentials_go_where_there_is_no_tls() {
         let server = server("http://localhost:5000/", "Bearer realm=\"http://auth.example/t\"").unwrap();
         let credential = Credential::password("u", "secret");
-        let Err(failure) = server.ask("a", Some(&credential)) else { panic!("asked") };
+        let Err(failure) = server.ask(Aim::Pull("a"), Some(&credential)) else { panic!("asked") };
         assert_eq!(
             failure.error.to_string(),
             "http://auth.example/t does not use https; no credentials are sent there"

@@ -9,12 +9,14 @@ const LIFETIME_MIN: u64 = 60;
 /// A token isn't used in its last seconds, which the request itself may take.
 const MARGIN: u64 = 10;
 
-/// A token that opens one repository for a while.
+/// A token that lets us in for a while.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     pub text: String,
     /// Seconds since 1970, by our clock.
     pub expires: u64,
+    /// What may be shown the next time instead of a password, where the server gives such a thing.
+    pub identity: Option<String>,
 }
 
 impl Token {
@@ -32,7 +34,12 @@ impl Token {
             return Err(Error::new("the token server's answer has a token with odd characters"));
         }
         let lifetime = value.get("expires_in").and_then(Value::as_u64).unwrap_or(0).max(LIFETIME_MIN);
-        Ok(Token { text: text.to_owned(), expires: now().saturating_add(lifetime) })
+        let identity = value.get("refresh_token").and_then(Value::as_str).filter(|text| is_token(text));
+        Ok(Token { identity: identity.map(str::to_owned), ..Token::new(text, now().saturating_add(lifetime)) })
+    }
+
+    pub fn new(text: &str, expires: u64) -> Token {
+        Token { text: text.to_owned(), expires, identity: None }
     }
 
     /// Whether the token is good for a request that is made now.
@@ -74,6 +81,6 @@ mod tests {
         }
         let endless = format!(r#"{{"token":"t","expires_in":{}}}"#, u64::MAX);
         assert!(Token::read(endless.as_bytes()).unwrap().is_fresh());
-        assert!(!Token { text: "t".to_owned(), expires: now() + 5 }.is_fresh());
+        assert!(!Token::new("t", now() + 5).is_fresh());
     }
 }

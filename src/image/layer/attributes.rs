@@ -2,6 +2,7 @@
 //! file capabilities, and everything before it changes a time.
 
 use super::Unpacked;
+use super::name::split;
 use super::tree::{DIRECTORY, Tree, absent, c};
 use crate::error::{Error, Result};
 use crate::image::tar::Entry;
@@ -118,11 +119,7 @@ impl Directories {
     pub fn apply(self, tree: &mut Tree<'_>, result: &mut Unpacked) -> Result<()> {
         for (path, attributes) in self.known.into_iter().rev() {
             let Attributes { uid, gid, mode, mtime } = attributes;
-            let slash = path.iter().rposition(|&byte| byte == b'/');
-            let (parent, name) = match slash {
-                Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
-                None => (&b""[..], &path[..]),
-            };
+            let (parent, name) = split(&path);
             let Some(parent) = tree.find(parent)? else { continue };
             let name = if name.is_empty() { c".".to_owned() } else { c(name)? };
             let dir = match fs::openat(parent.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0) {

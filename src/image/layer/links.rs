@@ -1,7 +1,7 @@
 //! Hard links whose target is not there yet: it comes later in the stream, or lies in a lower layer.
 
 use super::attributes::copy_attributes;
-use super::tree::{DIRECTORY, OPAQUE, Tree, c};
+use super::tree::{DIRECTORY, Dir, OPAQUE, Tree, c};
 use super::unpacked::Link;
 use crate::error::{Error, Result};
 use crate::sys::fs;
@@ -53,7 +53,7 @@ impl Deferred {
 
 /// The directory and the name of a link's target, if it is in this tree. Symlinks in the directory's path
 /// are followed inside the root; a target that is a symlink is linked to itself.
-pub fn target(tree: &mut Tree<'_>, link: &Link) -> Result<Option<(Rc<OwnedFd>, CString)>> {
+pub fn target(tree: &mut Tree<'_>, link: &Link) -> Result<Option<(Rc<Dir>, CString)>> {
     let Some(dir) = tree.find(&link.target_parent)? else { return Ok(None) };
     let name = c(&link.target)?;
     match fs::fstatat(dir.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW) {
@@ -70,7 +70,7 @@ pub fn target(tree: &mut Tree<'_>, link: &Link) -> Result<Option<(Rc<OwnedFd>, C
 /// Runs where `unpack` did: as the container's root, with the lower layers' directories opened beforehand.
 pub fn link_from_lower(lowers: &[BorrowedFd<'_>], root: BorrowedFd<'_>, deferred: &[Link]) -> Result<()> {
     let mut tree = Tree::new(root);
-    let mut copied: HashMap<(u64, u64), (Rc<OwnedFd>, CString)> = HashMap::new();
+    let mut copied: HashMap<(u64, u64), (Rc<Dir>, CString)> = HashMap::new();
     for link in deferred {
         let blame = |error| link.blame(error);
         let missing = || blame(Error::new("neither this layer nor one below it has the target"));

@@ -41,6 +41,14 @@ pub fn place(path: &[u8]) -> Result<Place<'_>> {
     Ok(if name.is_empty() { Place::Root } else { Place::Below { parent, name } })
 }
 
+/// Splits a clean path into parent and last name.
+pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
+        None => (b"", path),
+    }
+}
+
 /// What a name means by the image specification.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Meaning<'a> {

@@ -28,8 +28,40 @@ impl Dir {
         File::open(self.layer()).unwrap()
     }
 
+    /// Unpacks, and looks whether the record gives the same tar again.
     fn unpack(&self, tar: &[u8]) -> Result<Unpacked> {
-        unpack(&mut &tar[..], self.root().as_fd(), &Limits::default())
+        self.unpack_with(tar, &Limits::default(), false)
+    }
+
+    fn unpack_with(&self, tar: &[u8], limits: &Limits, old_kernel: bool) -> Result<Unpacked> {
+        let root = self.root();
+        let tree = if old_kernel { Tree::without_openat2(root.as_fd()) } else { Tree::new(root.as_fd()) };
+        let was_empty = std::fs::read_dir(self.layer()).unwrap().next().is_none();
+        let mut record = Vec::new();
+        let unpacked = unpack_in(tree, &mut &tar[..], &mut record, root.as_fd(), limits)?;
+        // Contents that another layer has left there are in no record.
+        if was_empty {
+            let again = self.rebuild(&record).unwrap();
+            assert!(again == tar, "the record gives another tar");
+        }
+        Ok(unpacked)
+    }
+
+    fn rebuild(&self, record: &[u8]) -> Result<Vec<u8>> {
+        let mut again = Vec::new();
+        let (kept, scratch) = (self.file("record"), self.file("scratch"));
+        kept.write_all_at(record, 0).unwrap();
+        let length = rebuild(&kept, &scratch, self.root().as_fd(), &mut again)?;
+        assert_eq!(length, again.len() as u64);
+        Ok(again)
+    }
+
+    /// A new file without a name beside the layer.
+    fn file(&self, name: &str) -> File {
+        let path = self.0.join(name);
+        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        file
     }
 
     /// Unpacks what has to be good.
@@ -411,10 +443,7 @@ fn nothing_outside_is_touched() {
                 let tar = start().add(block, body);
                 // With openat2 and without it.
                 for old_kernel in [false, true] {
-                    let root = dir.root();
-                    let tree = if old_kernel { Tree::without_openat2(root.as_fd()) } else { Tree::new(root.as_fd()) };
-                    let tar = tar.bytes_so_far();
-                    let answer = unpack_buffered(&tar[..], tree, root.as_fd(), &Limits::default());
+                    let answer = dir.unpack_with(&tar.bytes_so_far(), &Limits::default(), old_kernel);
                     let told = format!("{name:?} {} {target:?}: {answer:?}", kind as char);
                     assert_eq!(snapshot(&dir), ours, "{told}");
                     assert_eq!(snapshot(&outside), before, "{told}");
@@ -432,7 +461,7 @@ fn nothing_outside_is_touched() {
                     } else if let Ok(unpacked) = &answer {
                         // A hard link to a path outside is one to a file that no layer has.
                         assert!(
-                            link_from_lower(&[], root.as_fd(), &unpacked.deferred).is_err()
+                            link_from_lower(&[], dir.root().as_fd(), &unpacked.deferred).is_err()
                                 || unpacked.deferred.is_empty()
                         );
                         assert_eq!(snapshot(&outside), before, "{told}");
@@ -461,9 +490,7 @@ fn symlinks_on_the_way_stay_inside() {
             .file("lib/new/y", "4")
             .link(b'1', "hard", "var/run/pid")
             .end();
-        let root = dir.root();
-        let tree = if old_kernel { Tree::without_openat2(root.as_fd()) } else { Tree::new(root.as_fd()) };
-        unpack_buffered(&tar[..], tree, root.as_fd(), &Limits::default()).unwrap();
+        dir.unpack_with(&tar, &Limits::default(), old_kernel).unwrap();
         assert_eq!(
             ["run/pid", "usr/lib/libc.so", "run/x", "usr/lib/new/y", "hard"].map(|f| dir.text(f)),
             ["1", "2", "3", "4", "1"]
@@ -539,7 +566,7 @@ fn hard_links_wait_for_their_target() {
 fn limits_are_errors() {
     let dir = Dir::new("limits");
     let tar = Tar::default().file("a", "12345").file("b", "67890").end();
-    let with = |limits: Limits| unpack(&mut &tar[..], dir.root().as_fd(), &limits).map_err(|error| error.to_string());
+    let with = |limits: Limits| dir.unpack_with(&tar, &limits, false).map_err(|error| error.to_string());
     assert!(with(Limits { entries: 2, bytes: 10, ..Limits::default() }).is_ok());
     assert!(with(Limits { entries: 1, ..Limits::default() }).unwrap_err().contains("more than 1 entries"));
     assert!(
@@ -701,7 +728,9 @@ fn bench_unpack() {
         }
     });
     let root = File::open(dir).unwrap();
-    let unpacked = unpack(&mut File::from(reader), root.as_fd(), &Limits::default()).unwrap();
+    let mut record = Vec::new();
+    let unpacked = unpack(&mut File::from(reader), &mut record, root.as_fd(), &Limits::default()).unwrap();
+    println!("a record of {} bytes", record.len());
     inflating.join().unwrap();
     println!("all of it: {:?}: {unpacked:?}", start.elapsed());
 }

@@ -19,12 +19,45 @@ pub fn c(name: &[u8]) -> Result<CString> {
     cstr(OsStr::from_bytes(name))
 }
 
+/// The kernel's own limit for a path, and ours for where symlinks lead, without the final NUL.
+const PATH: usize = 4095;
+
+/// An open directory of a layer.
+pub struct Dir {
+    fd: OwnedFd,
+    /// Where it is, from the layer's root and without symlinks; the root's is empty.
+    path: Vec<u8>,
+}
+
+impl Dir {
+    /// Where something in it is.
+    pub fn below(&self, name: &[u8]) -> Vec<u8> {
+        if self.path.is_empty() { name.to_vec() } else { [&self.path, &b"/"[..], name].concat() }
+    }
+
+    /// Goes into a directory in it, which may not be a symlink.
+    fn enter(&self, name: &[u8]) -> Result<Dir> {
+        let fd = fs::openat(self.fd.as_fd(), &c(name)?, DIRECTORY | libc::O_NOFOLLOW, 0)?;
+        let path = self.below(name);
+        if path.len() > PATH {
+            return Err(Error::call(format!("open {:?}", OsStr::from_bytes(&path)), libc::ENAMETOOLONG));
+        }
+        Ok(Dir { fd, path })
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// A layer's tree. Symlinks on the way to a directory are followed as they would be
 /// with the layer's root as `/`: an image may have `var/run -> /run` and write through it.
 pub struct Tree<'a> {
     root: BorrowedFd<'a>,
     /// The directory that the last entry lay in: entries come directory by directory.
-    last: Option<(Vec<u8>, Rc<OwnedFd>)>,
+    last: Option<(Vec<u8>, Rc<Dir>)>,
     /// The kernel has openat2.
     openat2: bool,
 }
@@ -46,7 +79,7 @@ impl<'a> Tree<'a> {
     }
 
     /// The directory `path`, made with its parents where it is missing.
-    pub fn make(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>> {
+    pub fn make(&mut self, path: &[u8]) -> Result<Rc<Dir>> {
         if let Some((known, dir)) = &self.last
             && known == path
         {
@@ -62,7 +95,7 @@ impl<'a> Tree<'a> {
     }
 
     /// The directory `path`, or None if it is not there.
-    pub fn find(&mut self, path: &[u8]) -> Result<Option<Rc<OwnedFd>>> {
+    pub fn find(&mut self, path: &[u8]) -> Result<Option<Rc<Dir>>> {
         if let Some((known, dir)) = &self.last
             && known == path
         {
@@ -79,95 +112,103 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Opens a directory that exists, confined to the root by the kernel.
-    fn open(&mut self, path: &[u8]) -> Result<OwnedFd> {
-        let path: &[u8] = if path.is_empty() { b"." } else { path };
-        let name = c(path)?;
-        let confined = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS;
-        // EAGAIN: something was renamed anywhere in the system while a `..` was looked at.
-        let mut tries = 16;
-        while self.openat2 && tries > 0 {
-            match fs::openat2(self.root, &name, DIRECTORY, 0, confined) {
-                Err(error) if error.errno() == Some(libc::EAGAIN) => tries -= 1,
+    /// Opens a directory that exists, confined to the root: by the kernel, or where symlinks are on the way, by us.
+    fn open(&mut self, path: &[u8]) -> Result<Dir> {
+        if path.is_empty() {
+            return self.root();
+        }
+        if self.openat2 {
+            let confined = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS | fs::RESOLVE_NO_SYMLINKS;
+            match fs::openat2(self.root, &c(path)?, DIRECTORY, 0, confined) {
                 // EPERM: a seccomp filter older than the call.
                 Err(error) if matches!(error.errno(), Some(libc::ENOSYS | libc::EPERM)) => self.openat2 = false,
-                opened => return opened,
+                Err(error) if error.errno() == Some(libc::ELOOP) => {}
+                opened => return Ok(Dir { fd: opened?, path: path.to_vec() }),
             }
         }
         self.walk(path)
     }
 
-    /// What openat2 does with RESOLVE_IN_ROOT, name by name: no symlink is ever followed
-    /// by the kernel, and `..` goes back along the directories that were passed.
-    fn walk(&self, path: &[u8]) -> Result<OwnedFd> {
-        let mut passed: Vec<OwnedFd> = Vec::new();
+    fn root(&self) -> Result<Dir> {
+        Ok(Dir { fd: fs::openat(self.root, c".", DIRECTORY, 0)?, path: Vec::new() })
+    }
+
+    /// What openat2 does with RESOLVE_IN_ROOT, name by name: no symlink is ever followed by the kernel.
+    /// So it is known where the path leads.
+    fn walk(&self, path: &[u8]) -> Result<Dir> {
+        let mut here = self.root()?;
         let mut todo: Vec<Vec<u8>> = reversed(path);
         let mut symlinks = 0;
         while let Some(part) = todo.pop() {
-            let here = passed.last().map_or(self.root, AsFd::as_fd);
             match &part[..] {
                 b"" | b"." => continue,
                 b".." => {
-                    passed.pop();
+                    here = self.parent(&here)?;
                     continue;
                 }
                 _ => {}
             }
-            let name = c(&part)?;
-            match fs::openat(here, &name, DIRECTORY | libc::O_NOFOLLOW, 0) {
-                Ok(dir) => passed.push(dir),
+            match here.enter(&part) {
+                Ok(dir) => here = dir,
                 Err(error) if matches!(error.errno(), Some(libc::ENOTDIR | libc::ELOOP)) => {
-                    let Ok(target) = fs::readlinkat(here, &name) else { return Err(error) };
+                    let Ok(target) = fs::readlinkat(here.as_fd(), &c(&part)?) else { return Err(error) };
                     symlinks += 1;
                     if symlinks > SYMLINKS {
                         return Err(Error::call(format!("walk {:?}", OsStr::from_bytes(path)), libc::ELOOP));
                     }
                     if target.starts_with(b"/") {
-                        passed.clear();
+                        here = self.root()?;
                     }
                     todo.extend(reversed(&target));
                 }
                 Err(error) => return Err(error),
             }
         }
-        match passed.pop() {
-            Some(dir) => Ok(dir),
-            None => fs::openat(self.root, c".", DIRECTORY, 0),
+        Ok(here)
+    }
+
+    /// The directory above, which is found from the root: `..` itself is never opened.
+    fn parent(&self, dir: &Dir) -> Result<Dir> {
+        let mut above = self.root()?;
+        let end = dir.path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        for part in dir.path.get(..end).unwrap_or_default().split(|&byte| byte == b'/').filter(|part| !part.is_empty())
+        {
+            above = above.enter(part)?;
         }
+        Ok(above)
     }
 
     /// Makes what is missing of `path`. The new directories are root's, 0755.
-    fn make_each(&mut self, path: &[u8]) -> Result<OwnedFd> {
-        let mut dir = fs::openat(self.root, c".", DIRECTORY, 0)?;
+    fn make_each(&mut self, path: &[u8]) -> Result<Dir> {
+        let mut dir = self.root()?;
         let mut end = 0;
         for part in path.split(|&byte| byte == b'/') {
             end += part.len();
             let so_far = path.get(..end).unwrap_or(path);
             end += 1;
-            let name = c(part)?;
-            let opened = match fs::openat(dir.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0) {
+            dir = match dir.enter(part) {
                 Err(error) if error.errno() == Some(libc::ENOENT) => {
-                    fs::mkdirat(dir.as_fd(), &name, 0o755)?;
-                    fs::openat(dir.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0)
+                    fs::mkdirat(dir.as_fd(), &c(part)?, 0o755)?;
+                    dir.enter(part)?
                 }
                 Err(error) if matches!(error.errno(), Some(libc::ENOTDIR | libc::ELOOP)) => {
+                    let name = c(part)?;
                     let stat = fs::fstatat(dir.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW)?;
                     if stat.kind() == libc::S_IFLNK {
-                        self.open(so_far).map_err(|error| through_symlink(so_far, error))
+                        self.open(so_far).map_err(|error| through_symlink(so_far, error))?
                     } else if stat.is_whiteout() {
                         // Removed and made anew by this layer: nothing of it shines through from below.
                         fs::unlinkat(dir.as_fd(), &name, 0)?;
                         fs::mkdirat(dir.as_fd(), &name, 0o755)?;
-                        let made = fs::openat(dir.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0)?;
+                        let made = dir.enter(part)?;
                         make_opaque(made.as_fd())?;
-                        Ok(made)
+                        made
                     } else {
-                        Err(error)
+                        return Err(error);
                     }
                 }
-                opened => opened,
+                entered => entered?,
             };
-            dir = opened?;
         }
         Ok(dir)
     }

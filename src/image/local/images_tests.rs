@@ -11,6 +11,7 @@ fn image(store: &Store, layers: &[&str], names: &[&str]) -> Digest {
     for diff_id in &diff_ids {
         if let Some(draft) = LayerDraft::begin(store, diff_id).unwrap() {
             draft.clear().unwrap();
+            std::fs::write(draft.record(), "").unwrap();
             draft.publish(&Notes { size: 10, ..Notes::default() }).unwrap();
         }
     }

@@ -1,7 +1,9 @@
 //! Layers: one directory each by diff id, shared by all images, never changed.
 //!
-//! Beside `layers/<diff id>/` lies `<diff id>.json`, which says what the directory itself cannot.
+//! Beside `layers/<diff id>/` lie `<diff id>.json`, notes of what is in it and what could not be kept, and
+//! `<diff id>.record`: all of the layer's tar but the bodies of its files (see [`rebuild`]).
 
+pub use super::rebuild::rebuild;
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::store::locks::Draft;
@@ -30,6 +32,8 @@ pub fn exists(store: &Store, diff_id: &Digest) -> bool {
 pub struct Notes {
     /// How many bytes the files hold.
     pub size: u64,
+    /// The length of the whole tar.
+    pub stream: u64,
     /// Entries whose owner, device or xattrs this machine could not keep.
     pub owners_lost: u64,
     pub devices_lost: u64,
@@ -44,6 +48,7 @@ impl Notes {
         let number = |name: &str| value.get(name).and_then(Value::as_u64).unwrap_or(0);
         Notes {
             size: number("size"),
+            stream: number("stream"),
             owners_lost: number("ownersLost"),
             devices_lost: number("devicesLost"),
             xattrs_lost: number("xattrsLost"),
@@ -53,6 +58,7 @@ impl Notes {
     /// Counts another layer in.
     pub fn add(&mut self, other: &Notes) {
         self.size += other.size;
+        self.stream += other.stream;
         self.owners_lost += other.owners_lost;
         self.devices_lost += other.devices_lost;
         self.xattrs_lost += other.xattrs_lost;
@@ -61,12 +67,18 @@ impl Notes {
     fn text(&self) -> String {
         json!({
             "size": self.size,
+            "stream": self.stream,
             "ownersLost": self.owners_lost,
             "devicesLost": self.devices_lost,
             "xattrsLost": self.xattrs_lost,
         })
         .to_string()
     }
+}
+
+/// Where a layer's record is.
+pub(super) fn record_path(store: &Store, diff_id: &Digest) -> PathBuf {
+    store.root().join("layers").join(format!("{}.record", diff_id.hex()))
 }
 
 fn notes_path(store: &Store, diff_id: &Digest) -> PathBuf {
@@ -106,6 +118,11 @@ impl<'s> LayerDraft<'s> {
         self.draft.path().join("answer")
     }
 
+    /// A file for the record.
+    pub fn record(&self) -> PathBuf {
+        self.draft.path().join("record")
+    }
+
     /// Makes the directory to unpack into; what an earlier try has left there goes.
     /// It belongs to container root, who fills it behind the walls.
     pub fn clear(&self) -> Result<()> {
@@ -123,8 +140,10 @@ impl<'s> LayerDraft<'s> {
         // 1. All of it reaches the disk before its name does.
         let opened = fs::open(&cstr(&root)?, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)?;
         fs::syncfs(opened.as_fd())?;
-        // 2. The notes are worth nothing without the layer, so they may come first.
+        // 2. What lies beside it is worth nothing without the layer, so it may come first.
         let layers = self.store.dir("layers")?;
+        let (from, to) = (self.record(), record_path(self.store, &self.diff_id));
+        std::fs::rename(&from, &to).map_err(|error| Error::io(format!("rename {}", from.display()), &error))?;
         write_through(&self.draft, &notes_path(self.store, &self.diff_id), &notes.text())?;
         // 3. The layer itself.
         move_dir(&root, &path(self.store, &self.diff_id))?;
@@ -165,6 +184,7 @@ pub fn take_away<'s>(store: &'s Store, diff_ids: &BTreeSet<Digest>) -> Result<Ve
             move_dir(&path(store, diff_id), &draft.path().join("root"))?;
         }
         let _ = std::fs::remove_file(notes_path(store, diff_id));
+        let _ = std::fs::remove_file(record_path(store, diff_id));
         drafts.push(draft);
     }
     Ok(drafts)
@@ -185,6 +205,7 @@ mod tests {
         draft.clear().unwrap();
         assert!(!exists(&store, &id));
         std::fs::set_permissions(draft.root(), Permissions::from_mode(0o555)).unwrap();
+        std::fs::write(draft.record(), "").unwrap();
         draft.publish(&Notes { size: 7, ..Notes::default() }).unwrap();
         assert!(exists(&store, &id) && Notes::read(&store, &id).size == 7);
         assert_eq!(std::fs::metadata(path(&store, &id)).unwrap().permissions().mode() & 0o777, 0o555);

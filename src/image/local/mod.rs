@@ -5,4 +5,5 @@
 pub mod images;
 pub mod layers;
 pub mod prune;
+mod rebuild;
 pub mod refs;

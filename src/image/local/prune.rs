@@ -103,7 +103,7 @@ mod tests {
         let diff_id = Digest::of(name.as_bytes());
         if let Some(draft) = LayerDraft::begin(store, &diff_id).unwrap() {
             draft.clear().unwrap();
-            std::fs::write(draft.root().with_file_name("record"), "").unwrap();
+            std::fs::write(draft.record(), "").unwrap();
             draft.publish(&Notes { size: 10, ..Notes::default() }).unwrap();
         }
         diff_id

@@ -8,7 +8,7 @@ use crate::sys::fs::Time;
 const XATTRS: usize = 256;
 
 /// What PAX headers say about an entry; None where they say nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Records {
     pub path: Option<Vec<u8>>,
     pub link: Option<Vec<u8>>,
@@ -18,16 +18,14 @@ pub struct Records {
     pub mtime: Option<Time>,
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     pub sparse: sparse::Records,
-    /// An empty value takes back what a global header said; these keys were taken back.
-    without: (bool, bool, bool),
 }
 
 impl Records {
     /// These records and those in `body` over them: of a key's values the last one counts.
     ///
-    /// A global header speaks of every entry after it. One that gives them all the
-    /// same name, size or attributes has no honest use (and Go, which reads layers
-    /// for Docker, ignores global headers), so that is refused.
+    /// A `global` header speaks of every entry after it. Docker does not listen, nor do we: who does has other
+    /// owners and times. One that gives all entries the same name, size or attributes would even make other
+    /// entries of them, and has no honest use, so that is refused.
     pub fn with(mut self, mut body: &[u8], global: bool) -> Result<Records> {
         while !body.is_empty() {
             let (key, value, rest) = record(body)?;
@@ -35,15 +33,6 @@ impl Records {
             body = rest;
         }
         Ok(self)
-    }
-
-    /// These records, with a global header's where they are silent.
-    pub fn over(mut self, globals: &Records) -> Records {
-        let (uid, gid, mtime) = self.without;
-        self.uid = self.uid.or(globals.uid.filter(|_| !uid));
-        self.gid = self.gid.or(globals.gid.filter(|_| !gid));
-        self.mtime = self.mtime.or(globals.mtime.filter(|_| !mtime));
-        self
     }
 
     fn set(&mut self, key: &[u8], value: &[u8], global: bool) -> Result<()> {
@@ -57,12 +46,12 @@ impl Records {
             b"path" => self.path = given.then(|| without_nul(value)).transpose()?,
             b"linkpath" => self.link = given.then(|| without_nul(value)).transpose()?,
             b"size" => self.size = given.then(|| decimal(value)).transpose()?,
-            b"uid" => (self.uid, self.without.0) = (given.then(|| decimal(value)).transpose()?, !given),
-            b"gid" => (self.gid, self.without.1) = (given.then(|| decimal(value)).transpose()?, !given),
-            b"mtime" => (self.mtime, self.without.2) = (given.then(|| time(value)).transpose()?, !given),
+            b"uid" => self.uid = given.then(|| decimal(value)).transpose()?,
+            b"gid" => self.gid = given.then(|| decimal(value)).transpose()?,
+            b"mtime" => self.mtime = given.then(|| time(value)).transpose()?,
             _ => {
                 if let Some(name) = xattr(key) {
-                    // An attribute may well be empty, so an empty value takes nothing back.
+                    // An attribute may well be empty.
                     self.xattrs.retain(|(old, _)| old != name);
                     if self.xattrs.len() == XATTRS {
                         return Err(Error::new(format!("more than {XATTRS} extended attributes")));

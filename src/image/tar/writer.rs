@@ -37,6 +37,18 @@ impl<W: Write> Writer<W> {
             .map_err(|error| error.context(format!("tar entry '{}'", String::from_utf8_lossy(&entry.name))))
     }
 
+    /// Writes a file whose bytes are not read but written, by `write`, and have to be `entry.size`.
+    pub fn append_written(&mut self, entry: &Entry, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+        let blame = |error: Error| error.context(format!("tar entry '{}'", String::from_utf8_lossy(&entry.name)));
+        self.announce(entry).map_err(blame)?;
+        let mut counted = Counted { out: &mut self.out, count: 0 };
+        write(&mut counted).map_err(blame)?;
+        if counted.count != entry.size {
+            return Err(blame(Error::new(format!("{} bytes instead of {}", counted.count, entry.size))));
+        }
+        self.pad(entry.size)
+    }
+
     /// Ends the archive by two blocks of zeros; gives what it was written to.
     pub fn finish(mut self) -> Result<W> {
         self.put(&[0; 2 * BLOCK])?;
@@ -45,6 +57,16 @@ impl<W: Write> Writer<W> {
     }
 
     fn entry(&mut self, entry: &Entry, body: &mut dyn Read) -> Result<()> {
+        self.announce(entry)?;
+        if entry.kind == Kind::File {
+            self.body(entry.size, body)?;
+            self.pad(entry.size)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the headers of an entry.
+    fn announce(&mut self, entry: &Entry) -> Result<()> {
         let (header, records) = describe(entry)?;
         if !records.is_empty() {
             let mut announced = Block::new(b'x');
@@ -55,12 +77,7 @@ impl<W: Write> Writer<W> {
             self.put(&records)?;
             self.pad(records.len() as u64)?;
         }
-        self.put(&header)?;
-        if entry.kind == Kind::File {
-            self.body(entry.size, body)?;
-            self.pad(entry.size)?;
-        }
-        Ok(())
+        self.put(&header)
     }
 
     /// Copies exactly `size` bytes.
@@ -95,6 +112,24 @@ impl<W: Write> Writer<W> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(|error| Error::io("write the tar archive", &error))
+    }
+}
+
+/// Counts what is written through it.
+struct Counted<'a> {
+    out: &'a mut dyn Write,
+    count: u64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let length = self.out.write(bytes)?;
+        self.count += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
     }
 }
 

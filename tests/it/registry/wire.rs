@@ -92,14 +92,16 @@ fn read_request(reader: &mut BufReader<TcpStream>, is_cdn: bool) -> std::io::Res
     }
     let mut words = line.split_whitespace();
     let (method, path) = (words.next().unwrap_or("").to_owned(), words.next().unwrap_or("").to_owned());
-    let mut headers = HashMap::new();
+    let mut headers: HashMap<String, String> = HashMap::new();
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
             return Ok(None);
         }
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        // One header on several lines is a list.
+        let list = headers.entry(name.to_ascii_lowercase()).or_default();
+        *list = if list.is_empty() { value.trim().to_owned() } else { format!("{list}, {}", value.trim()) };
     }
     let cdn = is_cdn || headers.get("host").is_some_and(|host| host == crate::hub::CDN);
     Ok(Some(Request { method, path, headers, cdn }))

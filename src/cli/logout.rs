@@ -1,0 +1,25 @@
+//! `ccrun logout`.
+
+use super::flag::Command;
+use super::login::server;
+use super::parse::Parsed;
+use crate::error::Result;
+use crate::image::credentials;
+
+pub static COMMAND: Command = Command {
+    name: "logout",
+    usage: "[SERVER]",
+    summary: "Log out from a registry (Docker Hub unless named)",
+    flags: &[],
+    operands: (0, 1),
+    runs_program: false,
+    failure: 1,
+    run,
+};
+
+fn run(parsed: &Parsed) -> Result<u8> {
+    let server = server(parsed)?;
+    let what = if credentials::forget(&server)? { "Removing login credentials for" } else { "Not logged in to" };
+    super::print(&format!("{what} {server}\n"))?;
+    Ok(0)
+}

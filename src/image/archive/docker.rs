@@ -1,0 +1,176 @@
+//! Docker's own archive: `manifest.json` lists the images, each with the names of its members.
+//!
+//! It says nothing of the layers but where they are: an uncompressed one is told by its diff id,
+//! which the config has; a compressed one is read once to learn its digest.
+
+use super::Image;
+use super::files::{Files, Piece};
+use super::made;
+use crate::error::{Error, Result};
+use crate::image::compression::Compression;
+use crate::image::config::Config;
+use crate::image::digest::{Digest, Hashing};
+use crate::image::manifest::{CONFIG_MAX, Descriptor, Layer, MANIFEST_MAX};
+use crate::image::reference::Reference;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+const LIST: &str = "manifest.json";
+/// No archive holds more images.
+const IMAGES_MAX: usize = 1024;
+
+/// The images of an archive; None when it is not Docker's.
+pub fn list(files: &Files<'_>) -> Result<Option<Vec<Listed>>> {
+    let Some(list) = files.small(LIST, MANIFEST_MAX)? else { return Ok(None) };
+    Listed::parse(&list).map(Some).map_err(|error| error.context(LIST))
+}
+
+/// What `manifest.json` says of an image.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The members that are its config and its layers, the lowest first.
+    config: String,
+    layers: Vec<String>,
+    names: Vec<Reference>,
+}
+
+impl Listed {
+    fn parse(bytes: &[u8]) -> Result<Vec<Listed>> {
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|error| Error::new(format!("this is no JSON: {error}")))?;
+        let list = value.as_array().ok_or_else(|| Error::new("this is no list of images"))?;
+        if list.len() > IMAGES_MAX {
+            return Err(Error::new(format!("{} images, more than {IMAGES_MAX}", list.len())));
+        }
+        list.iter().map(Listed::read).collect()
+    }
+
+    fn read(value: &Value) -> Result<Listed> {
+        let config =
+            value.get("Config").and_then(Value::as_str).ok_or_else(|| Error::new("an image without Config"))?;
+        let names = words(value, "RepoTags")?.into_iter().map(Reference::parse).collect::<Result<_>>()?;
+        let layers = words(value, "Layers")?.into_iter().map(str::to_owned).collect();
+        Ok(Listed { config: config.to_owned(), layers, names })
+    }
+}
+
+/// A list of texts; null and absent are empty.
+fn words<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a str>> {
+    match value.get(name) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(list)) => list
+            .iter()
+            .map(|word| word.as_str().ok_or_else(|| Error::new(format!("a {name} that is no text"))))
+            .collect(),
+        Some(_) => Err(Error::new(format!("{name} is no list"))),
+    }
+}
+
+/// An image of the archive.
+pub fn read(files: &Files<'_>, listed: Listed) -> Result<Image> {
+    let lacks = |name: &str| Error::new(format!("the archive lacks {name}"));
+    let config = files.small(&listed.config, CONFIG_MAX)?.ok_or_else(|| lacks(&listed.config))?;
+    check_name(&listed.config, &config)?;
+    let diff_ids = Config::parse(&config)?.diff_ids;
+    if diff_ids.len() != listed.layers.len() {
+        let (layers, known) = (listed.layers.len(), diff_ids.len());
+        return Err(Error::new(format!("{LIST} has {layers} layers, the image config {known}")));
+    }
+    let mut layers = Vec::new();
+    let mut blobs = BTreeMap::new();
+    for (name, diff_id) in listed.layers.iter().zip(&diff_ids) {
+        let piece = files.find(name)?.ok_or_else(|| lacks(name))?;
+        let layer = layer(piece, diff_id).map_err(|error| error.context(name.as_str()))?;
+        blobs.insert(layer.blob.digest, name.clone());
+        layers.push(layer);
+    }
+    let descriptors: Vec<Descriptor> = layers.iter().map(|layer| layer.blob.clone()).collect();
+    let manifest = made::manifest(&config, &descriptors);
+    Ok(Image { names: listed.names, config, manifest, layers, blobs })
+}
+
+/// A config is called by its digest; then it has to have it.
+fn check_name(name: &str, config: &[u8]) -> Result<()> {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let file = file.strip_suffix(".json").unwrap_or(file);
+    match Digest::from_hex(file.strip_prefix("sha256:").unwrap_or(file)) {
+        Ok(wanted) if wanted != Digest::of(config) => {
+            Err(Error::new(format!("{name} is wrong: it has the digest {}", Digest::of(config))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a layer's manifest entry has to be.
+fn layer(mut piece: Piece, diff_id: &Digest) -> Result<Layer> {
+    let failed = |error: io::Error| Error::io("read the layer", &error);
+    let size = piece.left();
+    let mut bytes = Hashing::new(&mut piece, size);
+    let mut first = Vec::new();
+    (&mut bytes).take(Compression::FIRST as u64).read_to_end(&mut first).map_err(failed)?;
+    let compression = Compression::sniff(&first)?;
+    let suffix = match compression {
+        Compression::None => return Ok(Layer { blob: made::layer(diff_id, size), compression }),
+        Compression::Gzip => "+gzip",
+        Compression::Zstd => "+zstd",
+    };
+    io::copy(&mut bytes, &mut io::sink()).map_err(failed)?;
+    let (_, _, digest) = bytes.finish();
+    let media_type = format!("{}{suffix}", made::OCI_LAYER);
+    Ok(Layer { blob: Descriptor::new(media_type, digest, size), compression })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::mutation;
+
+    const GOOD: &str = r#"[{"Config":"blobs/sha256/x","RepoTags":["alpine:3","localhost:5000/a/b:c"],"Layers":["a/layer.tar"]},
+        {"Config":"y.json","RepoTags":null,"Layers":[],"LayerSources":{}}]"#;
+
+    #[test]
+    fn images_are_listed() {
+        let listed = Listed::parse(GOOD.as_bytes()).unwrap();
+        assert_eq!(
+            listed[0].names.iter().map(Reference::familiar).collect::<Vec<_>>(),
+            ["alpine:3", "localhost:5000/a/b:c"]
+        );
+        assert_eq!(
+            (listed[0].config.as_str(), listed[0].layers.as_slice()),
+            ("blobs/sha256/x", &["a/layer.tar".to_owned()][..])
+        );
+        assert_eq!((listed[1].names.len(), listed[1].layers.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        for (text, said) in [
+            ("", "no JSON"),
+            ("{}", "no list"),
+            ("[7]", "without Config"),
+            (r#"[{"Config":"c","Layers":[7]}]"#, "Layers that is no text"),
+            (r#"[{"Config":"c","RepoTags":"x"}]"#, "RepoTags is no list"),
+            (r#"[{"Config":"c","RepoTags":["../x"]}]"#, "invalid reference"),
+        ] {
+            let error = Listed::parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_config_that_is_called_by_its_digest_has_it() {
+        let hex = Digest::of(b"{}").hex();
+        for name in
+            [&hex, &format!("{hex}.json"), &format!("blobs/sha256/{hex}"), &format!("sha256:{hex}"), "config.json"]
+        {
+            assert!(check_name(name, b"{}").is_ok(), "{name}");
+            assert_eq!(check_name(name, b"{ }").is_ok(), name == "config.json", "{name}");
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic() {
+        mutation::each(&[GOOD], 3000, |bytes| drop(Listed::parse(bytes)));
+    }
+}

@@ -1,0 +1,117 @@
+//! A place that speaks the distribution API for a repository: its registry, or a mirror of it.
+
+use super::auth::{Access, Answer, Challenge};
+use super::curl::{self, Body, Request, Response};
+use super::manifest::Descriptor;
+use super::reference::Reference;
+use super::refusal::{Refusal, denied};
+use super::retry::Failure;
+use super::url::Url;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use std::time::Duration;
+
+/// Refusals may be longer than what was asked for, up to this.
+const REFUSAL_MAX: u64 = 64 << 10;
+
+/// A header of a request.
+type Header = (&'static str, String);
+
+pub struct Endpoint<'s> {
+    /// What stands before `/v2/`.
+    base: Url,
+    /// The repository there.
+    path: String,
+    /// How its user calls it.
+    name: String,
+    access: Access<'s>,
+}
+
+impl Endpoint<'_> {
+    /// The repository of `reference` at `base`, with the credentials that we have for that place.
+    pub fn new<'s>(store: &'s Store, base: &Url, reference: &Reference) -> Result<Endpoint<'s>> {
+        let access = Access::to(store, base, reference.path())?;
+        let path = reference.path().to_owned();
+        Ok(Endpoint { base: base.clone(), path, name: reference.familiar_name(), access })
+    }
+
+    /// GETs what is called `wanted` among the `kind` (`manifests`, `blobs`) of the repository; an answer with
+    /// at most `max_size` bytes.
+    pub fn get(
+        &self,
+        kind: &str,
+        wanted: &str,
+        header: Option<Header>,
+        max_size: u64,
+    ) -> std::result::Result<Response, Failure> {
+        let response = self.authorized(&format!("{kind}/{wanted}"), header, max_size, None)?;
+        match response.status {
+            200 | 206 => Ok(response),
+            _ => Err(Refusal::read(response).explain(self.base.authority(), &self.name, wanted)),
+        }
+    }
+
+    /// The bytes of a blob from `from` on.
+    pub fn blob(&self, blob: &Descriptor, from: u64) -> std::result::Result<Body, Failure> {
+        let digest = blob.digest.to_string();
+        if from > 0 {
+            let response = self.get("blobs", &digest, Some(("Range", format!("bytes={from}-"))), blob.size)?;
+            match response.status {
+                206 if range_start(&response) == Some(from) => return Ok(response.body),
+                200 => return response.body.skip(from),
+                // Other bytes than were asked for: one who cannot do that gets an easier question.
+                _ => {}
+            }
+        }
+        let response = self.get("blobs", &digest, None, blob.size)?;
+        if response.status == 206 {
+            let place = self.base.authority();
+            return Err(Error::new(format!("{place}: a part of {digest}, which was not asked for")).into());
+        }
+        response.body.skip(from)
+    }
+
+    /// GETs a list, unless it takes longer than nobody would wait for it.
+    pub fn list(&self, target: &str, max_size: u64, time: Duration) -> std::result::Result<Response, Failure> {
+        let response = self.authorized(target, None, max_size, Some(time))?;
+        match response.status {
+            200 => Ok(response),
+            status => Err(Error::new(format!("HTTP status {status}")).into()),
+        }
+    }
+
+    /// One GET below the repository, with what lets us in; when that is refused or missing, it is got anew once.
+    fn authorized(
+        &self,
+        target: &str,
+        header: Option<Header>,
+        max_size: u64,
+        time: Option<Duration>,
+    ) -> std::result::Result<Response, Failure> {
+        let url = self.base.below(&format!("/v2/{}/{target}", self.path))?;
+        let send = || {
+            let access = self.access.authorization().map(|value| ("Authorization", value));
+            let headers = header.clone().into_iter().chain(access).collect();
+            curl::get(Request { url: url.clone(), headers, max_size: max_size.max(REFUSAL_MAX), time })
+        };
+        let response = send()?;
+        if response.status != 401 {
+            return Ok(response);
+        }
+        let challenges: Vec<Challenge> = response.headers("www-authenticate").flat_map(Challenge::parse).collect();
+        match self.access.answer(&challenges)? {
+            Answer::Unknown => Ok(response),
+            Answer::Refused(why) => Err(denied(&self.name, &why).into()),
+            Answer::Again => {
+                drop(response);
+                send()
+            }
+        }
+    }
+}
+
+/// Where an answer begins that is a part: the 5 of `bytes 5-9/10`.
+fn range_start(response: &Response) -> Option<u64> {
+    let range = response.header("content-range")?.strip_prefix("bytes ")?;
+    range.split_once('-')?.0.trim().parse().ok()
+}

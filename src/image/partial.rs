@@ -1,0 +1,158 @@
+//! The beginnings of blobs that did not come whole, kept for the next pull.
+//!
+//! `partial/<digest>` holds the bytes as they came. Whoever writes there holds a lock on the file.
+//! Nothing here is trusted: what is made of it must have the right digest in the end. So
+//! nothing is synced either, and every failure only means that there is nothing kept.
+
+use super::digest::Digest;
+use super::manifest::Descriptor;
+use crate::error::Result;
+use crate::store::Store;
+use crate::store::locks::{self, Taken};
+use crate::sys::fs;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Smaller blobs come again as fast as they are read back.
+const SIZE_MIN: u64 = 1 << 20;
+/// The disk must have room for so many times the blob: most of it is for the files that are in it.
+const ROOM: u64 = 6;
+/// What nobody came back for.
+const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// What is kept of one blob; ours to read and then to add to.
+pub struct Partial {
+    path: PathBuf,
+    file: File,
+}
+
+impl Partial {
+    /// What is kept of a blob, which may be nothing yet. `None` when the blob is not worth it, the
+    /// disk is short, or somebody else is at it.
+    pub fn open(store: &Store, blob: &Descriptor) -> Option<Partial> {
+        if blob.size < SIZE_MIN {
+            return None;
+        }
+        let path = path(store, &blob.digest).ok()?;
+        let partial = Partial { file: claim(&path)?, path };
+        let kept = partial.file.metadata().ok()?.len();
+        let room = fs::fstatfs(partial.file.as_fd()).ok()?.available;
+        if kept > blob.size || room < blob.size.saturating_sub(kept).saturating_mul(ROOM) {
+            partial.remove();
+            return None;
+        }
+        Some(partial)
+    }
+
+    /// Reads on in what is kept; 0 at its end.
+    pub fn read(&mut self, buffer: &mut [u8]) -> usize {
+        self.file.read(buffer).unwrap_or(0)
+    }
+
+    /// Adds what has come, once all that is kept has been read. With a full disk all of it goes.
+    pub fn append(mut self, bytes: &[u8]) -> Option<Partial> {
+        match self.file.write_all(bytes) {
+            Ok(()) => Some(self),
+            Err(_) => {
+                self.remove();
+                None
+            }
+        }
+    }
+
+    /// Forgets what is kept.
+    pub fn remove(self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// How many bytes are kept of a blob.
+pub fn length(store: &Store, digest: &Digest) -> u64 {
+    path(store, digest).and_then(|path| Ok(std::fs::metadata(path).map_or(0, |meta| meta.len()))).unwrap_or(0)
+}
+
+/// Removes what nobody came back for within a day.
+pub fn sweep(store: &Store) {
+    let entries = store.dir("partial").ok().and_then(|dir| std::fs::read_dir(dir).ok());
+    for entry in entries.into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
+        if age.is_some_and(|age| age > AGE_MAX)
+            && let Some(file) = claim(&entry.path())
+        {
+            Partial { path: entry.path(), file }.remove();
+        }
+    }
+}
+
+fn path(store: &Store, digest: &Digest) -> Result<PathBuf> {
+    Ok(store.dir("partial")?.join(digest.hex()))
+}
+
+/// The file with its lock; `None` when somebody else has it, or has removed it by then.
+fn claim(path: &Path) -> Option<File> {
+    match locks::take(path, libc::O_CREAT, libc::LOCK_EX | libc::LOCK_NB) {
+        Ok(Taken::Ours(file)) => Some(file.into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::TestStore;
+
+    fn blob(size: u64) -> Descriptor {
+        Descriptor::new("", Digest::of(b"blob"), size)
+    }
+
+    #[test]
+    fn what_was_kept_is_read_and_added_to() {
+        let store = TestStore::new();
+        let blob = blob(SIZE_MIN);
+        let partial = Partial::open(&store, &blob).unwrap().append(b"abc").unwrap();
+        assert_eq!(length(&store, &blob.digest), 3);
+        // One at a time.
+        assert!(Partial::open(&store, &blob).is_none());
+        drop(partial);
+        let mut partial = Partial::open(&store, &blob).unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!((partial.read(&mut buffer), &buffer[..3]), (3, &b"abc"[..]));
+        assert_eq!(partial.read(&mut buffer), 0);
+        let partial = partial.append(b"de").unwrap();
+        assert_eq!(std::fs::read(&partial.path).unwrap(), b"abcde");
+        partial.remove();
+        assert_eq!(length(&store, &blob.digest), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_is_dropped() {
+        let store = TestStore::new();
+        assert!(Partial::open(&store, &blob(SIZE_MIN - 1)).is_none());
+        assert!(Partial::open(&store, &blob(u64::MAX)).is_none());
+        // Longer than the blob.
+        let path = path(&store, &blob(0).digest).unwrap();
+        File::create(&path).unwrap().set_len(SIZE_MIN + 1).unwrap();
+        assert!(Partial::open(&store, &blob(SIZE_MIN)).is_none());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_what_is_old_and_nobodys_is_swept() {
+        let store = TestStore::new();
+        let dir = store.dir("partial").unwrap();
+        let file = |name: &str, age: u64| {
+            let file = File::create(dir.join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+            file
+        };
+        file("new", 0);
+        file("old", 25 * 3600);
+        let busy = file("busy", 25 * 3600);
+        fs::flock(busy.as_fd(), libc::LOCK_EX).unwrap();
+        sweep(&store);
+        assert!(dir.join("new").exists() && dir.join("busy").exists() && !dir.join("old").exists());
+    }
+}
