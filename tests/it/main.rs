@@ -25,6 +25,7 @@ mod sys;
 mod tar;
 mod users;
 
+mod commands;
 mod errors;
 mod hub_pull;
 mod isolation;
@@ -56,6 +57,7 @@ const CASES: &[&[Case]] = &[
     options::CASES,
     tty::CASES,
     pull::CASES,
+    commands::CASES,
     hub_pull::CASES,
     unpack::CASES,
     errors::CASES,

@@ -151,11 +151,11 @@ fn index(value: &Value, at: &Value) -> Result<Value> {
 
 fn title(text: &str) -> String {
     let mut begins = true;
-    let capital = |c: char| {
-        let c = if std::mem::replace(&mut begins, !c.is_alphanumeric()) { c.to_ascii_uppercase() } else { c };
-        c
+    let cased = |c: char| {
+        let is_first = std::mem::replace(&mut begins, !c.is_alphanumeric());
+        if is_first { c.to_ascii_uppercase() } else { c }
     };
-    text.chars().map(capital).collect()
+    text.chars().map(cased).collect()
 }
 
 /// Go's Sprint: a blank between two that are both no texts.

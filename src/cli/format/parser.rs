@@ -39,15 +39,15 @@ const DEPTH: usize = 50;
 pub fn parse(text: &str) -> Result<Vec<Node>> {
     let mut parser = Parser { pieces: pieces(text)?.into_iter() };
     match parser.nodes(0)? {
-        (nodes, End::Text) => Ok(nodes),
-        (_, End::End) => Err(wrong("unexpected {{end}}")),
-        (_, End::Else(_)) => Err(wrong("unexpected {{else}}")),
+        (nodes, Stop::Eof) => Ok(nodes),
+        (_, Stop::End) => Err(wrong("unexpected {{end}}")),
+        (_, Stop::Else(_)) => Err(wrong("unexpected {{else}}")),
     }
 }
 
 /// What ended a list of nodes.
-enum End {
-    Text,
+enum Stop {
+    Eof,
     End,
     /// With what follows the word: `if …`.
     Else(Vec<Token>),
@@ -58,7 +58,7 @@ struct Parser {
 }
 
 impl Parser {
-    fn nodes(&mut self, depth: usize) -> Result<(Vec<Node>, End)> {
+    fn nodes(&mut self, depth: usize) -> Result<(Vec<Node>, Stop)> {
         if depth > DEPTH {
             return Err(wrong("too many blocks in each other"));
         }
@@ -73,9 +73,9 @@ impl Parser {
             };
             match tokens.split_first() {
                 Some((Token::Word(word), rest)) if word == "end" => {
-                    return if rest.is_empty() { Ok((nodes, End::End)) } else { Err(wrong("unexpected word in end")) };
+                    return if rest.is_empty() { Ok((nodes, Stop::End)) } else { Err(wrong("unexpected word in end")) };
                 }
-                Some((Token::Word(word), rest)) if word == "else" => return Ok((nodes, End::Else(rest.to_vec()))),
+                Some((Token::Word(word), rest)) if word == "else" => return Ok((nodes, Stop::Else(rest.to_vec()))),
                 Some((Token::Word(word), rest)) if ["if", "with", "range"].contains(&word.as_str()) => {
                     nodes.push(self.block(word, rest, depth + 1)?);
                 }
@@ -88,20 +88,20 @@ impl Parser {
                 _ => nodes.push(Node::Print(pipeline(&tokens)?)),
             }
         }
-        Ok((nodes, End::Text))
+        Ok((nodes, Stop::Eof))
     }
 
     /// `if`, `with` or `range` with all that belongs to it.
     fn block(&mut self, word: &str, head: &[Token], depth: usize) -> Result<Node> {
         let (variables, head) = if word == "range" { variables(head) } else { (Vec::new(), head) };
         let value = pipeline(head)?;
-        let (then, end) = self.nodes(depth)?;
-        let otherwise = match end {
-            End::Text => return Err(wrong("unexpected EOF")),
-            End::End => Vec::new(),
-            End::Else(rest) => match rest.split_first() {
+        let (then, stop) = self.nodes(depth)?;
+        let otherwise = match stop {
+            Stop::Eof => return Err(wrong("unexpected EOF")),
+            Stop::End => Vec::new(),
+            Stop::Else(rest) => match rest.split_first() {
                 None => match self.nodes(depth)? {
-                    (otherwise, End::End) => otherwise,
+                    (otherwise, Stop::End) => otherwise,
                     _ => return Err(wrong("expected {{end}}")),
                 },
                 // Its end is the end of both.
