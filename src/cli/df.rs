@@ -54,7 +54,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         None if parsed.is_on("verbose") => usage.each(&store)?,
         format => {
             let default = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
-            listing::show(format.unwrap_or(default), HEADINGS, &usage.sums())?
+            listing::show(format, default, HEADINGS, &usage.sums())?
         }
     };
     super::print(&text)?;
@@ -87,7 +87,7 @@ impl Usage {
             let share = (reclaimable * 100).checked_div(size).map(|share| format!(" ({share}%)")).unwrap_or_default();
             json!({
                 "Type": kind, "TotalCount": total.to_string(), "Active": active.to_string(),
-                "Size": units::size(size), "Reclaimable": units::size(reclaimable) + &share,
+                "Size": units::room(size), "Reclaimable": units::room(reclaimable) + &share,
             })
         };
         let (active, idle): (Vec<&Image>, Vec<_>) = self.images.iter().partition(|image| self.used.contains(&image.id));
@@ -157,8 +157,8 @@ impl Usage {
                 image.id.short(),
                 units::ago(filter::created(image)),
                 units::size(all),
-                units::size(shared),
-                units::size(all - shared),
+                units::room(shared),
+                units::room(all - shared),
                 self.used.iter().filter(|id| **id == image.id).count().to_string(),
             ]);
         }

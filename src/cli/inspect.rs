@@ -98,7 +98,7 @@ fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Res
             lines.collect::<Result<String>>()?
         }
         (None, Some(_)) => Value::from(found).to_string() + "\n",
-        (None, None) => pretty(&found),
+        (None, None) => pretty(&found.into(), 0) + "\n",
     };
     super::print(&text)?;
     errors.iter().for_each(super::complain);
@@ -125,27 +125,25 @@ fn no_object(word: &str) -> Error {
     Error::new(format!("No such object: {word}"))
 }
 
-/// An array with four blanks for each level, as Docker prints it. JSON has no line's end within a text, so the
-/// two blanks that there are can be doubled.
-fn pretty(values: &[Value]) -> String {
-    let inner = |value: &Value| {
-        let text = format!("{value:#}");
-        let line = |line: &str| {
-            let blanks = line.len() - line.trim_start_matches(' ').len();
-            " ".repeat(blanks * 2) + line.trim_start_matches(' ')
-        };
-        text.lines().map(line).collect::<Vec<_>>().join("\n        ")
+/// As Docker prints it: four blanks for each level, the fields in its order.
+fn pretty(value: &Value, depth: usize) -> String {
+    let lines = |lines: Vec<String>| {
+        let blanks = " ".repeat(4 * depth);
+        lines.iter().map(|line| format!("{blanks}    {line}")).collect::<Vec<_>>().join(",\n") + "\n" + &blanks
     };
-    let object = |value: &Value| {
-        let Some(map) = value.as_object() else { return inner(value) };
-        let rest = map.keys().map(String::as_str).filter(|key| !FIRST.contains(key));
-        let keys = FIRST.iter().copied().filter(|key| map.contains_key(*key)).chain(rest);
-        let fields: Vec<String> = keys.map(|key| format!("        \"{key}\": {}", inner(&map[key]))).collect();
-        format!("    {{\n{}\n    }}", fields.join(",\n"))
-    };
-    match values {
-        [] => "[]\n".to_owned(),
-        values => format!("[\n{}\n]\n", values.iter().map(object).collect::<Vec<_>>().join(",\n")),
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            format!("[\n{}]", lines(items.iter().map(|item| pretty(item, depth + 1)).collect()))
+        }
+        Value::Object(map) if !map.is_empty() => {
+            let mut fields: Vec<_> = map.iter().collect();
+            fields.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
+            let line = |(name, value): &(&String, &Value)| {
+                format!("{}: {}", Value::from(name.as_str()), pretty(value, depth + 1))
+            };
+            format!("{{\n{}}}", lines(fields.iter().map(line).collect()))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -156,11 +154,12 @@ mod tests {
 
     #[test]
     fn it_is_printed_as_docker_does() {
-        assert_eq!(pretty(&[]), "[]\n");
-        let text = pretty(&[json!({"Os": "linux", "Id": "x", "Config": {"Env": ["a", " b"], "Cmd": null}, "New": []})]);
+        assert_eq!(pretty(&json!([]), 0), "[]");
+        let text =
+            pretty(&json!([{"Os": "linux", "Id": "x", "Config": {"Env": ["a", " b"], "Cmd": null}, "New": []}]), 0);
         let want = "[\n    {\n        \"Id\": \"x\",\n        \"Config\": {\n            \"Cmd\": null,\n            \
                     \"Env\": [\n                \"a\",\n                \" b\"\n            ]\n        },\n        \
-                    \"Os\": \"linux\",\n        \"New\": []\n    }\n]\n";
+                    \"Os\": \"linux\",\n        \"New\": []\n    }\n]";
         assert_eq!(text, want);
     }
 }

@@ -11,10 +11,11 @@ pub const FORMAT: Flag = one(None, "format", "FORMAT", "Use a template: 'table T
 /// What a field is called in the template and above its column.
 pub type Headings = &'static [(&'static str, &'static str)];
 
-/// The rows, each an object with the fields of `headings`. The format is the user's, where `\t` and `\n` are a
-/// tab and a line's end because no shell makes them; or `table …` of the list's own.
-pub fn show(format: &str, headings: Headings, rows: &[Value]) -> Result<String> {
-    let format = format.trim().replace("\\t", "\t").replace("\\n", "\n");
+/// The rows, each an object with the fields of `headings`, in the format that the user has asked for (where `\t`
+/// and `\n` are a tab and a line's end, because no shell makes them) or else in the list's own.
+pub fn show(asked: Option<&str>, default: &str, headings: Headings, rows: &[Value]) -> Result<String> {
+    let asked = asked.map(str::trim).filter(|format| !["", "table"].contains(format));
+    let format = asked.unwrap_or(default).replace("\\t", "\t").replace("\\n", "\n");
     if format == "json" {
         return Ok(rows.iter().map(|row| row.to_string() + "\n").collect());
     }
@@ -62,7 +63,7 @@ mod tests {
 
     fn shown(format: &str) -> String {
         let rows = [json!({"Name": "a", "Size": "1MB"}), json!({"Name": "much-longer", "Size": "20MB"})];
-        show(format, HEADINGS, &rows).unwrap_or_else(|error| error.to_string())
+        show(Some(format), "table {{.Name}}", HEADINGS, &rows).unwrap_or_else(|error| error.to_string())
     }
 
     #[test]
@@ -74,6 +75,7 @@ mod tests {
         assert_eq!(shown(r"{{.Name}}\n-"), "a\n-\nmuch-longer\n-\n");
         let json = "{\"Name\":\"a\",\"Size\":\"1MB\"}\n{\"Name\":\"much-longer\",\"Size\":\"20MB\"}\n";
         assert_eq!((shown("json"), shown("{{json .}}")), (json.to_owned(), json.to_owned()));
+        assert_eq!(shown("table"), "NAME\na\nmuch-longer\n");
         assert_eq!(shown("{{.Bogus}}"), "template: at <.Bogus>: can't evaluate field Bogus");
     }
 
@@ -86,6 +88,6 @@ mod tests {
     #[test]
     fn nothing_in_a_row_moves_the_cursor() {
         let rows = [json!({"Name": "a\u{1b}[2J", "Size": "\r"})];
-        assert_eq!(show("{{.Name}}{{.Size}}", HEADINGS, &rows).unwrap(), "a\\x1b[2J\\x0d\n");
+        assert_eq!(show(None, "{{.Name}}{{.Size}}", HEADINGS, &rows).unwrap(), "a\\x1b[2J\\x0d\n");
     }
 }

@@ -49,6 +49,10 @@ pub static CONTAINER: Command = Command {
 const FILTERS: &[&str] = &["label", "until"];
 
 fn system(parsed: &Parsed) -> Result<u8> {
+    let filters = Filters::parse(parsed, FILTERS)?;
+    if parsed.is_on("volumes") && filters.all("until").next().is_some() {
+        return Err(Error::new("the \"until\" filter is not supported with \"--volumes\""));
+    }
     let mut warning = "WARNING! This will remove:\n  - all stopped containers\n".to_owned();
     if parsed.is_on("volumes") {
         warning += "  - all anonymous volumes not used by at least one container\n";
@@ -59,12 +63,13 @@ fn system(parsed: &Parsed) -> Result<u8> {
         "  - all dangling images\n"
     };
     warning += "  - what cancelled pulls have left\n";
-    let filters = Filters::parse(parsed, FILTERS)?;
     if !filters.is_empty() {
         warning += "\n  Items to be pruned will be filtered with:\n";
         warning.extend(filters.texts().map(|text| format!("  - {text}\n")));
     }
-    confirm(parsed, &(warning + "\n"))?;
+    if !confirm(parsed, &(warning + "\n"))? {
+        return Ok(0);
+    }
     let (store, _) = super::open_store(parsed)?;
     let containers = containers(&store, &filters)?;
     let images = images(&store, parsed, filters)?;
@@ -75,29 +80,29 @@ fn image(parsed: &Parsed) -> Result<u8> {
     let filters = Filters::parse(parsed, &[FILTERS, &["dangling"]].concat())?;
     let all = parsed.is_on("all") || filters.all("dangling").last().is_some_and(|value| value == "false");
     let which = if all { "images without at least one container associated to them" } else { "dangling images" };
-    confirm(parsed, &format!("WARNING! This will remove all {which}.\n"))?;
+    if !confirm(parsed, &format!("WARNING! This will remove all {which}.\n"))? {
+        return Ok(0);
+    }
     let (store, _) = super::open_store(parsed)?;
     report(&Containers::default(), &images(&store, parsed, filters)?)
 }
 
 fn container(parsed: &Parsed) -> Result<u8> {
     let filters = Filters::parse(parsed, FILTERS)?;
-    confirm(parsed, "WARNING! This will remove all stopped containers.\n")?;
+    if !confirm(parsed, "WARNING! This will remove all stopped containers.\n")? {
+        return Ok(0);
+    }
     let (store, _) = super::open_store(parsed)?;
     report(&containers(&store, &filters)?, &Pruned::default())
 }
 
 /// Asks, unless `--force` says not to. The answer is what comes on stdin, terminal or not.
-fn confirm(parsed: &Parsed, warning: &str) -> Result<()> {
+fn confirm(parsed: &Parsed, warning: &str) -> Result<bool> {
     if parsed.is_on("force") {
-        return Ok(());
+        return Ok(true);
     }
     let answer = prompt::line(&format!("{warning}Are you sure you want to continue? [y/N] "))?;
-    if answer.trim().eq_ignore_ascii_case("y") {
-        return Ok(());
-    }
-    super::print("\n")?;
-    Err(Error::new(format!("{} has been cancelled", parsed.command.name)).hint("--force does not ask"))
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
 #[derive(Default)]
@@ -155,7 +160,7 @@ fn report(containers: &Containers, images: &Pruned) -> Result<u8> {
         };
         text += &format!("Deleted Images:\n{}\n", images.removed.iter().map(line).collect::<String>());
     }
-    text += &format!("Total reclaimed space: {}\n", units::size(containers.bytes + images.bytes));
+    text += &format!("Total reclaimed space: {}\n", units::room(containers.bytes + images.bytes));
     super::print(&text)?;
     Ok(0)
 }

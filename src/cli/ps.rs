@@ -32,6 +32,9 @@ const HEADINGS: Headings = &[
     ("CreatedAt", "CREATED AT"),
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
+    ("Labels", "LABELS"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
+    ("Mounts", "MOUNTS"),
     ("Names", "NAMES"),
     ("Ports", "PORTS"),
     ("RunningFor", "CREATED"),
@@ -67,7 +70,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     } else {
         "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
     };
-    super::print(&listing::show(parsed.text("format")?.unwrap_or(default), HEADINGS, &rows)?)?;
+    super::print(&listing::show(parsed.text("format")?, default, HEADINGS, &rows)?)?;
     Ok(0)
 }
 
@@ -115,6 +118,9 @@ pub fn fields(record: &Record, state: &State, whole: bool) -> Value {
         "CreatedAt": utc(i64::try_from(record.created).unwrap_or(0), ' ') + " +0000 UTC",
         "ID": if whole { &record.id } else { short(&record.id) },
         "Image": record.image,
+        "Labels": "",
+        "LocalVolumes": record.volumes.len().to_string(),
+        "Mounts": record.volumes.join(","),
         "Names": record.name,
         "Ports": "",
         "RunningFor": format!("{} ago", duration(since)),

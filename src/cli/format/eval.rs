@@ -8,6 +8,25 @@ use serde_json::Value;
 /// Fields that are maps with any keys; all else are structures, which have the keys that they have.
 const MAPS: &[&str] = &["Labels", "Annotations", "ExposedPorts", "Volumes", "Data"];
 
+/// Fields that JSON leaves out or calls null when nothing is in them, and what Go prints then.
+const EMPTY: &[(&str, &str)] = &[
+    ("Cmd", "[]"),
+    ("Entrypoint", "[]"),
+    ("Env", "[]"),
+    ("ExposedPorts", "map[]"),
+    ("Healthcheck", "<nil>"),
+    ("Labels", "map[]"),
+    ("OnBuild", "[]"),
+    ("Shell", "[]"),
+    ("StopSignal", ""),
+    ("Variant", ""),
+    ("Volumes", "map[]"),
+];
+
+fn empty(name: &str) -> Option<&'static str> {
+    EMPTY.iter().find(|(own, _)| *own == name).map(|(_, text)| *text)
+}
+
 /// The text that the nodes make of `value`.
 pub fn render(nodes: &[Node], value: &Value) -> Result<String> {
     let mut scope = Scope { variables: vec![(String::new(), value.clone())], text: String::new() };
@@ -35,7 +54,10 @@ impl Scope {
             Node::Text(text) => self.text.push_str(text),
             Node::Print(pipeline) => {
                 let value = self.pipeline(pipeline, dot)?;
-                self.text.push_str(&functions::shown(&value));
+                match asked(pipeline).and_then(empty).filter(|_| value.is_null()) {
+                    Some(text) => self.text.push_str(text),
+                    None => self.text.push_str(&functions::shown(&value)),
+                }
             }
             Node::Set { name, declare, value } => {
                 let value = self.pipeline(value, dot)?;
@@ -117,6 +139,16 @@ impl Scope {
     }
 }
 
+/// The name of the field, if a pipeline is one and nothing more.
+fn asked(pipeline: &Pipeline) -> Option<&str> {
+    match pipeline.first().map(Vec::as_slice) {
+        Some([Operand::Dot(names) | Operand::Variable(_, names)]) if pipeline.len() == 1 => {
+            names.last().map(String::as_str)
+        }
+        _ => None,
+    }
+}
+
 /// The field that `names` lead to; `of` is what the template calls the value they begin at.
 fn field(value: &Value, of: &str, names: &[String]) -> Result<Value> {
     let mut value = value;
@@ -124,7 +156,7 @@ fn field(value: &Value, of: &str, names: &[String]) -> Result<Value> {
         let in_map = at > 0 && names.get(at - 1).is_some_and(|outer| MAPS.contains(&outer.as_str()));
         value = match value.get(name) {
             Some(inner) => inner,
-            None if in_map => &Value::Null,
+            None if in_map || empty(name).is_some() => &Value::Null,
             None => return Err(wrong(format!("at <{of}.{}>: can't evaluate field {name}", names.join(".")))),
         };
     }
