@@ -5,6 +5,7 @@ mod export;
 mod filter;
 mod flag;
 mod format;
+mod glob;
 mod help;
 mod history;
 mod images;

@@ -6,8 +6,9 @@ use super::parse::Parsed;
 use super::{prompt, rmi, units};
 use crate::container::create;
 use crate::error::{Error, Result};
-use crate::image::local::images::Removed;
 use crate::image::local::prune::{Pruned, prune};
+use crate::image::local::refs::Ref;
+use crate::image::local::remove::Removed;
 use crate::store::Store;
 use crate::store::containers::State;
 
@@ -141,7 +142,7 @@ fn images(store: &Store, parsed: &Parsed, filters: Filters) -> Result<Pruned> {
     create::sweep(store)?;
     let all = parsed.is_on("all");
     let selection = Selection::new(store, filters, None)?;
-    let wanted = |image: &_, names: &[&crate::image::local::refs::Ref]| {
+    let wanted = |image: &_, names: &[&Ref]| {
         let is_tagged = names.iter().any(|name| name.reference.tag().is_some());
         (all || selection.dangling == Some(false) || !is_tagged) && selection.takes_whatever_its_names(image)
     };

@@ -4,7 +4,8 @@ use super::flag::{Command, switch};
 use super::parse::Parsed;
 use crate::container::create;
 use crate::error::Result;
-use crate::image::local::images::{self, Removed, User};
+use crate::image::local::images;
+use crate::image::local::remove::{Removed, User, remove};
 use crate::store::Store;
 use crate::store::containers::State;
 
@@ -24,7 +25,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let force = parsed.is_on("force");
     let mut status = 0;
     for word in parsed.words()? {
-        match images::remove(&store, word, force, || users(&store)) {
+        match remove(&store, word, force, || users(&store)) {
             Ok(Some(removed)) => super::print(&removed.iter().map(line).collect::<String>())?,
             Ok(None) => {
                 super::complain(&images::not_found(word));

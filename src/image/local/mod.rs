@@ -7,3 +7,4 @@ pub mod layers;
 pub mod prune;
 mod rebuild;
 pub mod refs;
+pub mod remove;

@@ -1,8 +1,9 @@
 //! Pruning: images that nobody needs, layers that no image has, the beginnings of blobs.
 
-use super::images::{self, Image, Removed};
+use super::images::{self, Image};
 use super::layers::{self, Notes};
 use super::refs::{self, Ref};
+use super::remove::{Removed, delete, layers_of};
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::store::Store;
@@ -46,7 +47,7 @@ pub fn prune(
         pruned.removed.push(Removed::Deleted(id));
         going.push(id);
     }
-    let (gone, bytes) = images::delete(store, &going)?;
+    let (gone, bytes) = delete(store, &going)?;
     let (strays, stray_bytes) = stray_layers(store)?;
     pruned.bytes = bytes + stray_bytes + partial_blobs(store)?;
     // To remove the files takes time, and nobody needs to wait for it.
@@ -58,7 +59,7 @@ pub fn prune(
 /// Takes layers that no image has out of sight, unless somebody pulls just now: they may be for his image.
 fn stray_layers(store: &Store) -> Result<(Vec<Draft<'_>>, u64)> {
     let is_pulling = list(store, "tmp")?.iter().any(|name| name.starts_with("layer-"));
-    let Some(used) = images::layers_of(store, &images::ids(store)?).filter(|_| !is_pulling) else {
+    let Some(used) = layers_of(store, &images::ids(store)?).filter(|_| !is_pulling) else {
         return Ok((Vec::new(), 0));
     };
     let layers = list(store, "layers")?;
