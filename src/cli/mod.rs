@@ -36,12 +36,14 @@ mod units;
 mod version;
 
 use crate::container::walls::NamespaceWalls;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Visible};
 use crate::isolation::idmap::IdMap;
 use crate::store::Store;
+use crate::sys::tty;
 use parse::{Asked, Parsed};
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use table::{Named, Table};
 
@@ -111,9 +113,18 @@ fn complain(error: &Error) {
     let _ = writeln!(std::io::stderr(), "ccrun: {error}");
 }
 
-/// Writes to stdout; a reader that has gone away (`ccrun images | head`) is no failure.
+/// Writes to stdout; a reader that has gone away (`ccrun images | head`) is no failure. On a terminal nothing that an
+/// image says of itself moves the cursor.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
+    let safe = |line: &str| line.split('\t').map(|text| Visible(text).to_string()).collect::<Vec<_>>().join("\t");
+    let visible: String;
+    let text = if tty::isatty(out.as_fd()) {
+        visible = text.split('\n').map(safe).collect::<Vec<_>>().join("\n");
+        &visible
+    } else {
+        text
+    };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write to stdout", &error)),
         _ => Ok(()),

@@ -5,7 +5,7 @@ use crate::image::Image;
 use crate::pty::Pty;
 use crate::registry::Registry;
 use crate::sandbox::{Mode, Sandbox, walk};
-use crate::tar::Tar;
+use crate::tar::{Tar, entry};
 use serde_json::{Value, json};
 
 cases! {
@@ -15,6 +15,7 @@ cases! {
         images_are_filtered,
         a_tag_is_one_more_name,
         an_image_is_told_all_of,
+        an_image_cannot_talk_to_the_terminal,
         a_history_is_told_backwards,
         a_container_is_told_all_of,
         containers_are_listed_as_one_likes,
@@ -211,6 +212,21 @@ fn an_image_is_told_all_of(t: &Sandbox) {
     assert_eq!(some.stdout, out.stdout);
 }
 
+fn an_image_cannot_talk_to_the_terminal(t: &Sandbox) {
+    let registry = Registry::open();
+    let label = "\u{1b}]0;owned\u{7}\u{202e}\r";
+    registry.push("evil", "1", &Image::busybox(&t.busybox).set("Labels", json!({"a": label})));
+    let name = format!("{}/evil:1", registry.host);
+    t.ccrun(&["pull", "-q", &name]).ok();
+    let args = ["inspect", "-f", "{{.Config.Labels.a}}", &name];
+    // A program gets it as it is, a terminal does not.
+    t.ccrun(&args).ok().prints(&format!("{label}\n"));
+    let mut command = std::process::Command::new(&t.ccrun);
+    command.args(args).env_clear().env("CCRUN_ROOT", &t.store).env("HOME", &t.dir).current_dir(&t.dir);
+    let (status, seen) = Pty::spawn(command).wait();
+    assert_eq!((status, seen.as_str()), (0, "\\x1b]0;owned\\x07\\u{202e}\\x0d\r\n"));
+}
+
 fn a_history_is_told_backwards(t: &Sandbox) {
     let (one, _, images) = two_images(t);
     let history = |args: &[&str]| t.ccrun(&[&["history"], args, &[&one]].concat()).ok().quiet();
@@ -401,7 +417,13 @@ fn an_export_holds_what_the_container_sees(t: &Sandbox) {
         .file("etc/opaque/old", 0o644, "x")
         .file("set-id", 0o4755, "x")
         .hardlink("set-id.too", "set-id")
-        .symlink("link", "nowhere/at/all");
+        .symlink("link", "nowhere/at/all")
+        .entry(
+            &entry("noted", b'0', 0o755)
+                .pax("mtime", "1700000000.123456789")
+                .pax("SCHILY.xattr.user.note", "kept")
+                .pax("SCHILY.xattr.security.capability", b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        );
     registry.push("app", "1", &Image::busybox(&t.busybox).layer(files));
     let name = format!("{}/app:1", registry.host);
     let long = "d".repeat(120);
@@ -421,6 +443,10 @@ fn an_export_holds_what_the_container_sees(t: &Sandbox) {
     if t.mode != Mode::Nosubuid {
         list.has("5/6");
     }
+    let bytes = std::fs::read(&archive).expect("read");
+    let holds = |record: &[u8]| bytes.windows(record.len()).any(|window| window == record);
+    assert!(holds(b"mtime=1700000000.123456789\n") && holds(b"SCHILY.xattr.user.note=kept\n"));
+    assert!(holds(b"SCHILY.xattr.security.capability=\x01\0\0\x02\0\x04") && !holds(b"user.overlay"));
     // To stdout, byte for byte the same.
     let twice = format!("'{}' container export box | cmp - '{archive}'", t.ccrun);
     t.command("sh", &["-c", &twice]).env("CCRUN_ROOT", &t.store).ok().prints("");
