@@ -1,9 +1,11 @@
 //! `ccrun system df`.
 
+mod each;
+
 use super::flag::{Command, switch};
 use super::listing::{self, Headings};
 use super::parse::Parsed;
-use super::{filter, ps, rmi, units};
+use super::{rmi, units};
 use crate::container::create;
 use crate::error::Result;
 use crate::image::digest::Digest;
@@ -11,7 +13,7 @@ use crate::image::local::images::{self, Image};
 use crate::image::local::layers::Notes;
 use crate::image::local::refs;
 use crate::store::Store;
-use crate::store::containers::{Record, State, short};
+use crate::store::containers::{Record, State};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +53,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     create::sweep(&store)?;
     let usage = Usage::of(&store)?;
     let text = match parsed.text("format")? {
-        None if parsed.is_on("verbose") => usage.each(&store)?,
+        None if parsed.is_on("verbose") => each::shown(&usage, &refs::list(&store)?.0),
         format => {
             let default = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
             listing::show(format, default, HEADINGS, &usage.sums())?
@@ -90,34 +92,30 @@ impl Usage {
                 "Size": units::room(size), "Reclaimable": units::room(reclaimable) + &share,
             })
         };
-        let (active, idle): (Vec<&Image>, Vec<_>) = self.images.iter().partition(|image| self.used.contains(&image.id));
+        let active: Vec<&Image> = self.images.iter().filter(|image| self.used.contains(&image.id)).collect();
         let needed: BTreeSet<&Digest> = active.iter().flat_map(|image| &image.config.diff_ids).collect();
         let unneeded = self.layers.iter().filter(|(diff_id, _)| !needed.contains(diff_id));
-        let running = self.containers.iter().filter(|(_, state, _)| *state == State::Running);
-        let ended = self.containers.iter().filter(|(_, state, _)| *state != State::Running);
-        let bytes = |volumes: &mut dyn Iterator<Item = &(String, u64)>| volumes.map(|(_, bytes)| bytes).sum();
-        let is_linked = |(name, _): &&(String, u64)| self.links(name) > 0;
+        let is_running = |(_, state, _): &&(Record, State, u64)| *state == State::Running;
+        let running: Vec<_> = self.containers.iter().filter(is_running).collect();
+        let room =
+            |containers: &mut dyn Iterator<Item = &(Record, State, u64)>| containers.map(|(.., bytes)| bytes).sum();
+        let (in_all, in_running): (u64, u64) = (room(&mut self.containers.iter()), room(&mut running.iter().copied()));
+        let (linked, free): (Vec<_>, Vec<_>) = self.volumes.iter().partition(|(name, _)| self.links(name) > 0);
         vec![
             row(
                 "Images",
-                active.len() + idle.len(),
+                self.images.len(),
                 active.len(),
                 self.layers.values().sum(),
                 unneeded.map(|(_, bytes)| bytes).sum(),
             ),
-            row(
-                "Containers",
-                self.containers.len(),
-                running.count(),
-                self.containers.iter().map(|(.., bytes)| bytes).sum(),
-                ended.map(|(.., bytes)| bytes).sum(),
-            ),
+            row("Containers", self.containers.len(), running.len(), in_all, in_all - in_running),
             row(
                 "Local Volumes",
                 self.volumes.len(),
-                self.volumes.iter().filter(is_linked).count(),
-                bytes(&mut self.volumes.iter()),
-                bytes(&mut self.volumes.iter().filter(|volume| !is_linked(volume))),
+                linked.len(),
+                self.volumes.iter().map(|(_, bytes)| bytes).sum(),
+                free.iter().map(|(_, bytes)| bytes).sum(),
             ),
             row("Build Cache", 0, 0, 0, 0),
         ]
@@ -126,67 +124,5 @@ impl Usage {
     /// How many containers a volume is mounted into.
     fn links(&self, volume: &str) -> usize {
         self.containers.iter().filter(|(record, ..)| record.volumes.iter().any(|name| name == volume)).count()
-    }
-
-    /// Every thing by itself, as `docker system df -v` shows it.
-    fn each(&self, store: &Store) -> Result<String> {
-        let head = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let mut images = vec![head(&[
-            "REPOSITORY",
-            "TAG",
-            "IMAGE ID",
-            "CREATED",
-            "SIZE",
-            "SHARED SIZE",
-            "UNIQUE SIZE",
-            "CONTAINERS",
-        ])];
-        let (names, _) = refs::list(store)?;
-        for image in &self.images {
-            let others = self.images.iter().filter(|other| other.id != image.id);
-            let others: BTreeSet<&Digest> = others.flat_map(|other| &other.config.diff_ids).collect();
-            let own: BTreeSet<&Digest> = image.config.diff_ids.iter().collect();
-            let bytes = |diff_id: &&&Digest| self.layers.get(diff_id).copied().unwrap_or(0);
-            let shared: u64 = own.iter().filter(|diff_id| others.contains(*diff_id)).map(|d| bytes(&d)).sum();
-            let all: u64 = own.iter().map(|d| bytes(&d)).sum();
-            let tag = names.iter().find(|name| name.image == image.id && name.reference.tag().is_some());
-            let none = || "<none>".to_owned();
-            images.push(vec![
-                tag.map_or_else(none, |name| name.reference.familiar_name()),
-                tag.and_then(|name| name.reference.tag()).map_or_else(none, str::to_owned),
-                image.id.short(),
-                units::ago(filter::created(image)),
-                units::size(all),
-                units::room(shared),
-                units::room(all - shared),
-                self.used.iter().filter(|id| **id == image.id).count().to_string(),
-            ]);
-        }
-        let mut containers =
-            vec![head(&["CONTAINER ID", "IMAGE", "COMMAND", "LOCAL VOLUMES", "SIZE", "CREATED", "STATUS", "NAMES"])];
-        for (record, state, bytes) in &self.containers {
-            let fields = ps::fields(record, state, false);
-            let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            containers.push(vec![
-                short(&record.id).to_owned(),
-                field("Image"),
-                field("Command"),
-                record.volumes.len().to_string(),
-                units::size(*bytes),
-                field("RunningFor"),
-                field("Status"),
-                field("Names"),
-            ]);
-        }
-        let mut volumes = vec![head(&["VOLUME NAME", "LINKS", "SIZE"])];
-        let row = |(name, bytes): &(String, u64)| vec![name.clone(), self.links(name).to_string(), units::size(*bytes)];
-        volumes.extend(self.volumes.iter().map(row));
-        Ok(format!(
-            "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}\nBuild cache \
-             usage: 0B\n",
-            listing::table(&images),
-            listing::table(&containers),
-            listing::table(&volumes)
-        ))
     }
 }

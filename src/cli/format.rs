@@ -9,7 +9,7 @@ mod functions;
 mod lexer;
 mod parser;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use parser::Node;
 use serde_json::Value;
 
@@ -43,10 +43,6 @@ enum Operand {
     Function(String),
     /// `(…).A.B`
     Group(Pipeline, Vec<String>),
-}
-
-fn wrong(what: impl Into<String>) -> Error {
-    Error::new(what)
 }
 
 #[cfg(test)]

@@ -61,17 +61,13 @@ impl Opened {
     /// What they show together, opened. The mount point is the container's, but in our namespace nothing is on it.
     fn merged(self) -> Result<OwnedFd> {
         let open = |name| fs::openat(self.dir.as_fd(), name, O_PATH | O_DIRECTORY, 0);
-        if self.layers.len() == 1 {
+        // Overlay makes a directory in its work directory. Where it did not work, the container has a copy of all.
+        let is_copy = fs::fstatat(self.dir.as_fd(), c"work/work", AT_SYMLINK_NOFOLLOW).is_err();
+        if is_copy || self.layers.len() == 1 {
             return open(c"upper");
         }
-        match overlay::mount_read_only(&self.layers, open(c"rootfs")?.as_fd()) {
-            Ok(()) => open(c"rootfs"),
-            // Where overlay does not work, the container has been given a copy of everything.
-            Err(error) if [Some(libc::ENODEV), Some(libc::EPERM), Some(libc::EINVAL)].contains(&error.errno()) => {
-                open(c"upper")
-            }
-            Err(error) => Err(error),
-        }
+        overlay::mount_read_only(&self.layers, open(c"rootfs")?.as_fd())?;
+        open(c"rootfs")
     }
 }
 

@@ -1,8 +1,8 @@
 //! Does what a template says.
 
 use super::parser::Node;
-use super::{Call, Operand, Pipeline, functions, wrong};
-use crate::error::Result;
+use super::{Call, Operand, Pipeline, functions};
+use crate::error::{Error, Result};
 use serde_json::Value;
 
 /// Fields that are maps with any keys; all else are structures, which have the keys that they have.
@@ -63,7 +63,7 @@ impl Scope {
                 let value = self.pipeline(value, dot)?;
                 match self.variables.iter_mut().rev().find(|(own, _)| own == name) {
                     Some((_, old)) if !declare => *old = value,
-                    None if !declare => return Err(wrong(format!("at <${name}>: undefined variable"))),
+                    None if !declare => return Err(Error::new(format!("at <${name}>: undefined variable"))),
                     _ => self.variables.push((name.clone(), value)),
                 }
             }
@@ -80,7 +80,7 @@ impl Scope {
                     Value::Null => Vec::new(),
                     Value::Array(items) => items.into_iter().enumerate().map(|(at, v)| (at.into(), v)).collect(),
                     Value::Object(map) => map.into_iter().map(|(key, value)| (key.into(), value)).collect(),
-                    other => return Err(wrong(format!("range can't iterate over {}", functions::shown(&other)))),
+                    other => return Err(Error::new(format!("range can't iterate over {}", functions::shown(&other)))),
                 };
                 if items.is_empty() {
                     return self.nodes(otherwise, dot);
@@ -119,7 +119,7 @@ impl Scope {
             return functions::call(name, &arguments).map_err(|error| error.context(format!("error calling {name}")));
         }
         if !rest.is_empty() || piped.is_some() {
-            return Err(wrong("a value is no function and takes no arguments"));
+            return Err(Error::new("a value is no function and takes no arguments"));
         }
         self.operand(first, dot)
     }
@@ -129,7 +129,7 @@ impl Scope {
             Operand::Dot(names) => field(dot, "", names),
             Operand::Variable(name, names) => {
                 let variable = self.variables.iter().rev().find(|(own, _)| own == name);
-                let (_, value) = variable.ok_or_else(|| wrong(format!("at <${name}>: undefined variable")))?;
+                let (_, value) = variable.ok_or_else(|| Error::new(format!("at <${name}>: undefined variable")))?;
                 field(value, &format!("${name}"), names)
             }
             Operand::Literal(value) => Ok(value.clone()),
@@ -157,7 +157,7 @@ fn field(value: &Value, of: &str, names: &[String]) -> Result<Value> {
         value = match value.get(name) {
             Some(inner) => inner,
             None if in_map || empty(name).is_some() => &Value::Null,
-            None => return Err(wrong(format!("at <{of}.{}>: can't evaluate field {name}", names.join(".")))),
+            None => return Err(Error::new(format!("at <{of}.{}>: can't evaluate field {name}", names.join(".")))),
         };
     }
     Ok(value.clone())
