@@ -54,10 +54,10 @@ struct Row {
 }
 
 fn run(parsed: &Parsed) -> Result<u8> {
+    let filters = Filters::parse(parsed, Selection::KNOWN)?;
     let (store, _) = super::open_store(parsed)?;
     // What a killed pull left is not worth a failure here.
     let _ = create::sweep(&store);
-    let filters = Filters::parse(parsed, Selection::KNOWN)?;
     let selection = Selection::new(&store, filters, parsed.words()?.first().copied())?;
     let rows = rows(&store, &selection, parsed.is_on("no-trunc"))?;
     let rows: Vec<Value> = rows.into_iter().map(|row| row.fields).collect();

@@ -23,10 +23,8 @@ pub static COMMAND: Command = Command {
     runs_program: false,
     failure: 1,
     run: |parsed| match parsed.text("type")? {
-        None | Some("") => {
-            inspect(parsed, &|store, word| Ok(container(store, word)?.or(image(store, word)?)), &no_object)
-        }
-        Some("container") => inspect(parsed, &container, &no_container),
+        None | Some("") => inspect(parsed, &any, &no_object),
+        Some("container") => inspect(parsed, &container, &no_object),
         Some("image") => inspect(parsed, &image, &images::not_found),
         Some(other) => {
             Err(Error::new(format!("\"{other}\" is not a valid value for --type")).hint("container or image"))
@@ -48,34 +46,14 @@ pub static CONTAINER: Command = Command {
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     summary: "Tell all about containers",
     flags: &[FORMAT],
-    run: |parsed| inspect(parsed, &container, &no_container),
+    run: |parsed| inspect(parsed, &container, &no_object),
     ..COMMAND
 };
 
 /// The fields that stand first, in Docker's order; those not named here follow.
-const FIRST: &[&str] = &[
-    "Id",
-    "Created",
-    "Path",
-    "Args",
-    "State",
-    "Image",
-    "RepoTags",
-    "RepoDigests",
-    "Parent",
-    "Comment",
-    "Name",
-    "DockerVersion",
-    "Author",
-    "Config",
-    "Architecture",
-    "Variant",
-    "Os",
-    "Size",
-    "GraphDriver",
-    "RootFS",
-    "Metadata",
-];
+const FIRST: &str = "
+    Id Created Path Args State Image RepoTags RepoDigests Parent Comment Name Status Running DockerVersion Author Config
+    Architecture Variant Os Size GraphDriver Type RootFS Metadata";
 
 type Find = dyn Fn(&Store, &str) -> Result<Option<Value>>;
 
@@ -105,20 +83,21 @@ fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Res
     Ok(u8::from(!errors.is_empty()))
 }
 
-fn container(store: &Store, word: &str) -> Result<Option<Value>> {
+/// A container or else an image.
+fn any(store: &Store, word: &str) -> Result<Option<Value>> {
     match store.find_container(word) {
         Ok(id) => container::describe(store, &id).map(Some),
-        Err(_) => Ok(None),
+        Err(_) => image(store, word),
     }
+}
+
+fn container(store: &Store, word: &str) -> Result<Option<Value>> {
+    container::describe(store, &store.find_container(word)?).map(Some)
 }
 
 fn image(store: &Store, word: &str) -> Result<Option<Value>> {
     let Some(found) = images::find(store, word)? else { return Ok(None) };
     images::load(store, &found.id)?.map(|image| image::describe(store, &image)).transpose()
-}
-
-fn no_container(word: &str) -> Error {
-    Error::new(format!("No such container: {word}"))
 }
 
 fn no_object(word: &str) -> Error {
@@ -137,7 +116,8 @@ fn pretty(value: &Value, depth: usize) -> String {
         }
         Value::Object(map) if !map.is_empty() => {
             let mut fields: Vec<_> = map.iter().collect();
-            fields.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
+            let place = |name: &str| FIRST.split_whitespace().position(|first| first == name).unwrap_or(usize::MAX);
+            fields.sort_by_key(|(name, _)| place(name));
             let line = |(name, value): &(&String, &Value)| {
                 format!("{}: {}", Value::from(name.as_str()), pretty(value, depth + 1))
             };

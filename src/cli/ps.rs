@@ -45,9 +45,9 @@ const HEADINGS: Headings = &[
 const FILTERS: &[&str] = &["ancestor", "exited", "id", "name", "status"];
 
 fn run(parsed: &Parsed) -> Result<u8> {
+    let filters = Filters::parse(parsed, FILTERS)?;
     let (store, _) = super::open_store(parsed)?;
     create::sweep(&store)?;
-    let filters = Filters::parse(parsed, FILTERS)?;
     let whole = parsed.is_on("no-trunc");
     // As Docker does: who asks for those that have ended wants to see them.
     let all = parsed.is_on("all") || filters.all("exited").chain(filters.all("status")).next().is_some();

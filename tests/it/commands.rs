@@ -25,6 +25,8 @@ cases! {
         an_export_holds_what_the_container_sees,
         an_export_of_a_running_container,
         what_cannot_be_exported_is_said;
+    Root:
+        a_container_without_overlay_is_exported,
 }
 
 /// Two images of one layer each that share a third, pulled as `one:1` and `two:2`; the registry's host comes before.
@@ -476,6 +478,23 @@ fn an_export_of_a_running_container(t: &Sandbox) {
     t.ccrun(&["rm", "-f", "runs"]).ok();
     running.wait();
     t.nothing_left();
+}
+
+fn a_container_without_overlay_is_exported(t: &Sandbox) {
+    // On an overlay of an overlay there is no third, so the container is a copy.
+    let script = format!(
+        "set -e; mkdir t one two; mount -t tmpfs none t; mkdir t/l t/u t/w t/u2 t/w2
+         mount -t overlay o -o lowerdir=t/l,upperdir=t/u,workdir=t/w one
+         mount -t overlay o -o lowerdir=one,upperdir=t/u2,workdir=t/w2 two
+         export CCRUN_ROOT=$PWD/two/store
+         tar -c -C '{}' . | '{ccrun}' import - bb >/dev/null
+         '{ccrun}' run --name box bb sh -c 'rm /etc/group; echo x >/new'
+         '{ccrun}' export box | tar -t",
+        t.busybox,
+        ccrun = t.ccrun
+    );
+    let out = t.command("unshare", &["-m", "sh", "-c", &script]).ok().says("no overlay on the store's file system");
+    out.has("bin/busybox\n").has("new\n").has("etc/passwd\n").lacks("etc/group");
 }
 
 fn what_cannot_be_exported_is_said(t: &Sandbox) {
