@@ -10,7 +10,7 @@ use crate::container::create;
 use crate::error::Result;
 use crate::image::digest::Digest;
 use crate::image::local::images::{self, Image};
-use crate::image::local::layers::Notes;
+use crate::image::local::layers::{self, Notes};
 use crate::image::local::refs;
 use crate::store::Store;
 use crate::store::containers::{Record, State};
@@ -39,8 +39,9 @@ const HEADINGS: Headings = &[
 /// All that takes room.
 struct Usage {
     images: Vec<Image>,
-    /// Bytes of each layer.
+    /// Bytes of each layer, those too that cancelled pulls have left, as they have the beginnings of blobs.
     layers: BTreeMap<Digest, u64>,
+    partial: u64,
     /// The images that containers stand on, as often as they do.
     used: Vec<Digest>,
     containers: Vec<(Record, State, u64)>,
@@ -67,8 +68,8 @@ impl Usage {
     fn of(store: &Store) -> Result<Usage> {
         let ids = images::ids(store)?;
         let images: Vec<Image> = ids.iter().filter_map(|id| images::load(store, id).ok().flatten()).collect();
-        let diff_ids = images.iter().flat_map(|image| &image.config.diff_ids);
-        let layers = diff_ids.map(|diff_id| (*diff_id, Notes::read(store, diff_id).size)).collect();
+        let layers = layers::ids(store)?.into_iter().map(|diff_id| (diff_id, Notes::read(store, &diff_id).size));
+        let partial = store.usage(&store.root().join("partial"))?;
         let mut containers = Vec::new();
         for id in store.container_ids()? {
             let Ok(record) = store.record(&id) else { continue };
@@ -81,7 +82,7 @@ impl Usage {
         }
         volumes.sort();
         let used = rmi::users(store)?.into_iter().map(|user| user.image).collect();
-        Ok(Usage { images, layers, used, containers, volumes })
+        Ok(Usage { images, layers: layers.collect(), partial, used, containers, volumes })
     }
 
     fn sums(&self) -> Vec<Value> {
@@ -106,8 +107,8 @@ impl Usage {
                 "Images",
                 self.images.len(),
                 active.len(),
-                self.layers.values().sum(),
-                unneeded.map(|(_, bytes)| bytes).sum(),
+                self.partial + self.layers.values().sum::<u64>(),
+                self.partial + unneeded.map(|(_, bytes)| bytes).sum::<u64>(),
             ),
             row("Containers", self.containers.len(), running.len(), in_all, in_all - in_running),
             row(

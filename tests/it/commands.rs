@@ -398,6 +398,7 @@ fn prune_takes_what_cancelled_pulls_left(t: &Sandbox) {
     std::fs::create_dir_all(t.store.join("tmp/draft-1-1")).expect("mkdir");
     std::fs::write(t.store.join("tmp/draft-1-1/lock"), "").expect("write");
     assert_eq!(t.layers().len(), 3);
+    t.ccrun(&["system", "df", "--format", "{{.Size}} {{.Reclaimable}}"]).ok().has("5.483MB 5.483MB (100%)\n");
     t.ccrun(&["system", "prune", "-f"]).ok().quiet().prints("Total reclaimed space: 1.5MB\n");
     assert_eq!(t.layers().len(), 2);
     assert!(t.names_in("partial").is_empty());
