@@ -9,7 +9,7 @@ mod functions;
 mod lexer;
 mod parser;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use parser::Node;
 use serde_json::Value;
 
@@ -45,10 +45,6 @@ enum Operand {
     Group(Pipeline, Vec<String>),
 }
 
-fn wrong(what: impl Into<String>) -> Error {
-    Error::new(what)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,7 +68,7 @@ mod tests {
             ("", ""),
             ("plain } text", "plain } text"),
             ("{{.Id}} {{ .Size }}", "sha256:abc 1234"),
-            ("{{.Config.Env}} {{.Config.Labels}} {{.Config.Cmd}}", "[A=1 B=2] map[x.y:1 z:2] <no value>"),
+            ("{{.Config.Env}} {{.Config.Labels}} {{.Config.Cmd}}", "[A=1 B=2] map[x.y:1 z:2] []"),
             ("{{json .RootFS}}", r#"{"Layers":["l1"]}"#),
             ("{{json .Config.Cmd}}{{json \"<>\"}}", "null\"<>\""),
             ("{{len .RepoTags}}{{len .Id}}{{.Config.Env | len}}", "2102"),
@@ -103,6 +99,8 @@ mod tests {
             ("{{truncate .Id 3}}{{pad .Os 1 2}}|{{print .Os 1 2}}", "sha linux  |linux1 2"),
             ("{{.Config.Labels.nothing}}", "<no value>"),
             ("{{slice .Id 0 6}}", "sha256"),
+            ("{{.Config.Healthcheck}}{{.Config.StopSignal}}{{.Config.Volumes}}", "<nil>map[]"),
+            ("{{with .Config}}{{.Cmd}}{{end}}{{if .Config.Healthcheck}}x{{end}}", "[]"),
         ] {
             assert_eq!(render(template), Ok(text.to_owned()), "{template}");
         }

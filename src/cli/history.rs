@@ -50,7 +50,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         (_, false) => "table {{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
     };
     let steps = steps(&store, &image, human, parsed.is_on("no-trunc"));
-    super::print(&listing::show(parsed.text("format")?.unwrap_or(default), HEADINGS, &steps)?)?;
+    super::print(&listing::show(parsed.text("format")?, default, HEADINGS, &steps)?)?;
     Ok(0)
 }
 

@@ -54,10 +54,10 @@ struct Row {
 }
 
 fn run(parsed: &Parsed) -> Result<u8> {
+    let filters = Filters::parse(parsed, Selection::KNOWN)?;
     let (store, _) = super::open_store(parsed)?;
     // What a killed pull left is not worth a failure here.
     let _ = create::sweep(&store);
-    let filters = Filters::parse(parsed, Selection::KNOWN)?;
     let selection = Selection::new(&store, filters, parsed.words()?.first().copied())?;
     let rows = rows(&store, &selection, parsed.is_on("no-trunc"))?;
     let rows: Vec<Value> = rows.into_iter().map(|row| row.fields).collect();
@@ -66,7 +66,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         (_, true) => "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
         (_, false) => "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
     };
-    super::print(&listing::show(parsed.text("format")?.unwrap_or(default), HEADINGS, &rows)?)?;
+    super::print(&listing::show(parsed.text("format")?, default, HEADINGS, &rows)?)?;
     Ok(0)
 }
 
@@ -95,7 +95,7 @@ fn rows(store: &Store, selection: &Selection, whole_ids: bool) -> Result<Vec<Row
 }
 
 fn rows_of(store: &Store, image: &Image, names: &[&Ref], selection: &Selection, whole_ids: bool) -> Vec<Row> {
-    let (size, made) = (units::size(image.size(store)), created(image));
+    let (size, made) = (image.size(store), created(image));
     let id = if whole_ids { image.id.to_string() } else { image.id.short() };
     let none = "<none>";
     let row = |repository: &str, tag: &str, digest: &str| Row {
@@ -105,7 +105,8 @@ fn rows_of(store: &Store, image: &Image, names: &[&Ref], selection: &Selection, 
         fields: json!({
             "Containers": "N/A", "CreatedAt": made.map_or("N/A".to_owned(), |made| units::utc(made, ' ') + " +0000 UTC"),
             "CreatedSince": units::ago(made), "Digest": digest, "ID": id, "Repository": repository,
-            "SharedSize": "N/A", "Size": size, "Tag": tag, "UniqueSize": "N/A", "VirtualSize": size,
+            "SharedSize": "N/A", "Size": units::size(size), "Tag": tag, "UniqueSize": "N/A",
+            "VirtualSize": units::room(size),
         }),
     };
     let of_repository = |own: &Reference| {

@@ -23,10 +23,8 @@ pub static COMMAND: Command = Command {
     runs_program: false,
     failure: 1,
     run: |parsed| match parsed.text("type")? {
-        None | Some("") => {
-            inspect(parsed, &|store, word| Ok(container(store, word)?.or(image(store, word)?)), &no_object)
-        }
-        Some("container") => inspect(parsed, &container, &no_container),
+        None | Some("") => inspect(parsed, &any, &no_object),
+        Some("container") => inspect(parsed, &container, &no_object),
         Some("image") => inspect(parsed, &image, &images::not_found),
         Some(other) => {
             Err(Error::new(format!("\"{other}\" is not a valid value for --type")).hint("container or image"))
@@ -48,34 +46,14 @@ pub static CONTAINER: Command = Command {
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     summary: "Tell all about containers",
     flags: &[FORMAT],
-    run: |parsed| inspect(parsed, &container, &no_container),
+    run: |parsed| inspect(parsed, &container, &no_object),
     ..COMMAND
 };
 
 /// The fields that stand first, in Docker's order; those not named here follow.
-const FIRST: &[&str] = &[
-    "Id",
-    "Created",
-    "Path",
-    "Args",
-    "State",
-    "Image",
-    "RepoTags",
-    "RepoDigests",
-    "Parent",
-    "Comment",
-    "Name",
-    "DockerVersion",
-    "Author",
-    "Config",
-    "Architecture",
-    "Variant",
-    "Os",
-    "Size",
-    "GraphDriver",
-    "RootFS",
-    "Metadata",
-];
+const FIRST: &str = "
+    Id Created Path Args State Image RepoTags RepoDigests Parent Comment Name Status Running DockerVersion Author Config
+    Architecture Variant Os Size GraphDriver Type RootFS Metadata";
 
 type Find = dyn Fn(&Store, &str) -> Result<Option<Value>>;
 
@@ -98,18 +76,23 @@ fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Res
             lines.collect::<Result<String>>()?
         }
         (None, Some(_)) => Value::from(found).to_string() + "\n",
-        (None, None) => pretty(&found),
+        (None, None) => pretty(&found.into(), 0) + "\n",
     };
     super::print(&text)?;
     errors.iter().for_each(super::complain);
     Ok(u8::from(!errors.is_empty()))
 }
 
-fn container(store: &Store, word: &str) -> Result<Option<Value>> {
+/// A container or else an image.
+fn any(store: &Store, word: &str) -> Result<Option<Value>> {
     match store.find_container(word) {
         Ok(id) => container::describe(store, &id).map(Some),
-        Err(_) => Ok(None),
+        Err(_) => image(store, word),
     }
+}
+
+fn container(store: &Store, word: &str) -> Result<Option<Value>> {
+    container::describe(store, &store.find_container(word)?).map(Some)
 }
 
 fn image(store: &Store, word: &str) -> Result<Option<Value>> {
@@ -117,35 +100,30 @@ fn image(store: &Store, word: &str) -> Result<Option<Value>> {
     images::load(store, &found.id)?.map(|image| image::describe(store, &image)).transpose()
 }
 
-fn no_container(word: &str) -> Error {
-    Error::new(format!("No such container: {word}"))
-}
-
 fn no_object(word: &str) -> Error {
     Error::new(format!("No such object: {word}"))
 }
 
-/// An array with four blanks for each level, as Docker prints it. JSON has no line's end within a text, so the
-/// two blanks that there are can be doubled.
-fn pretty(values: &[Value]) -> String {
-    let inner = |value: &Value| {
-        let text = format!("{value:#}");
-        let line = |line: &str| {
-            let blanks = line.len() - line.trim_start_matches(' ').len();
-            " ".repeat(blanks * 2) + line.trim_start_matches(' ')
-        };
-        text.lines().map(line).collect::<Vec<_>>().join("\n        ")
+/// As Docker prints it: four blanks for each level, the fields in its order.
+fn pretty(value: &Value, depth: usize) -> String {
+    let lines = |lines: Vec<String>| {
+        let blanks = " ".repeat(4 * depth);
+        lines.iter().map(|line| format!("{blanks}    {line}")).collect::<Vec<_>>().join(",\n") + "\n" + &blanks
     };
-    let object = |value: &Value| {
-        let Some(map) = value.as_object() else { return inner(value) };
-        let rest = map.keys().map(String::as_str).filter(|key| !FIRST.contains(key));
-        let keys = FIRST.iter().copied().filter(|key| map.contains_key(*key)).chain(rest);
-        let fields: Vec<String> = keys.map(|key| format!("        \"{key}\": {}", inner(&map[key]))).collect();
-        format!("    {{\n{}\n    }}", fields.join(",\n"))
-    };
-    match values {
-        [] => "[]\n".to_owned(),
-        values => format!("[\n{}\n]\n", values.iter().map(object).collect::<Vec<_>>().join(",\n")),
+    match value {
+        Value::Array(items) if !items.is_empty() => {
+            format!("[\n{}]", lines(items.iter().map(|item| pretty(item, depth + 1)).collect()))
+        }
+        Value::Object(map) if !map.is_empty() => {
+            let mut fields: Vec<_> = map.iter().collect();
+            let place = |name: &str| FIRST.split_whitespace().position(|first| first == name).unwrap_or(usize::MAX);
+            fields.sort_by_key(|(name, _)| place(name));
+            let line = |(name, value): &(&String, &Value)| {
+                format!("{}: {}", Value::from(name.as_str()), pretty(value, depth + 1))
+            };
+            format!("{{\n{}}}", lines(fields.iter().map(line).collect()))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -156,11 +134,12 @@ mod tests {
 
     #[test]
     fn it_is_printed_as_docker_does() {
-        assert_eq!(pretty(&[]), "[]\n");
-        let text = pretty(&[json!({"Os": "linux", "Id": "x", "Config": {"Env": ["a", " b"], "Cmd": null}, "New": []})]);
+        assert_eq!(pretty(&json!([]), 0), "[]");
+        let text =
+            pretty(&json!([{"Os": "linux", "Id": "x", "Config": {"Env": ["a", " b"], "Cmd": null}, "New": []}]), 0);
         let want = "[\n    {\n        \"Id\": \"x\",\n        \"Config\": {\n            \"Cmd\": null,\n            \
                     \"Env\": [\n                \"a\",\n                \" b\"\n            ]\n        },\n        \
-                    \"Os\": \"linux\",\n        \"New\": []\n    }\n]\n";
+                    \"Os\": \"linux\",\n        \"New\": []\n    }\n]";
         assert_eq!(text, want);
     }
 }

@@ -11,27 +11,30 @@ pub const FORMAT: Flag = one(None, "format", "FORMAT", "Use a template: 'table T
 /// What a field is called in the template and above its column.
 pub type Headings = &'static [(&'static str, &'static str)];
 
-/// The rows, each an object with the fields of `headings`. The format is the user's, where `\t` and `\n` are a
-/// tab and a line's end because no shell makes them; or `table …` of the list's own.
-pub fn show(format: &str, headings: Headings, rows: &[Value]) -> Result<String> {
-    let format = format.trim().replace("\\t", "\t").replace("\\n", "\n");
+/// The rows, each an object with the fields of `headings`, in the format that the user has asked for (where `\t`
+/// and `\n` are a tab and a line's end, because no shell makes them) or else in the list's own.
+pub fn show(asked: Option<&str>, default: &str, headings: Headings, rows: &[Value]) -> Result<String> {
+    let asked = asked.map(str::trim).filter(|format| !["", "table"].contains(format));
+    let format = asked.unwrap_or(default).replace("\\t", "\t").replace("\\n", "\n");
     if format == "json" {
         return Ok(rows.iter().map(|row| row.to_string() + "\n").collect());
     }
     let Some(columns) = format.strip_prefix("table") else {
         let template = Template::parse(&format)?;
-        return rows.iter().map(|row| template.render(row).map(|line| visible(&line) + "\n")).collect();
+        return rows.iter().map(|row| template.render(row).map(|line| line + "\n")).collect();
     };
     let template = Template::parse(columns.trim())?;
     let head = headings.iter().map(|(field, heading)| ((*field).to_owned(), Value::from(*heading)));
     let head = Value::Object(head.collect());
     let lines = std::iter::once(&head).chain(rows).map(|row| template.render(row));
-    let lines = lines.map(|line| line.map(|line| line.split('\t').map(visible).collect()));
+    let lines = lines.map(|line| line.map(|line| line.split('\t').map(str::to_owned).collect()));
     Ok(table(&lines.collect::<Result<Vec<Vec<String>>>>()?))
 }
 
 /// Docker's table: columns at least 10 wide, three blanks between.
 pub fn table(rows: &[Vec<String>]) -> String {
+    let safe = |row: &Vec<String>| row.iter().map(|cell| Visible(cell).to_string()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(safe).collect();
     let most = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -45,12 +48,6 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// What images and registries say must not move the cursor. Line ends and tabs are the template's own.
-fn visible(text: &str) -> String {
-    let safe = |line: &str| line.split('\t').map(|text| Visible(text).to_string()).collect::<Vec<_>>().join("\t");
-    text.split('\n').map(safe).collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,7 +57,7 @@ mod tests {
 
     fn shown(format: &str) -> String {
         let rows = [json!({"Name": "a", "Size": "1MB"}), json!({"Name": "much-longer", "Size": "20MB"})];
-        show(format, HEADINGS, &rows).unwrap_or_else(|error| error.to_string())
+        show(Some(format), "table {{.Name}}", HEADINGS, &rows).unwrap_or_else(|error| error.to_string())
     }
 
     #[test]
@@ -72,6 +69,7 @@ mod tests {
         assert_eq!(shown(r"{{.Name}}\n-"), "a\n-\nmuch-longer\n-\n");
         let json = "{\"Name\":\"a\",\"Size\":\"1MB\"}\n{\"Name\":\"much-longer\",\"Size\":\"20MB\"}\n";
         assert_eq!((shown("json"), shown("{{json .}}")), (json.to_owned(), json.to_owned()));
+        assert_eq!(shown("table"), "NAME\na\nmuch-longer\n");
         assert_eq!(shown("{{.Bogus}}"), "template: at <.Bogus>: can't evaluate field Bogus");
     }
 
@@ -82,8 +80,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_row_moves_the_cursor() {
-        let rows = [json!({"Name": "a\u{1b}[2J", "Size": "\r"})];
-        assert_eq!(show("{{.Name}}{{.Size}}", HEADINGS, &rows).unwrap(), "a\\x1b[2J\\x0d\n");
+    fn nothing_in_a_table_moves_the_cursor() {
+        let rows = [json!({"Name": "a\u{1b}[2J", "Size": "\r\u{202e}"})];
+        let table = show(None, "table {{.Name}}\t{{.Size}}", HEADINGS, &rows).unwrap();
+        assert_eq!(table, "NAME       SIZE\na\\x1b[2J   \\x0d\\u{202e}\n");
+        // Programs get what there is.
+        assert_eq!(show(Some("{{.Name}}"), "", HEADINGS, &rows).unwrap(), "a\u{1b}[2J\n");
     }
 }

@@ -1,8 +1,11 @@
 //! The command line: what the user says, and what he is told.
 
+mod df;
+mod export;
 mod filter;
 mod flag;
 mod format;
+mod glob;
 mod help;
 mod history;
 mod images;
@@ -20,6 +23,7 @@ mod output;
 mod parse;
 mod progress;
 mod prompt;
+mod prune;
 mod ps;
 mod pull;
 mod rm;
@@ -32,12 +36,14 @@ mod units;
 mod version;
 
 use crate::container::walls::NamespaceWalls;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Visible};
 use crate::isolation::idmap::IdMap;
 use crate::store::Store;
+use crate::sys::tty;
 use parse::{Asked, Parsed};
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use table::{Named, Table};
 
@@ -56,9 +62,14 @@ static TABLE: Table = Table {
         &logout::COMMAND,
         &ps::COMMAND,
         &rm::COMMAND,
+        &export::COMMAND,
         &inspect::COMMAND,
         &inspect::IMAGE,
         &inspect::CONTAINER,
+        &df::COMMAND,
+        &prune::SYSTEM,
+        &prune::IMAGE,
+        &prune::CONTAINER,
         &version::COMMAND,
     ],
     aliases: &[
@@ -70,6 +81,7 @@ static TABLE: Table = Table {
         ("image rm", &rmi::COMMAND),
         ("image save", &save::COMMAND),
         ("image tag", &tag::COMMAND),
+        ("container export", &export::COMMAND),
         ("container ls", &ps::COMMAND),
         ("container rm", &rm::COMMAND),
         ("container run", &run::COMMAND),
@@ -101,9 +113,18 @@ fn complain(error: &Error) {
     let _ = writeln!(std::io::stderr(), "ccrun: {error}");
 }
 
-/// Writes to stdout; a reader that has gone away (`ccrun images | head`) is no failure.
+/// Writes to stdout; a reader that has gone away (`ccrun images | head`) is no failure. On a terminal nothing that an
+/// image says of itself moves the cursor.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
+    let safe = |line: &str| line.split('\t').map(|text| Visible(text).to_string()).collect::<Vec<_>>().join("\t");
+    let visible: String;
+    let text = if tty::isatty(out.as_fd()) {
+        visible = text.split('\n').map(safe).collect::<Vec<_>>().join("\n");
+        &visible
+    } else {
+        text
+    };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("write to stdout", &error)),
         _ => Ok(()),

@@ -53,6 +53,11 @@ impl Output {
         Output { to: io::BufWriter::with_capacity(BUFFER, file), path, half }
     }
 
+    /// The file that bytes may go to directly, as long as none have been written here.
+    pub fn file(&self) -> &File {
+        self.to.get_ref()
+    }
+
     /// All has been written: now the file is there under its name.
     pub fn finish(mut self) -> Result<()> {
         let shown = self.path.as_ref().map_or("stdout".to_owned(), |path| path.display().to_string());

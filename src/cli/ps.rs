@@ -32,6 +32,9 @@ const HEADINGS: Headings = &[
     ("CreatedAt", "CREATED AT"),
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
+    ("Labels", "LABELS"),
+    ("LocalVolumes", "LOCAL VOLUMES"),
+    ("Mounts", "MOUNTS"),
     ("Names", "NAMES"),
     ("Ports", "PORTS"),
     ("RunningFor", "CREATED"),
@@ -42,9 +45,9 @@ const HEADINGS: Headings = &[
 const FILTERS: &[&str] = &["ancestor", "exited", "id", "name", "status"];
 
 fn run(parsed: &Parsed) -> Result<u8> {
+    let filters = Filters::parse(parsed, FILTERS)?;
     let (store, _) = super::open_store(parsed)?;
     create::sweep(&store)?;
-    let filters = Filters::parse(parsed, FILTERS)?;
     let whole = parsed.is_on("no-trunc");
     // As Docker does: who asks for those that have ended wants to see them.
     let all = parsed.is_on("all") || filters.all("exited").chain(filters.all("status")).next().is_some();
@@ -67,7 +70,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     } else {
         "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
     };
-    super::print(&listing::show(parsed.text("format")?.unwrap_or(default), HEADINGS, &rows)?)?;
+    super::print(&listing::show(parsed.text("format")?, default, HEADINGS, &rows)?)?;
     Ok(0)
 }
 
@@ -98,7 +101,8 @@ pub fn word(state: &State) -> &'static str {
     }
 }
 
-fn fields(record: &Record, state: &State, whole: bool) -> Value {
+/// A container's line, field by field.
+pub fn fields(record: &Record, state: &State, whole: bool) -> Value {
     let since = now().saturating_sub(record.created);
     let status = match state {
         State::Running => format!("Up {}", duration(since)),
@@ -114,6 +118,9 @@ fn fields(record: &Record, state: &State, whole: bool) -> Value {
         "CreatedAt": utc(i64::try_from(record.created).unwrap_or(0), ' ') + " +0000 UTC",
         "ID": if whole { &record.id } else { short(&record.id) },
         "Image": record.image,
+        "Labels": "",
+        "LocalVolumes": record.volumes.len().to_string(),
+        "Mounts": record.volumes.join(","),
         "Names": record.name,
         "Ports": "",
         "RunningFor": format!("{} ago", duration(since)),

@@ -4,8 +4,8 @@ use super::flag::{Command, switch};
 use super::parse::Parsed;
 use crate::container::create;
 use crate::error::Result;
-use crate::image::digest::Digest;
-use crate::image::local::images::{self, Removed, User};
+use crate::image::local::images;
+use crate::image::local::remove::{Removed, User, remove};
 use crate::store::Store;
 use crate::store::containers::State;
 
@@ -25,7 +25,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let force = parsed.is_on("force");
     let mut status = 0;
     for word in parsed.words()? {
-        match images::remove(&store, word, force, || users(&store)) {
+        match remove(&store, word, force, || users(&store)) {
             Ok(Some(removed)) => super::print(&removed.iter().map(line).collect::<String>())?,
             Ok(None) => {
                 super::complain(&images::not_found(word));
@@ -50,12 +50,12 @@ fn line(removed: &Removed) -> String {
 }
 
 /// The containers that there are, by the images that they were made from.
-fn users(store: &Store) -> Result<Vec<User>> {
+pub fn users(store: &Store) -> Result<Vec<User>> {
     let mut users = Vec::new();
     for container in store.container_ids()? {
         // A damaged container holds on to no image: it cannot be started again.
         let Some(image) = store.record(&container).ok().and_then(|record| record.image_id) else { continue };
-        let Ok(image) = Digest::parse(&image).or_else(|_| Digest::from_hex(&image)) else { continue };
+        let Some(image) = images::id_of_record(&image) else { continue };
         let running = store.container_state(&container)? == State::Running;
         users.push(User { container, image, running });
     }

@@ -175,16 +175,7 @@ fn root(wanted: &Wanted, image: Option<&Image>, store: &crate::store::Store) -> 
             }
             Ok(Root::Directory { path, writable: *writable })
         }
-        (_, Some(image)) => {
-            // A layer that stands twice is wholly covered by its upper copy, and overlay takes each only once.
-            let mut layers: Vec<PathBuf> = Vec::new();
-            for layer in image.layers(store).into_iter().rev() {
-                if !layers.contains(&layer) {
-                    layers.push(layer);
-                }
-            }
-            Ok(Root::Image { layers })
-        }
+        (_, Some(image)) => Ok(Root::Image { layers: image.overlay(store) }),
         _ => Ok(Root::Host),
     }
 }

@@ -48,11 +48,14 @@ impl Table {
         groups
     }
 
-    /// The second words of a group with their commands.
+    /// The second words of a group with their commands, in order.
     pub fn of_group(&self, group: &str) -> Vec<(&'static str, &'static Command)> {
         let split =
             |(name, command): (&'static str, _)| name.split_once(' ').map(|(first, word)| (first, word, command));
-        self.names().filter_map(split).filter(|(first, ..)| *first == group).map(|(_, word, c)| (word, c)).collect()
+        let own = self.names().filter_map(split).filter(|(first, ..)| *first == group);
+        let mut words: Vec<_> = own.map(|(_, word, command)| (word, command)).collect();
+        words.sort_unstable_by_key(|(word, _)| *word);
+        words
     }
 
     fn names(&self) -> impl Iterator<Item = (&'static str, &'static Command)> {

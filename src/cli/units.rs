@@ -2,19 +2,26 @@
 
 /// A number of bytes with three digits: `7.8MB`, `117MB`.
 pub fn size(bytes: u64) -> String {
+    digits(bytes, 3)
+}
+
+/// A number of bytes with four digits, as Docker has it where room is counted: `1.984MB`.
+pub fn room(bytes: u64) -> String {
+    digits(bytes, 4)
+}
+
+fn digits(bytes: u64, digits: i32) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     let mut value = bytes as f64;
     let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
+    // What would be rounded up to a thousand is one of the next unit.
+    let half = 0.5 * 10f64.powi(3 - digits);
+    while value >= 1000.0 - half && unit + 1 < UNITS.len() {
         value /= 1000.0;
         unit += 1;
     }
-    let decimals = match value {
-        _ if unit == 0 => 0,
-        value if value < 9.995 => 2,
-        value if value < 99.95 => 1,
-        _ => 0,
-    };
+    let before = (1..3).take_while(|power| value >= 10f64.powi(*power) - half * 10f64.powi(*power - 3)).count() + 1;
+    let decimals = if unit == 0 { 0 } else { usize::try_from(digits).unwrap_or(3).saturating_sub(before) };
     let number = format!("{value:.decimals$}");
     let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
     format!("{number}{}", UNITS[unit])
@@ -152,6 +159,19 @@ mod tests {
             (u64::MAX, "18.4EB"),
         ] {
             assert_eq!(size(bytes), text);
+        }
+        for (bytes, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1_984_383, "1.984MB"),
+            (77_866_000, "77.87MB"),
+            (117_250_000, "117.2MB"),
+            (999_940_000, "999.9MB"),
+            (999_960_000, "1GB"),
+            (9_999_600, "10MB"),
+            (5_000_000, "5MB"),
+        ] {
+            assert_eq!(room(bytes), text);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::filesystem::{anonymous, mapped_sources};
 use super::init;
 use super::plan::{Plan, message};
-use super::spec::{ContainerSpec, Root, Source};
+use super::spec::{ContainerSpec, Mount, Root, Source};
 use super::supervise;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
@@ -208,6 +208,15 @@ fn record(spec: &ContainerSpec, cgroup: &Cgroup) -> Record {
         remove: spec.remove,
         cgroup: cgroup.paths().map(Path::to_owned).collect(),
         stop_signal: spec.stop_signal.clone(),
+        volumes: spec.mounts.iter().filter_map(volume).collect(),
+    }
+}
+
+/// The name of a volume that is mounted.
+fn volume(mount: &Mount) -> Option<String> {
+    match &mount.source {
+        Source::Volume(name) => Some(name.clone()),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod command;
 pub mod create;
+pub mod export;
 mod filesystem;
 mod host_files;
 mod init;

@@ -14,13 +14,20 @@ pub struct NamespaceWalls {
     pub map: IdMap,
 }
 
-impl Walls for NamespaceWalls {
-    fn spawn(&self, dir: &Path, inside: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Walled> {
+impl NamespaceWalls {
+    /// Forks a child as [`Walls::spawn`] does, which finds its file system by itself: `open` is run as the user who
+    /// called, whom alone the store lets in, `root` as container root, in a mount namespace of its own.
+    pub fn spawn_on<T>(
+        &self,
+        open: impl Fn() -> Result<T>,
+        root: impl Fn(T) -> Result<OwnedFd>,
+        inside: &mut dyn FnMut() -> Result<Vec<u8>>,
+    ) -> Result<Walled> {
         let (ours, theirs) = socket::socketpair()?;
         let flags = process::CLONE_NEWUSER | process::CLONE_NEWNS | process::CLONE_NEWNET | process::CLONE_NEWIPC;
         let child = process::clone3(flags, None, || {
             process::close(&ours);
-            let outcome = enter(dir, &theirs, self.map.is_single()).and_then(|()| inside());
+            let outcome = enter(&open, &root, &theirs, self.map.is_single()).and_then(|()| inside());
             i32::from(Walled::report(&theirs, outcome).is_err())
         });
         let child = child.map_err(namespaces::explain)?;
@@ -29,6 +36,12 @@ impl Walls for NamespaceWalls {
         socket::send(ours.as_fd(), b"go", &[])?;
         Ok(Walled { child, result: ours })
     }
+}
+
+impl Walls for NamespaceWalls {
+    fn spawn(&self, dir: &Path, inside: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Walled> {
+        self.spawn_on(|| rootfs::open_directory(dir), Ok, inside)
+    }
 
     fn root_ids(&self) -> (u32, u32) {
         self.map.root_ids()
@@ -36,17 +49,23 @@ impl Walls for NamespaceWalls {
 }
 
 /// The child's way in.
-fn enter(dir: &Path, socket: &OwnedFd, single: bool) -> Result<()> {
+fn enter<T>(
+    open: impl Fn() -> Result<T>,
+    root: impl Fn(T) -> Result<OwnedFd>,
+    socket: &OwnedFd,
+    single: bool,
+) -> Result<()> {
     // 1. Nothing is ours before the id map is written; an empty message means that the parent gave up.
     if socket::receive(socket.as_fd(), &mut [0; 8])?.0 == 0 {
         return Err(Error::new("the parent process ended"));
     }
     cred::set_undumpable()?;
-    // 2. The directory is opened while we still are the caller: the store lets nobody else in.
-    let dir = rootfs::open_directory(dir)?;
+    // 2. The directories are opened while we still are the caller: the store lets nobody else in.
+    let opened = open()?;
     // 3. Become container root, so that what is made here has an owner on the host.
     rootfs::become_root(single)?;
     cred::set_pdeathsig(libc::SIGKILL)?;
     // 4. The directory becomes all there is.
-    rootfs::pivot_into(&dir).map_err(namespaces::explain)
+    rootfs::make_private()?;
+    rootfs::pivot_into(&root(opened)?).map_err(namespaces::explain)
 }

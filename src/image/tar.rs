@@ -14,7 +14,6 @@ mod pax;
 mod sparse;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code, reason = "save and export are to use it")]
 pub mod writer;
 
 use crate::error::{Error, Result};

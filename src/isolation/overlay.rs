@@ -68,26 +68,42 @@ const UNCHANGED: u32 = u32::MAX;
 
 impl Overlay<'_> {
     /// Mounts it on `target`. The directories are named by descriptor: their paths may be long, hold
-    /// commas and colons, and lie where container root may not go. From the directory of descriptors
-    /// a number is name enough, so that as many layers as overlay takes (500) fit into the one page that
-    /// mount(2) has for options.
+    /// commas and colons, and lie where container root may not go.
     pub fn mount(&self, target: BorrowedFd<'_>) -> Result<()> {
-        let mut options = String::from("userxattr");
+        let mut options = see_through(self.lower);
         if self.volatile {
             options.push_str(",volatile");
         }
-        let mut separator = ",lowerdir=";
-        for dir in self.lower {
-            let _ = write!(options, "{separator}{}", dir.as_raw_fd());
-            separator = ":";
-        }
         let (upper, work) = (self.upper.as_fd().as_raw_fd(), self.work.as_fd().as_raw_fd());
         let _ = write!(options, ",upperdir={upper},workdir={work}");
-        let options = crate::sys::cstr(options)?;
-        let here = fs::open(c".", O_PATH | O_DIRECTORY, 0)?;
-        process::chdir(c"/proc/self/fd")?;
-        let mounted = mount::mount(c"overlay", &mounts::on(target), c"overlay", 0, &options);
-        process::fchdir(here.as_fd())?;
-        mounted
+        mount_overlay(options, target)
     }
+}
+
+/// Mounts directories that lie over each other on `target`, the topmost first, for reading only. There must be
+/// more than one of them. The upper directory of a running container may be among them.
+pub fn mount_read_only(lower: &[OwnedFd], target: BorrowedFd<'_>) -> Result<()> {
+    mount_overlay(see_through(lower), target)
+}
+
+/// The options of every overlay of ours.
+fn see_through(lower: &[OwnedFd]) -> String {
+    let mut options = String::from("userxattr");
+    let mut separator = ",lowerdir=";
+    for dir in lower {
+        let _ = write!(options, "{separator}{}", dir.as_raw_fd());
+        separator = ":";
+    }
+    options
+}
+
+/// From the directory of descriptors a number is name enough, so that as many layers as overlay takes (500)
+/// fit into the one page that mount(2) has for options.
+fn mount_overlay(options: String, target: BorrowedFd<'_>) -> Result<()> {
+    let options = crate::sys::cstr(options)?;
+    let here = fs::open(c".", O_PATH | O_DIRECTORY, 0)?;
+    process::chdir(c"/proc/self/fd")?;
+    let mounted = mount::mount(c"overlay", &mounts::on(target), c"overlay", 0, &options);
+    process::fchdir(here.as_fd())?;
+    mounted
 }

@@ -31,6 +31,8 @@ pub struct Record {
     /// The cgroup directories that were made for it.
     pub cgroup: Vec<PathBuf>,
     pub stop_signal: Option<String>,
+    /// The names of the volumes that are mounted into it.
+    pub volumes: Vec<String>,
 }
 
 /// How far a container has come.
@@ -270,7 +272,7 @@ impl Record {
             "id": self.id, "name": self.name, "image": self.image, "imageId": self.image_id,
             "command": self.command, "created": self.created, "remove": self.remove,
             "cgroup": self.cgroup.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
-            "stopSignal": self.stop_signal,
+            "stopSignal": self.stop_signal, "volumes": self.volumes,
         })
     }
 
@@ -288,6 +290,7 @@ impl Record {
             remove: value["remove"].as_bool()?,
             cgroup: texts("cgroup")?.map(PathBuf::from).collect(),
             stop_signal: text("stopSignal"),
+            volumes: texts("volumes").into_iter().flatten().collect(),
         })
     }
 }

@@ -7,6 +7,7 @@ mod remove;
 #[cfg(test)]
 pub mod testing;
 pub mod tree;
+mod usage;
 mod walls;
 
 pub use layout::{Store, sync_dir};

@@ -41,6 +41,8 @@ pub struct Stat {
     pub uid: u32,
     pub gid: u32,
     pub rdev: u64,
+    /// In bytes, holes counted.
+    pub size: u64,
     pub atime: Time,
     pub mtime: Time,
 }
@@ -73,6 +75,7 @@ impl From<libc::stat> for Stat {
             uid: stat.st_uid,
             gid: stat.st_gid,
             rdev: stat.st_rdev as u64,
+            size: stat.st_size as u64,
             atime: Time { seconds: stat.st_atime as i64, nanoseconds: stat.st_atime_nsec as u32 },
             mtime: Time { seconds: stat.st_mtime as i64, nanoseconds: stat.st_mtime_nsec as u32 },
         }

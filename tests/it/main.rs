@@ -27,6 +27,7 @@ mod tar;
 mod users;
 
 mod archives;
+mod commands;
 mod credentials;
 mod errors;
 mod faults;
@@ -74,6 +75,7 @@ const CASES: &[&[Case]] = &[
     pull::CASES,
     transport::CASES,
     transport::mirrors::CASES,
+    commands::CASES,
     hub_pull::CASES,
     login::CASES,
     credentials::CASES,

@@ -1,12 +1,31 @@
 //! Does what a template says.
 
 use super::parser::Node;
-use super::{Call, Operand, Pipeline, functions, wrong};
-use crate::error::Result;
+use super::{Call, Operand, Pipeline, functions};
+use crate::error::{Error, Result};
 use serde_json::Value;
 
 /// Fields that are maps with any keys; all else are structures, which have the keys that they have.
 const MAPS: &[&str] = &["Labels", "Annotations", "ExposedPorts", "Volumes", "Data"];
+
+/// Fields that JSON leaves out or calls null when nothing is in them, and what Go prints then.
+const EMPTY: &[(&str, &str)] = &[
+    ("Cmd", "[]"),
+    ("Entrypoint", "[]"),
+    ("Env", "[]"),
+    ("ExposedPorts", "map[]"),
+    ("Healthcheck", "<nil>"),
+    ("Labels", "map[]"),
+    ("OnBuild", "[]"),
+    ("Shell", "[]"),
+    ("StopSignal", ""),
+    ("Variant", ""),
+    ("Volumes", "map[]"),
+];
+
+fn empty(name: &str) -> Option<&'static str> {
+    EMPTY.iter().find(|(own, _)| *own == name).map(|(_, text)| *text)
+}
 
 /// The text that the nodes make of `value`.
 pub fn render(nodes: &[Node], value: &Value) -> Result<String> {
@@ -35,13 +54,16 @@ impl Scope {
             Node::Text(text) => self.text.push_str(text),
             Node::Print(pipeline) => {
                 let value = self.pipeline(pipeline, dot)?;
-                self.text.push_str(&functions::shown(&value));
+                match asked(pipeline).and_then(empty).filter(|_| value.is_null()) {
+                    Some(text) => self.text.push_str(text),
+                    None => self.text.push_str(&functions::shown(&value)),
+                }
             }
             Node::Set { name, declare, value } => {
                 let value = self.pipeline(value, dot)?;
                 match self.variables.iter_mut().rev().find(|(own, _)| own == name) {
                     Some((_, old)) if !declare => *old = value,
-                    None if !declare => return Err(wrong(format!("at <${name}>: undefined variable"))),
+                    None if !declare => return Err(Error::new(format!("at <${name}>: undefined variable"))),
                     _ => self.variables.push((name.clone(), value)),
                 }
             }
@@ -58,7 +80,7 @@ impl Scope {
                     Value::Null => Vec::new(),
                     Value::Array(items) => items.into_iter().enumerate().map(|(at, v)| (at.into(), v)).collect(),
                     Value::Object(map) => map.into_iter().map(|(key, value)| (key.into(), value)).collect(),
-                    other => return Err(wrong(format!("range can't iterate over {}", functions::shown(&other)))),
+                    other => return Err(Error::new(format!("range can't iterate over {}", functions::shown(&other)))),
                 };
                 if items.is_empty() {
                     return self.nodes(otherwise, dot);
@@ -97,7 +119,7 @@ impl Scope {
             return functions::call(name, &arguments).map_err(|error| error.context(format!("error calling {name}")));
         }
         if !rest.is_empty() || piped.is_some() {
-            return Err(wrong("a value is no function and takes no arguments"));
+            return Err(Error::new("a value is no function and takes no arguments"));
         }
         self.operand(first, dot)
     }
@@ -107,13 +129,23 @@ impl Scope {
             Operand::Dot(names) => field(dot, "", names),
             Operand::Variable(name, names) => {
                 let variable = self.variables.iter().rev().find(|(own, _)| own == name);
-                let (_, value) = variable.ok_or_else(|| wrong(format!("at <${name}>: undefined variable")))?;
+                let (_, value) = variable.ok_or_else(|| Error::new(format!("at <${name}>: undefined variable")))?;
                 field(value, &format!("${name}"), names)
             }
             Operand::Literal(value) => Ok(value.clone()),
             Operand::Function(name) => functions::call(name, &[]),
             Operand::Group(pipeline, names) => field(&self.pipeline(pipeline, dot)?, "(…)", names),
         }
+    }
+}
+
+/// The name of the field, if a pipeline is one and nothing more.
+fn asked(pipeline: &Pipeline) -> Option<&str> {
+    match pipeline.first().map(Vec::as_slice) {
+        Some([Operand::Dot(names) | Operand::Variable(_, names)]) if pipeline.len() == 1 => {
+            names.last().map(String::as_str)
+        }
+        _ => None,
     }
 }
 
@@ -124,8 +156,8 @@ fn field(value: &Value, of: &str, names: &[String]) -> Result<Value> {
         let in_map = at > 0 && names.get(at - 1).is_some_and(|outer| MAPS.contains(&outer.as_str()));
         value = match value.get(name) {
             Some(inner) => inner,
-            None if in_map => &Value::Null,
-            None => return Err(wrong(format!("at <{of}.{}>: can't evaluate field {name}", names.join(".")))),
+            None if in_map || empty(name).is_some() => &Value::Null,
+            None => return Err(Error::new(format!("at <{of}.{}>: can't evaluate field {name}", names.join(".")))),
         };
     }
     Ok(value.clone())

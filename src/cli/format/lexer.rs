@@ -1,7 +1,6 @@
 //! Cuts a template into text and actions, and actions into words.
 
-use super::wrong;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use serde_json::Value;
 
 /// A piece of a template.
@@ -42,11 +41,11 @@ pub fn pieces(mut text: &str) -> Result<Vec<Piece>> {
         pieces.push(Piece::Text(if inner.is_some() { before.trim_end() } else { before }.to_owned()));
         let mut lexer = Lexer { rest: inner.unwrap_or(rest) };
         if let Some(comment) = lexer.rest.trim_start().strip_prefix("/*") {
-            lexer.rest = comment.split_once("*/").ok_or_else(|| wrong("unclosed comment"))?.1;
+            lexer.rest = comment.split_once("*/").ok_or_else(|| Error::new("unclosed comment"))?.1;
         } else {
             pieces.push(Piece::Action(lexer.tokens()?));
         }
-        (text, trim) = lexer.end().ok_or_else(|| wrong("unclosed action"))?;
+        (text, trim) = lexer.end().ok_or_else(|| Error::new("unclosed action"))?;
     }
 }
 
@@ -76,7 +75,7 @@ impl<'t> Lexer<'t> {
     }
 
     fn token(&mut self) -> Result<Token> {
-        let first = self.rest.chars().next().ok_or_else(|| wrong("unclosed action"))?;
+        let first = self.rest.chars().next().ok_or_else(|| Error::new("unclosed action"))?;
         let signs =
             [("|", Token::Pipe), (",", Token::Comma), (":=", Token::Declare), ("=", Token::Assign), ("(", Token::Open)];
         for (sign, token) in signs {
@@ -103,7 +102,7 @@ impl<'t> Lexer<'t> {
                 Ok(Token::Variable(self.name().to_owned(), self.fields()))
             }
             '`' => {
-                let (raw, rest) = after.split_once('`').ok_or_else(|| wrong("unterminated raw quoted string"))?;
+                let (raw, rest) = after.split_once('`').ok_or_else(|| Error::new("unterminated raw quoted string"))?;
                 self.rest = rest;
                 Ok(Token::Literal(raw.into()))
             }
@@ -118,7 +117,7 @@ impl<'t> Lexer<'t> {
                     _ => Token::Word(word.to_owned()),
                 })
             }
-            c => Err(wrong(format!("unexpected '{c}'"))),
+            c => Err(Error::new(format!("unexpected '{c}'"))),
         }
     }
 
@@ -146,9 +145,9 @@ impl<'t> Lexer<'t> {
             escaped = *c == '\\' && !escaped;
             ends
         });
-        let (text, rest) = self.rest.split_at(end.ok_or_else(|| wrong("unterminated quoted string"))?.0 + 1);
+        let (text, rest) = self.rest.split_at(end.ok_or_else(|| Error::new("unterminated quoted string"))?.0 + 1);
         self.rest = rest;
-        let value: Value = serde_json::from_str(text).map_err(|_| wrong(format!("bad string {text}")))?;
+        let value: Value = serde_json::from_str(text).map_err(|_| Error::new(format!("bad string {text}")))?;
         Ok(Token::Literal(value))
     }
 
@@ -156,7 +155,8 @@ impl<'t> Lexer<'t> {
         let end = self.rest.find(|c: char| !matches!(c, '-' | '.') && !is_name(c)).unwrap_or(self.rest.len());
         let (text, rest) = self.rest.split_at(end);
         self.rest = rest;
-        let value: Value = serde_json::from_str(text).map_err(|_| wrong(format!("bad number syntax: {text:?}")))?;
+        let value: Value =
+            serde_json::from_str(text).map_err(|_| Error::new(format!("bad number syntax: {text:?}")))?;
         Ok(Token::Literal(value))
     }
 }

@@ -1,8 +1,8 @@
 //! Makes a tree of a template's pieces.
 
 use super::lexer::{Piece, Token, pieces};
-use super::{Call, Operand, Pipeline, functions, wrong};
-use crate::error::Result;
+use super::{Call, Operand, Pipeline, functions};
+use crate::error::{Error, Result};
 
 #[derive(Debug, PartialEq)]
 pub enum Node {
@@ -39,15 +39,15 @@ const DEPTH: usize = 50;
 pub fn parse(text: &str) -> Result<Vec<Node>> {
     let mut parser = Parser { pieces: pieces(text)?.into_iter() };
     match parser.nodes(0)? {
-        (nodes, End::Text) => Ok(nodes),
-        (_, End::End) => Err(wrong("unexpected {{end}}")),
-        (_, End::Else(_)) => Err(wrong("unexpected {{else}}")),
+        (nodes, Stop::Eof) => Ok(nodes),
+        (_, Stop::End) => Err(Error::new("unexpected {{end}}")),
+        (_, Stop::Else(_)) => Err(Error::new("unexpected {{else}}")),
     }
 }
 
 /// What ended a list of nodes.
-enum End {
-    Text,
+enum Stop {
+    Eof,
     End,
     /// With what follows the word: `if …`.
     Else(Vec<Token>),
@@ -58,9 +58,9 @@ struct Parser {
 }
 
 impl Parser {
-    fn nodes(&mut self, depth: usize) -> Result<(Vec<Node>, End)> {
+    fn nodes(&mut self, depth: usize) -> Result<(Vec<Node>, Stop)> {
         if depth > DEPTH {
-            return Err(wrong("too many blocks in each other"));
+            return Err(Error::new("too many blocks in each other"));
         }
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
@@ -73,9 +73,13 @@ impl Parser {
             };
             match tokens.split_first() {
                 Some((Token::Word(word), rest)) if word == "end" => {
-                    return if rest.is_empty() { Ok((nodes, End::End)) } else { Err(wrong("unexpected word in end")) };
+                    return if rest.is_empty() {
+                        Ok((nodes, Stop::End))
+                    } else {
+                        Err(Error::new("unexpected word in end"))
+                    };
                 }
-                Some((Token::Word(word), rest)) if word == "else" => return Ok((nodes, End::Else(rest.to_vec()))),
+                Some((Token::Word(word), rest)) if word == "else" => return Ok((nodes, Stop::Else(rest.to_vec()))),
                 Some((Token::Word(word), rest)) if ["if", "with", "range"].contains(&word.as_str()) => {
                     nodes.push(self.block(word, rest, depth + 1)?);
                 }
@@ -88,30 +92,30 @@ impl Parser {
                 _ => nodes.push(Node::Print(pipeline(&tokens)?)),
             }
         }
-        Ok((nodes, End::Text))
+        Ok((nodes, Stop::Eof))
     }
 
     /// `if`, `with` or `range` with all that belongs to it.
     fn block(&mut self, word: &str, head: &[Token], depth: usize) -> Result<Node> {
         let (variables, head) = if word == "range" { variables(head) } else { (Vec::new(), head) };
         let value = pipeline(head)?;
-        let (then, end) = self.nodes(depth)?;
-        let otherwise = match end {
-            End::Text => return Err(wrong("unexpected EOF")),
-            End::End => Vec::new(),
-            End::Else(rest) => match rest.split_first() {
+        let (then, stop) = self.nodes(depth)?;
+        let otherwise = match stop {
+            Stop::Eof => return Err(Error::new("unexpected EOF")),
+            Stop::End => Vec::new(),
+            Stop::Else(rest) => match rest.split_first() {
                 None => match self.nodes(depth)? {
-                    (otherwise, End::End) => otherwise,
-                    _ => return Err(wrong("expected {{end}}")),
+                    (otherwise, Stop::End) => otherwise,
+                    _ => return Err(Error::new("expected {{end}}")),
                 },
                 // Its end is the end of both.
                 Some((Token::Word(inner), rest)) if inner == word && word != "range" => {
                     if depth >= DEPTH {
-                        return Err(wrong("too many blocks in each other"));
+                        return Err(Error::new("too many blocks in each other"));
                     }
                     vec![self.block(word, rest, depth + 1)?]
                 }
-                Some(_) => return Err(wrong("unexpected word in else")),
+                Some(_) => return Err(Error::new("unexpected word in else")),
             },
         };
         Ok(match word {
@@ -136,13 +140,13 @@ fn variables(head: &[Token]) -> (Vec<String>, &[Token]) {
 fn pipeline(tokens: &[Token]) -> Result<Pipeline> {
     let mut tokens = tokens.iter();
     let (pipeline, closed) = calls(&mut tokens, 0)?;
-    if closed.is_some() { Err(wrong("unexpected right paren")) } else { Ok(pipeline) }
+    if closed.is_some() { Err(Error::new("unexpected right paren")) } else { Ok(pipeline) }
 }
 
 /// Calls up to the end or a closing bracket, whose fields it gives.
 fn calls(tokens: &mut std::slice::Iter<'_, Token>, depth: usize) -> Result<(Pipeline, Option<Vec<String>>)> {
     if depth > DEPTH {
-        return Err(wrong("too many brackets in each other"));
+        return Err(Error::new("too many brackets in each other"));
     }
     let mut pipeline = Pipeline::new();
     let mut call = Call::new();
@@ -153,25 +157,25 @@ fn calls(tokens: &mut std::slice::Iter<'_, Token>, depth: usize) -> Result<(Pipe
             Token::Variable(name, fields) => Operand::Variable(name.clone(), fields.clone()),
             Token::Literal(value) => Operand::Literal(value.clone()),
             Token::Word(name) if functions::exists(name) => Operand::Function(name.clone()),
-            Token::Word(name) => return Err(wrong(format!("function \"{name}\" not defined"))),
+            Token::Word(name) => return Err(Error::new(format!("function \"{name}\" not defined"))),
             Token::Open => match calls(tokens, depth + 1)? {
                 (inner, Some(fields)) => Operand::Group(inner, fields),
-                (_, None) => return Err(wrong("unclosed left paren")),
+                (_, None) => return Err(Error::new("unclosed left paren")),
             },
             Token::Close(fields) => {
                 closed = Some(fields.clone());
                 break;
             }
-            Token::Pipe if call.is_empty() => return Err(wrong("missing value for command")),
+            Token::Pipe if call.is_empty() => return Err(Error::new("missing value for command")),
             Token::Pipe => {
                 pipeline.push(std::mem::take(&mut call));
                 continue;
             }
-            Token::Comma | Token::Declare | Token::Assign => return Err(wrong("unexpected ',' or '='")),
+            Token::Comma | Token::Declare | Token::Assign => return Err(Error::new("unexpected ',' or '='")),
         });
     }
     if call.is_empty() {
-        return Err(wrong("missing value for command"));
+        return Err(Error::new("missing value for command"));
     }
     pipeline.push(call);
     Ok((pipeline, closed))

@@ -3,6 +3,7 @@
 use crate::cli::ps;
 use crate::cli::units::utc;
 use crate::error::Result;
+use crate::image::local::images;
 use crate::store::Store;
 use crate::store::containers::State;
 use serde_json::{Value, json};
@@ -19,6 +20,7 @@ pub fn describe(store: &Store, id: &str) -> Result<Value> {
         let seconds = seconds.and_then(|seconds| i64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
         seconds.map_or_else(|| "0001-01-01T00:00:00".to_owned(), |seconds| utc(seconds, 'T')) + "Z"
     };
+    let image = record.image_id.as_deref().and_then(images::id_of_record);
     let dir = store.root().join("containers").join(id);
     Ok(json!({
         "Id": record.id,
@@ -33,7 +35,7 @@ pub fn describe(store: &Store, id: &str) -> Result<Value> {
             "StartedAt": time(Some(record.created)),
             "FinishedAt": time(finished),
         },
-        "Image": record.image_id.as_deref().unwrap_or_default(),
+        "Image": image.map(|id| id.to_string()).unwrap_or_default(),
         "Name": format!("/{}", record.name),
         "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": dir.join("upper").display().to_string() } },
         "HostConfig": { "AutoRemove": record.remove },

@@ -8,7 +8,6 @@ use crate::image::digest::Digest;
 use crate::image::reference::Reference;
 use crate::store::locks::{Draft, Lock};
 use crate::store::{Store, sync_dir};
-use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
@@ -26,6 +25,18 @@ impl Image {
         self.config.diff_ids.iter().map(|diff_id| layers::path(store, diff_id)).collect()
     }
 
+    /// The same for an overlay: the topmost first. A layer that stands twice is wholly covered by its upper
+    /// copy, and overlay takes each only once.
+    pub fn overlay(&self, store: &Store) -> Vec<PathBuf> {
+        let mut layers: Vec<PathBuf> = Vec::new();
+        for layer in self.layers(store).into_iter().rev() {
+            if !layers.contains(&layer) {
+                layers.push(layer);
+            }
+        }
+        layers
+    }
+
     /// How many bytes the files of the image's layers hold.
     pub fn size(&self, store: &Store) -> u64 {
         self.config.diff_ids.iter().map(|diff_id| layers::Notes::read(store, diff_id).size).sum()
@@ -37,7 +48,7 @@ impl Image {
     }
 }
 
-fn dir(store: &Store, id: &Digest) -> PathBuf {
+pub(super) fn dir(store: &Store, id: &Digest) -> PathBuf {
     store.root().join("images").join(id.hex())
 }
 
@@ -168,127 +179,9 @@ pub fn tag(store: &Store, word: &str, target: &Reference) -> Result<()> {
     refs::write(store, &Ref { reference: target.clone(), image: id, digest, platform })
 }
 
-/// A container and the image that it was made from.
-#[derive(Clone, Debug)]
-pub struct User {
-    pub container: String,
-    pub image: Digest,
-    pub running: bool,
-}
-
-/// What happened when an image was removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Removed {
-    Untagged(Reference),
-    Deleted(Digest),
-}
-
-/// Removes a name or an image, as `docker rmi` does: an image goes with its last name, and its
-/// layers go when no other image has them. `users` tells which containers there are; it is
-/// asked for under the lock, so that none can begin meanwhile. `None` when nothing is called so.
-pub fn remove(
-    store: &Store,
-    word: &str,
-    force: bool,
-    users: impl FnOnce() -> Result<Vec<User>>,
-) -> Result<Option<Vec<Removed>>> {
-    let lock = Lock::exclusive(store)?;
-    let Some(Found { id, reference }) = find(store, word)? else { return Ok(None) };
-    let (all, _) = refs::list(store)?;
-    let names: Vec<&Ref> = all.iter().filter(|entry| entry.image == id).collect();
-    let users: Vec<User> = users()?.into_iter().filter(|user| user.image == id).collect();
-    let going = names_to_remove(&names, reference.as_ref());
-    let stays = going.len() < names.len();
-    if !stays {
-        refuse_if_used(word, &id, reference.as_ref(), force, &users)?;
-    }
-    if reference.is_none() && !force {
-        let repositories: BTreeSet<String> = names.iter().map(|entry| entry.reference.name()).collect();
-        if repositories.len() > 1 {
-            return Err(Error::new(format!(
-                "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories",
-                id.short()
-            )));
-        }
-    }
-    let mut removed = Vec::new();
-    for entry in going {
-        refs::remove(store, &entry.reference)?;
-        removed.push(Removed::Untagged(entry.reference.clone()));
-    }
-    // What a container still stands on stays, without a name.
-    if stays || !users.is_empty() {
-        return Ok(Some(removed));
-    }
-    let gone = delete(store, &id)?;
-    removed.push(Removed::Deleted(id));
-    // The names are gone; to remove the files takes time, and nobody needs to wait for it.
-    drop(lock);
-    drop(gone);
-    Ok(Some(removed))
-}
-
-/// A tag goes alone as long as its repository has another for the same image; the last one
-/// takes the repository's digests with it. An id means all names.
-fn names_to_remove<'a>(names: &[&'a Ref], reference: Option<&Reference>) -> Vec<&'a Ref> {
-    let Some(reference) = reference else { return names.to_vec() };
-    let same = |entry: &&Ref| match reference.digest() {
-        Some(_) => entry.reference.digest() == reference.digest(),
-        None => entry.reference.tag() == reference.tag() && entry.reference.digest().is_none(),
-    };
-    let in_repository = || names.iter().copied().filter(|entry| entry.reference.name() == reference.name());
-    let is_last = !in_repository().any(|entry| entry.reference.tag().is_some() && !same(&entry));
-    in_repository().filter(|entry| same(entry) || (is_last && entry.reference.tag().is_none())).collect()
-}
-
-fn refuse_if_used(word: &str, id: &Digest, reference: Option<&Reference>, force: bool, users: &[User]) -> Result<()> {
-    let running = users.iter().find(|user| user.running);
-    let Some(user) = running.or(users.first()) else { return Ok(()) };
-    let container = user.container.get(..12).unwrap_or(&user.container);
-    let image = id.short();
-    match (reference, user.running) {
-        (Some(_), _) if !force => Err(Error::new(format!(
-            "conflict: unable to remove repository reference \"{word}\" (must force) - \
-             container {container} is using its referenced image {image}"
-        ))),
-        (None, true) => Err(Error::new(format!(
-            "conflict: unable to delete {image} (cannot be forced) - \
-             image is being used by running container {container}"
-        ))),
-        (None, false) if !force => Err(Error::new(format!(
-            "conflict: unable to delete {image} (must be forced) - image is being used by stopped container {container}"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Takes an image and the layers that no other has out of sight, under the exclusive lock.
-/// Their files go when what this gives is dropped.
-fn delete<'s>(store: &'s Store, id: &Digest) -> Result<Vec<Draft<'s>>> {
-    let mut unused: BTreeSet<Digest> = match load(store, id) {
-        Ok(Some(image)) => image.config.diff_ids.into_iter().collect(),
-        // Nothing says which layers a damaged image had; they may be others' too.
-        _ => BTreeSet::new(),
-    };
-    for other in ids(store)?.iter().filter(|other| *other != id) {
-        match load(store, other) {
-            Ok(image) => image.iter().flat_map(|image| &image.config.diff_ids).for_each(|diff_id| {
-                unused.remove(diff_id);
-            }),
-            Err(_) => unused.clear(),
-        }
-    }
-    let draft = Draft::new(store)?;
-    let path = dir(store, id);
-    match std::fs::rename(&path, draft.path().join("image")) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(Error::io(format!("rename {}", path.display()), &error));
-        }
-        _ => {}
-    }
-    let mut gone = layers::take_away(store, &unused)?;
-    gone.push(draft);
-    Ok(gone)
+/// The image's id that a container's record holds: with the algorithm before it or, as it once was, without.
+pub fn id_of_record(text: &str) -> Option<Digest> {
+    Digest::parse(text).or_else(|_| Digest::from_hex(text)).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Tests of `images`: names, ids, and what goes when an image goes.
 
 use super::super::layers::{LayerDraft, Notes};
+use super::super::remove::{Removed, User, remove};
 use super::*;
 use crate::store::testing::TestStore;
 use serde_json::json;

@@ -27,6 +27,14 @@ pub fn exists(store: &Store, diff_id: &Digest) -> bool {
     path(store, diff_id).is_dir()
 }
 
+/// The diff ids of all layers that are here.
+pub fn ids(store: &Store) -> Result<Vec<Digest>> {
+    let layers = store.dir("layers")?;
+    let failed = |error| Error::io(format!("read {}", layers.display()), &error);
+    let names = std::fs::read_dir(&layers).map_err(failed)?.flatten().map(|entry| entry.file_name());
+    Ok(names.filter_map(|name| Digest::from_hex(name.to_str()?).ok()).collect())
+}
+
 /// What is noted beside a layer; nothing depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Notes {

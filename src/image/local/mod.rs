@@ -4,5 +4,7 @@
 
 pub mod images;
 pub mod layers;
+pub mod prune;
 mod rebuild;
 pub mod refs;
+pub mod remove;

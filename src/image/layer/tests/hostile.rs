@@ -180,7 +180,7 @@ impl Generator<'_> {
     }
 
     fn entry(&mut self, mut tar: Tar) -> Tar {
-        let (name, kind) = (self.name(), self.pick(b"000000000055555122221346\0\07"));
+        let (name, kind) = (self.name(), self.pick(b"000000000055555122221346\0\x007"));
         let kind = if self.one_in(150) { self.pick(b"SVgxLKZMD") } else { kind };
         let is_file = matches!(kind, b'0' | b'7' | 0);
         let length = self.pick(&[0, 0, 1, 5, 511, 512, 513, 3000, 70_000]);

@@ -1,0 +1,186 @@
+//! A container's files as a tar, whether it runs or not: what its layers and its own writes show together.
+//!
+//! They are read behind the walls, where container root is the one who looks: so owners are those that the
+//! container knows, and nothing is closed. What is mounted into a container (`/proc`, volumes) is not in it.
+
+use super::walls::NamespaceWalls;
+use crate::error::{Error, Result};
+use crate::image::local::images;
+use crate::image::tar::writer::Writer;
+use crate::image::tar::{Entry, Kind};
+use crate::isolation::idmap::IdMap;
+use crate::isolation::overlay;
+use crate::isolation::rootfs::open_directory;
+use crate::store::Store;
+use crate::sys::fs::{self, Stat};
+use libc::{AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{BufWriter, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// The longest path that an archive may hold: what Linux takes without the final NUL.
+const PATH: usize = 4095;
+
+/// Writes the tar of the container `id` to `out`.
+pub fn export(store: &Store, map: &IdMap, id: &str, out: &File) -> Result<()> {
+    let record = store.record(id)?;
+    let image = record.image_id.as_deref().and_then(images::id_of_record);
+    let Some(image) = image.map(|id| images::load(store, &id)).transpose()?.flatten() else {
+        return Err(Error::new(format!("container {} was not made from an image", record.name))
+            .hint(format!("its files are those of {} and what it has written", record.image)));
+    };
+    let dir = store.root().join("containers").join(id);
+    let layers = image.overlay(store);
+    let walls = NamespaceWalls { map: map.clone() };
+    let walled = walls.spawn_on(|| Opened::open(&dir, &layers), |opened| opened.merged(), &mut || {
+        let out = out.try_clone().map_err(|error| Error::io("dup", &error))?;
+        write(out).map(|()| Vec::new())
+    })?;
+    walled.wait()?;
+    // Its files may have gone while we read them.
+    store.record(id).map(drop).map_err(|_| Error::new("the container was removed while it was exported"))
+}
+
+/// A container's directories.
+struct Opened {
+    dir: OwnedFd,
+    /// The topmost first, the container's own writes before all others.
+    layers: Vec<OwnedFd>,
+}
+
+impl Opened {
+    fn open(dir: &Path, layers: &[PathBuf]) -> Result<Opened> {
+        let upper = dir.join("upper");
+        let all = std::iter::once(&upper).chain(layers);
+        Ok(Opened { dir: open_directory(dir)?, layers: all.map(|dir| open_directory(dir)).collect::<Result<_>>()? })
+    }
+
+    /// What they show together, opened. The mount point is the container's, but in our namespace nothing is on it.
+    fn merged(self) -> Result<OwnedFd> {
+        let open = |name| fs::openat(self.dir.as_fd(), name, O_PATH | O_DIRECTORY, 0);
+        // Overlay makes a directory in its work directory. Where it did not work, the container has a copy of all.
+        let is_copy = fs::fstatat(self.dir.as_fd(), c"work/work", AT_SYMLINK_NOFOLLOW).is_err();
+        if is_copy || self.layers.len() == 1 {
+            return open(c"upper");
+        }
+        overlay::mount_read_only(&self.layers, open(c"rootfs")?.as_fd())?;
+        open(c"rootfs")
+    }
+}
+
+/// Writes all that is below `/`.
+fn write(out: File) -> Result<()> {
+    let mut export = Export { tar: Writer::new(BufWriter::with_capacity(128 << 10, out)), links: HashMap::new() };
+    let root = fs::open(c"/", O_RDONLY | O_DIRECTORY, 0)?;
+    export.directory(root.as_fd(), b"")?;
+    export.tar.finish().map(drop)
+}
+
+struct Export {
+    tar: Writer<BufWriter<File>>,
+    /// The first name of a file that has several.
+    links: HashMap<(u64, u64), Vec<u8>>,
+}
+
+impl Export {
+    /// Writes what is in the directory at `path`, in the order of the names.
+    fn directory(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
+        let mut names: Vec<CString> = Vec::new();
+        loop {
+            let entries = fs::getdents(dir)?;
+            if entries.is_empty() {
+                break;
+            }
+            names.extend(entries.into_iter().map(|entry| entry.name));
+        }
+        names.sort();
+        for name in names {
+            let path = [path, name.to_bytes()].concat();
+            if path.len() >= PATH {
+                return Err(Error::new("a path is too long for an archive")
+                    .context(String::from_utf8_lossy(path.get(..60).unwrap_or_default()).into_owned() + "…"));
+            }
+            match self.entry(dir, &name, path) {
+                // A running container removes files, and puts others in their place.
+                Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ELOOP | libc::ENOTDIR)) => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, dir: BorrowedFd<'_>, name: &CStr, path: Vec<u8>) -> Result<()> {
+        let stat = fs::fstatat(dir, name, AT_SYMLINK_NOFOLLOW)?;
+        let kind = match stat.kind() {
+            libc::S_IFREG => Kind::File,
+            libc::S_IFLNK => Kind::Symlink,
+            libc::S_IFDIR => Kind::Directory,
+            libc::S_IFCHR => Kind::Character,
+            libc::S_IFBLK => Kind::Block,
+            libc::S_IFIFO => Kind::Fifo,
+            // A socket is nothing without the one who listens.
+            _ => return Ok(()),
+        };
+        if kind != Kind::Directory && stat.nlink > 1 {
+            if let Some(first) = self.links.get(&(stat.dev, stat.ino)) {
+                let entry = Entry { link: first.clone(), ..entry(path, Kind::HardLink, &stat) };
+                return self.tar.append(&entry, &mut std::io::empty());
+            }
+            self.links.insert((stat.dev, stat.ino), path.clone());
+        }
+        match kind {
+            Kind::Directory => {
+                let opened = fs::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
+                let below = [&path[..], b"/"].concat();
+                let entry = Entry { xattrs: xattrs(opened.as_fd()), ..entry(below.clone(), kind, &stat) };
+                self.tar.append(&entry, &mut std::io::empty())?;
+                self.directory(opened.as_fd(), &below)
+            }
+            Kind::File => {
+                let file = File::from(fs::openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0)?);
+                let stat = fs::fstat(file.as_fd())?;
+                let entry = Entry { xattrs: xattrs(file.as_fd()), size: stat.size, ..entry(path, kind, &stat) };
+                // It may grow and shrink under our eyes, and its length has been said.
+                self.tar.append(&entry, &mut file.chain(std::io::repeat(0)).take(stat.size))
+            }
+            Kind::Symlink => {
+                let entry = Entry { link: fs::readlinkat(dir, name)?, ..entry(path, kind, &stat) };
+                self.tar.append(&entry, &mut std::io::empty())
+            }
+            _ => self.tar.append(&entry(path, kind, &stat), &mut std::io::empty()),
+        }
+    }
+}
+
+fn entry(name: Vec<u8>, kind: Kind, stat: &Stat) -> Entry {
+    let is_device = matches!(kind, Kind::Character | Kind::Block);
+    Entry {
+        name,
+        link: Vec::new(),
+        kind,
+        mode: stat.mode & 0o7777,
+        uid: stat.uid.into(),
+        gid: stat.gid.into(),
+        size: 0,
+        mtime: stat.mtime,
+        device: if is_device { (libc::major(stat.rdev) as u32, libc::minor(stat.rdev) as u32) } else { (0, 0) },
+        xattrs: Vec::new(),
+        sparse: None,
+        offset: 0,
+    }
+}
+
+/// The attributes that images have: file capabilities, and users' own that are not overlay's.
+fn xattrs(file: BorrowedFd<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let is_kept = |name: &[u8]| {
+        let is_users = name.starts_with(b"user.") && !name.starts_with(b"user.overlay.");
+        // A PAX record cannot hold a name with an equals sign.
+        (is_users || name == b"security.capability") && !name.contains(&b'=')
+    };
+    let names = fs::flistxattr(file).unwrap_or_default();
+    let kept = names.into_iter().filter(|name| is_kept(name.to_bytes()));
+    kept.filter_map(|name| Some((name.to_bytes().to_vec(), fs::fgetxattr(file, &name).ok()?))).collect()
+}
