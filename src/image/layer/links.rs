@@ -74,7 +74,7 @@ pub fn link_from_lower(lowers: &[BorrowedFd<'_>], root: BorrowedFd<'_>, deferred
     let mut copied: HashMap<(u64, u64), (Rc<Dir>, CString)> = HashMap::new();
     for link in deferred {
         let blame = |error| link.blame(error);
-        let dir = tree.make(&link.parent)?;
+        let dir = tree.make(&link.parent).map_err(blame)?;
         let name = c(&link.name)?;
         // The directory's own time is told by the layer; what is put into it now must not change it.
         let before = fs::fstat(dir.as_fd())?;
