@@ -75,15 +75,20 @@ impl Limits {
 /// process's umask to 0. What could not be kept is counted in the result, and hard links to
 /// files of lower layers are listed there for [`link_from_lower`].
 ///
-/// What the files do not tell again of the stream goes to `record`, for [`rebuild`].
+/// What the files do not tell again of the stream goes to `record`, for [`rebuild`]. Devices are made
+/// by `mknodat`, if they can be (EPERM).
 pub fn unpack(
     source: &mut dyn Read,
     record: &mut dyn Write,
     root: BorrowedFd<'_>,
     limits: &Limits,
+    mknodat: &Mknodat<'_>,
 ) -> Result<Unpacked> {
-    unpack_in(Tree::new(root), source, record, root, limits)
+    unpack_in(Tree::new(root), source, record, root, limits, mknodat)
 }
+
+/// [`fs::mknodat`], or what does the same.
+pub type Mknodat<'a> = dyn Fn(BorrowedFd<'_>, &CStr, u32, (u32, u32)) -> Result<()> + 'a;
 
 fn unpack_in(
     tree: Tree<'_>,
@@ -91,6 +96,7 @@ fn unpack_in(
     record: &mut dyn Write,
     root: BorrowedFd<'_>,
     limits: &Limits,
+    mknodat: &Mknodat<'_>,
 ) -> Result<Unpacked> {
     // 1. Modes are just as they are told, and the root is what overlay shows as `/` when
     //    the layer says nothing of it. Its group must not be inherited by what is made in it.
@@ -105,6 +111,7 @@ fn unpack_in(
         root,
         tree,
         limits,
+        mknodat,
         directories: Directories::default(),
         links: links::Deferred::default(),
         result: Unpacked::default(),
@@ -131,6 +138,7 @@ struct Layer<'a, 'r> {
     root: BorrowedFd<'a>,
     tree: Tree<'a>,
     limits: &'a Limits,
+    mknodat: &'a Mknodat<'a>,
     directories: Directories,
     links: links::Deferred,
     result: Unpacked,
@@ -289,9 +297,9 @@ impl Layer<'_, '_> {
     }
 
     fn device(&mut self, dir: &Dir, name: &CStr, kind: u32, entry: &Entry) -> Result<()> {
-        let fd = dir.as_fd();
-        match self.replacing(dir, name, || fs::mknodat(fd, name, kind | entry.mode & 0o777, entry.device)) {
-            // Only the host's root may make devices, and containers get theirs from elsewhere.
+        let (fd, mknodat) = (dir.as_fd(), self.mknodat);
+        match self.replacing(dir, name, || mknodat(fd, name, kind | entry.mode & 0o777, entry.device)) {
+            // Only the host's root may make devices; the record keeps them.
             Err(error) if error.errno() == Some(libc::EPERM) => {
                 self.result.devices_lost += 1;
                 Ok(())

@@ -6,6 +6,7 @@ pub mod compression;
 pub mod config;
 pub mod credentials;
 pub mod curl;
+pub mod device_maker;
 pub mod digest;
 pub mod download;
 pub mod endpoint;

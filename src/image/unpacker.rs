@@ -1,5 +1,6 @@
 //! The process behind the walls that makes files of a tar stream.
 
+use super::device_maker::DeviceMaker;
 use super::digest::{Digest, Hasher};
 use super::download::Job;
 use super::layer::{self, Limits, Unpacked};
@@ -46,6 +47,8 @@ pub struct Unpacker {
     /// None when the stream is over.
     pipe: Option<File>,
     walled: Option<Walled>,
+    /// For the host's root. Dropped after the one behind the walls has ended, who asks it.
+    _devices: Option<DeviceMaker>,
     /// What it has to say lies here, as it can be longer than a message.
     answer: File,
 }
@@ -53,6 +56,8 @@ pub struct Unpacker {
 impl Unpacker {
     /// Starts it for a blob of `size` bytes.
     pub fn start(store: &Store, draft: &LayerDraft<'_>, size: u64) -> Result<Unpacker> {
+        // Before there is a pipe that it could hold open.
+        let devices = DeviceMaker::start(store.walls().root_ids())?;
         let (reader, writer) = fs::pipe2(0)?;
         // Smaller ones do as well.
         let _ = fs::set_pipe_size(writer.as_fd(), PIPE);
@@ -65,12 +70,17 @@ impl Unpacker {
             let (reader, writer) = ends.take().ok_or_else(|| Error::new("the pipe is gone"))?;
             drop(writer);
             let mut tar = File::from(reader);
-            let unpacked = layer::unpack(&mut tar, &mut &record, root()?.as_fd(), &Limits::compressed_to(size))?;
+            let limits = Limits::compressed_to(size);
+            let mknodat: &layer::Mknodat<'_> = match &devices {
+                Some(devices) => &|dir, name, mode, device| devices.mknodat(dir, name, mode, device),
+                None => &fs::mknodat,
+            };
+            let unpacked = layer::unpack(&mut tar, &mut &record, root()?.as_fd(), &limits, mknodat)?;
             (&answer).write_all(&unpacked.encode()).map_err(|error| Error::io("write the answer", &error))?;
             Ok(Vec::new())
         })?;
         let (_, writer) = ends.ok_or_else(|| Error::new("the pipe is gone"))?;
-        Ok(Unpacker { pipe: Some(File::from(writer)), walled: Some(walled), answer })
+        Ok(Unpacker { pipe: Some(File::from(writer)), walled: Some(walled), _devices: devices, answer })
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::result::Result<(), Broken> {

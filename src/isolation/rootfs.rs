@@ -6,7 +6,7 @@
 //! nothing outside left to walk to.
 
 use crate::error::Result;
-use crate::sys::mount::{MNT_DETACH, MS_PRIVATE, MS_REC};
+use crate::sys::mount::{MNT_DETACH, MOUNT_ATTR_NODEV, MS_PRIVATE, MS_REC};
 use crate::sys::{cred, fs, mount, process};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -35,11 +35,12 @@ pub fn make_private() -> Result<()> {
     mount::mount(c"none", c"/", c"", MS_REC | MS_PRIVATE, c"")
 }
 
-/// Makes `dir` the root of this mount namespace and drops everything else from it.
+/// Makes `dir` the root of this mount namespace and drops everything else from it. Devices there cannot be opened.
 pub fn pivot_into(dir: &OwnedFd) -> Result<()> {
     make_private()?;
     // pivot_root wants a mount, so the directory is mounted on itself.
     let copy = mount::open_tree(dir.as_fd(), c"", false)?;
+    mount::mount_setattr(copy.as_fd(), false, MOUNT_ATTR_NODEV, None)?;
     mount::move_mount(copy.as_fd(), dir.as_fd())?;
     pivot_to(&copy)
 }

@@ -5,6 +5,7 @@ use crate::image::{Image, Layer};
 use crate::registry::Registry;
 use crate::sandbox::{Mode, Sandbox, walk};
 use crate::tar::{Entry, Tar, entry};
+use serde_json::json;
 use std::path::Path;
 
 cases! {
@@ -333,6 +334,22 @@ fn devices_and_fifos_are_no_trap(t: &Sandbox) {
         .timeout(20)
         .out();
     assert!(out.stdout.starts_with("a file in a FIFO's place"), "{} {}", out.stdout, out.stderr);
+    if t.mode == Mode::Root {
+        // They are there, and nobody can open them, on whatever they come to lie.
+        let script = "test -c /null && test -b /disk || exit 1; \
+                      for d in /null /disk /volume/null; do cat $d && exit 2; done; echo safe";
+        let image = Image::busybox(&t.busybox)
+            .layer(
+                Tar::new()
+                    .entry(&device("null", b'3', (1, 3)))
+                    .entry(&device("disk", b'4', (8, 0)))
+                    .dir("volume", 0o755)
+                    .entry(&device("volume/null", b'3', (1, 3))),
+            )
+            .set("Volumes", json!({"/volume": {}}));
+        let (_registry, name) = pulled(&image);
+        t.ccrun(&["run", "--rm", &name, "/bin/sh", "-c", script]).out().exit(0).prints("safe\n");
+    }
     // The passwd file is no file: the container's user must not hang on it.
     let tar = Tar::new().entry(&entry("etc/passwd", b'6', 0o644)).symlink("etc/group", "/dev/zero");
     let (_registry, name) = pulled(&Image::busybox(&t.busybox).layer(tar));

@@ -42,7 +42,7 @@ impl Dir {
         let tree = if old_kernel { Tree::without_openat2(root.as_fd()) } else { Tree::new(root.as_fd()) };
         let was_empty = std::fs::read_dir(self.layer()).unwrap().next().is_none();
         let mut record = Vec::new();
-        let unpacked = unpack_in(tree, &mut &tar[..], &mut record, root.as_fd(), limits)?;
+        let unpacked = unpack_in(tree, &mut &tar[..], &mut record, root.as_fd(), limits, &fs::mknodat)?;
         // Contents that another layer has left there are in no record.
         if was_empty {
             let again = self.rebuild(&record).unwrap();
@@ -777,7 +777,8 @@ fn bench_unpack() {
     });
     let root = File::open(dir).unwrap();
     let mut record = Vec::new();
-    let unpacked = unpack(&mut File::from(reader), &mut record, root.as_fd(), &Limits::default()).unwrap();
+    let unpacked =
+        unpack(&mut File::from(reader), &mut record, root.as_fd(), &Limits::default(), &fs::mknodat).unwrap();
     inflating.join().unwrap();
     println!("all of it: {:?}: {unpacked:?}", start.elapsed());
     let mut parts = Vec::new();

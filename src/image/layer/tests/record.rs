@@ -73,7 +73,7 @@ fn bytes_that_make_no_file_are_kept() {
 fn recorded(dir: &Dir) -> (Vec<u8>, Vec<u8>) {
     let tar = Tar::default().file("a", "1").file("a", "2").dir("d").file("d/f", &"text".repeat(1000)).end();
     let mut record = Vec::new();
-    unpack(&mut &tar[..], &mut record, dir.root().as_fd(), &Limits::default()).unwrap();
+    unpack(&mut &tar[..], &mut record, dir.root().as_fd(), &Limits::default(), &fs::mknodat).unwrap();
     (tar, record)
 }
 
@@ -122,7 +122,7 @@ fn what_is_replaced_cannot_fill_the_disk() {
     }
     let tar = tar.file("d", "").end();
     let mut record = Vec::new();
-    unpack(&mut &tar[..], &mut record, dir.root().as_fd(), &Limits::default()).unwrap();
+    unpack(&mut &tar[..], &mut record, dir.root().as_fd(), &Limits::default(), &fs::mknodat).unwrap();
     assert!(record.len() < 100_000);
     let error = dir.rebuild(&record).unwrap_err().to_string();
     assert_eq!(error, "it replaces more of its own files than its record keeps");
