@@ -75,26 +75,21 @@ image=127.0.0.1:$port/bench:latest
 printf 'an image of %d layers, %d MB, %d files, %d MB compressed, from loopback (%d rounds, the fastest)\n' \
 	"${#digests[@]}" "$megabytes" "$(cat "$work"/files.? | wc -l)" "$(($(du -sb "$blobs" | cut -f1) / 1000000))" "$rounds"
 
-# 3. The peers. Each begins with nothing, and what it made is removed unmeasured.
+# 3. The peers. Each begins with nothing, in a directory of its own ($round): what one has made is removed when
+# all is over, because ext4 takes its time over inodes that were just given back.
 layer_with_tar() {
-	mkdir -p "$work/tar/$1"
-	curl -sf "http://127.0.0.1:$port/v2/bench/blobs/$1" | tee >(sha256sum >"$work/tar/$1.sum") | gzip -dc | tar -xpf - -C "$work/tar/$1"
+	mkdir -p "$round/tar/$1"
+	curl -sf "http://127.0.0.1:$port/v2/bench/blobs/$1" | tee >(sha256sum >"$round/tar/$1.sum") | gzip -dc | tar -xpf - -C "$round/tar/$1"
 }
 pull_floor() { local digest; for digest in "${digests[@]}"; do layer_with_tar "$digest" & done; wait; }
 pull_synced() { pull_floor; sync -f "$work"; }
-pull_ccrun() { "$CCRUN" --root "$work/store" pull -q "$image"; }
+pull_ccrun() { "$CCRUN" --root "$round/store" pull -q "$image"; }
 pull_umoci() {
-	skopeo copy -q --src-tls-verify=false "docker://$image" "oci:$work/oci:bench"
-	umoci unpack --image "$work/oci:bench" "$work/bundle"
+	skopeo copy -q --src-tls-verify=false "docker://$image" "oci:$round/oci:bench"
+	umoci unpack --image "$round/oci:bench" "$round/bundle"
 }
-pull_podman() { podman --root "$work/podman" --runroot "$work/podman-run" pull -q --tls-verify=false "$image"; }
+pull_podman() { podman --root "$round/podman" --runroot "$work/podman-run" pull -q --tls-verify=false "$image"; }
 pull_docker() { docker -H "unix://$work/docker.sock" pull -q "$image"; }
-clear_all() {
-	rm -rf "$work/tar" "$work/store" "$work/oci" "$work/bundle"
-	if have podman; then podman --root "$work/podman" --runroot "$work/podman-run" rmi -af >/dev/null 2>&1 || :; fi
-	if [ -S "$work/docker.sock" ]; then docker -H "unix://$work/docker.sock" rmi -f "$image" >/dev/null 2>&1 || :; fi
-	sync
-}
 export -f layer_with_tar pull_floor pull_synced pull_ccrun pull_umoci pull_podman pull_docker
 export work port image CCRUN
 export digests_list="${digests[*]}"
@@ -112,16 +107,20 @@ if have dockerd; then
 	for ((i = 0; i < 200; i++)); do [ -S "$work/docker.sock" ] && docker -H "unix://$work/docker.sock" version >/dev/null 2>&1 && break; sleep 0.1; done
 	names+=("docker pull (with its daemon)") functions+=(pull_docker)
 fi
-for ((round = 0; round < rounds; round++)); do
+for ((i = 0; i < rounds; i++)); do
 	for n in "${!functions[@]}"; do
-		clear_all
+		export round=$work/round.$i.$n
+		mkdir "$round"
 		watched=0
-		[ "${functions[n]}" = pull_docker ] && watched=$daemon
+		if [ "${functions[n]}" = pull_docker ]; then
+			watched=$daemon
+			[ "$i" = 0 ] || docker -H "unix://$work/docker.sock" rmi -f "$image" >/dev/null
+		fi
+		sync
 		"$IT" --measure "$watched" bash -c "digests=(\$digests_list); ${functions[n]}" 2>"$work/error" >>"$work/figures.$n" ||
 			echo "${names[n]}: $(tail -n 1 "$work/error")" >&2
 	done
 done
-clear_all
 
 # 4. The table.
 for n in "${!names[@]}"; do
@@ -133,6 +132,5 @@ for n in "${!names[@]}"; do
 done
 
 # 5. Again, with everything present.
-"$CCRUN" --root "$work/store" pull -q "$image" >/dev/null
-read -r wall _ < <("$IT" --measure 0 "$CCRUN" --root "$work/store" pull -q "$image" 2>/dev/null)
+read -r wall _ < <("$IT" --measure 0 "$CCRUN" --root "$work/round.0.2/store" pull -q "$image" 2>/dev/null)
 echo "ccrun pull, everything present: $wall ms"
