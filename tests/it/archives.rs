@@ -70,6 +70,7 @@ fn images_of_every_form_are_loaded_and_run(t: &Sandbox) {
         ("new", form::docker_new(&plain)),
         ("compressed", form::compressed(&packed)),
         ("oci", form::oci_archive(&packed)),
+        ("named by its list", form::named_by_list(&packed)),
     ] {
         let load = |t: &Sandbox| t.elsewhere(form, &["load"]).stdin(archive.clone()).ok().quiet().prints(&said);
         load(t);

@@ -66,6 +66,12 @@ fn words<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a str>> {
     }
 }
 
+/// The names that the list gives to the image with this config.
+pub fn names(list: &[Listed], config: &Digest) -> Vec<Reference> {
+    let is = |listed: &&Listed| digest_in(&listed.config).as_ref() == Some(config);
+    list.iter().find(is).map(|listed| listed.names.clone()).unwrap_or_default()
+}
+
 /// An image of the archive.
 pub fn read(files: &Files<'_>, listed: Listed) -> Result<Image> {
     let lacks = |name: &str| Error::new(format!("the archive lacks {name}"));
@@ -92,14 +98,18 @@ pub fn read(files: &Files<'_>, listed: Listed) -> Result<Image> {
 
 /// A config is called by its digest; then it has to have it.
 fn check_name(name: &str, config: &[u8]) -> Result<()> {
-    let file = name.rsplit('/').next().unwrap_or(name);
-    let file = file.strip_suffix(".json").unwrap_or(file);
-    match Digest::from_hex(file.strip_prefix("sha256:").unwrap_or(file)) {
-        Ok(wanted) if wanted != Digest::of(config) => {
-            Err(Error::new(format!("{name} is wrong: it has the digest {}", Digest::of(config))))
-        }
+    let digest = Digest::of(config);
+    match digest_in(name) {
+        Some(wanted) if wanted != digest => Err(Error::new(format!("{name} is wrong: it has the digest {digest}"))),
         _ => Ok(()),
     }
+}
+
+/// The digest that a config is called by: `<hex>.json`, `sha256:<hex>`, `blobs/sha256/<hex>`.
+fn digest_in(name: &str) -> Option<Digest> {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let file = file.strip_suffix(".json").unwrap_or(file);
+    Digest::from_hex(file.strip_prefix("sha256:").unwrap_or(file)).ok()
 }
 
 /// What a layer's manifest entry has to be.

@@ -43,7 +43,15 @@ pub fn load(
     // The layout comes first: in it everything has its digest.
     if let Some(listed) = oci::list(files, platform)? {
         count += listed.len();
-        listed.into_iter().try_for_each(|listed| one(oci::read(files, listed, platform)?))?;
+        // Some writers name the image in Docker's list only.
+        let named = docker::list(files).ok().flatten().unwrap_or_default();
+        for listed in listed {
+            let mut image = oci::read(files, listed, platform)?;
+            if image.names.is_empty() {
+                image.names = docker::names(&named, &Digest::of(&image.config));
+            }
+            one(image)?;
+        }
     } else {
         let listed = docker::list(files)?.ok_or_else(|| nothing_known(files))?;
         count += listed.len();

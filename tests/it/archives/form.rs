@@ -73,6 +73,16 @@ pub fn docker_new(images: &[Named<'_>]) -> Vec<u8> {
     layout(images, &entries).file("manifest.json", 0o644, json!(list).to_string()).finish()
 }
 
+/// A layout that names nothing, beside a list that does.
+pub fn named_by_list(images: &[Named<'_>]) -> Vec<u8> {
+    let entries: Vec<Value> = images.iter().map(|(image, _)| entry(image, Value::Null)).collect();
+    let list: Vec<Value> = images
+        .iter()
+        .map(|(image, names)| json!({ "Config": member(&image.id()), "RepoTags": names, "Layers": [] }))
+        .collect();
+    layout(images, &entries).file("manifest.json", 0o644, json!(list).to_string()).finish()
+}
+
 /// As podman and skopeo write it: a layout whose entries have the whole name where others have the tag.
 pub fn oci_archive(images: &[Named<'_>]) -> Vec<u8> {
     let mut entries = Vec::new();
