@@ -13,7 +13,7 @@ use super::credentials::{self, Credential, Secret, Server};
 use super::curl::Response;
 use super::retry::Failure;
 use super::url::Url;
-use crate::error;
+use crate::error::Error;
 use crate::store::Store;
 use std::cell::RefCell;
 
@@ -32,6 +32,8 @@ pub struct Access<'s> {
     registry: Url,
     path: String,
     credential: Option<Credential>,
+    /// Why the user's credentials could not be read. Most images need none, so it counts only when we are refused.
+    unread: Option<String>,
     memory: Memory<'s>,
     way: RefCell<Option<Way>>,
     token: RefCell<Option<Token>>,
@@ -57,18 +59,30 @@ pub enum Answer {
 impl Access<'_> {
     /// To the repository `path` of the registry whose API is at `registry`, as whom the user's
     /// credentials say. It begins where the last one ended that the store knows of.
-    pub fn to<'s>(store: &'s Store, registry: &Url, path: &str) -> error::Result<Access<'s>> {
-        let credential = credentials::find(&Server::of(registry), path)?;
+    pub fn to<'s>(store: &'s Store, registry: &Url, path: &str) -> Access<'s> {
+        let (credential, unread) = match credentials::find(&Server::of(registry), path) {
+            Ok(credential) => (credential, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
         let memory = Memory::of(store, registry);
-        Ok(Access {
+        Access {
             registry: registry.clone(),
             path: path.to_owned(),
             way: RefCell::new(memory.way()),
             // Whoever has credentials may see and pull more with a token of his own.
             token: RefCell::new(if credential.is_none() { memory.token(path) } else { None }),
             credential,
+            unread,
             memory,
-        })
+        }
+    }
+
+    /// A refusal, with the reason that may lie with us.
+    pub fn excuse(&self, refusal: Error) -> Error {
+        match &self.unread {
+            Some(why) => refusal.hint(why.as_str()),
+            None => refusal,
+        }
     }
 
     /// The `Authorization:` header of the next request, where it needs one as far as we know.

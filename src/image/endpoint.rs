@@ -8,7 +8,6 @@ use super::reference::Reference;
 use super::refusal::{Refusal, denied};
 use super::retry::Failure;
 use super::url::Url;
-use crate::error::Result;
 use crate::store::Store;
 use std::time::Duration;
 
@@ -27,10 +26,10 @@ pub struct Endpoint<'s> {
 
 impl Endpoint<'_> {
     /// The repository of `reference` at `base`, with the credentials that we have for that place.
-    pub fn new<'s>(store: &'s Store, base: &Url, reference: &Reference) -> Result<Endpoint<'s>> {
-        let access = Access::to(store, base, reference.path())?;
+    pub fn new<'s>(store: &'s Store, base: &Url, reference: &Reference) -> Endpoint<'s> {
+        let access = Access::to(store, base, reference.path());
         let path = reference.path().to_owned();
-        Ok(Endpoint { base: base.clone(), path, name: reference.familiar_name(), access })
+        Endpoint { base: base.clone(), path, name: reference.familiar_name(), access }
     }
 
     /// GETs what is called `wanted` among the `kind` (`manifests`, `blobs`) of the repository; an answer with
@@ -45,7 +44,12 @@ impl Endpoint<'_> {
         let response = self.authorized(&format!("{kind}/{wanted}"), header, max_size, None)?;
         match response.status {
             200 | 206 => Ok(response),
-            _ => Err(Refusal::read(response).explain(self.base.authority(), &self.name, wanted)),
+            status => {
+                let failure = Refusal::read(response).explain(self.base.authority(), &self.name, wanted);
+                let is_ours = matches!(status, 401 | 403);
+                let error = if is_ours { self.access.excuse(failure.error) } else { failure.error };
+                Err(Failure { error, ..failure })
+            }
         }
     }
 
@@ -84,7 +88,7 @@ impl Endpoint<'_> {
         }
         match self.access.answer(&response)? {
             Answer::Unknown => Ok(response),
-            Answer::Refused(why) => Err(denied(&self.name, &why).into()),
+            Answer::Refused(why) => Err(self.access.excuse(denied(&self.name, &why)).into()),
             Answer::Again => {
                 drop(response);
                 send()

@@ -36,7 +36,7 @@ impl Repository<'_> {
         let registry = Url::parse(&format!("{}://{}/", reference.scheme(), reference.api_host()))?;
         let mut places = mirrors::of(reference.domain())?;
         places.push(registry);
-        let places = places.iter().map(|base| Endpoint::new(store, base, reference)).collect::<Result<_>>()?;
+        let places = places.iter().map(|base| Endpoint::new(store, base, reference)).collect();
         Ok(Repository { reference: reference.clone(), places, at: Cell::new(0), jobs })
     }
 

@@ -74,6 +74,10 @@ fn a_damaged_file_is_named(t: &Sandbox) {
             login(t, &registry.host, PASSWORD).out().error(1, &path);
         }
         assert_eq!(std::fs::read_to_string(&path).expect("read"), content);
+        // What needs no credentials is pulled all the same.
+        let open = Registry::open();
+        open.push("some/app", "v1", &app(t));
+        t.ccrun(&["pull", &format!("{}/some/app:v1", open.host)]).ok();
     }
 }
 
