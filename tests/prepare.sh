@@ -29,7 +29,6 @@ need curl=curl
 if [ "$(id -u)" = 0 ]; then
 	need socat=socat openssl=openssl newuidmap=uidmap:shadow-uidmap useradd=passwd:shadow setfattr=attr \
 		unshare=util-linux:util-linux-misc
-	need docker-registry=docker-registry skopeo=skopeo
 	[ -e /etc/ssl/certs/ca-certificates.crt ] || need update-ca-certificates=ca-certificates
 	if command -v apt-get >/dev/null 2>&1; then
 		judges || say "going on without"
