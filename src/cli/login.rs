@@ -5,8 +5,8 @@ use super::parse::Parsed;
 use super::progress::Stream;
 use super::prompt;
 use crate::error::{Error, Result, Visible};
-use crate::image::auth;
-use crate::image::credentials::{self, Credential, Kept, Secret, Server};
+use crate::image::registry::auth;
+use crate::image::registry::credentials::{self, Credential, Kept, Secret, Server};
 use crate::sys::process;
 use std::io::{IsTerminal, Read};
 

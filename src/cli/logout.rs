@@ -4,7 +4,7 @@ use super::flag::Command;
 use super::login::server;
 use super::parse::Parsed;
 use crate::error::Result;
-use crate::image::credentials;
+use crate::image::registry::credentials;
 
 pub static COMMAND: Command = Command {
     name: "logout",

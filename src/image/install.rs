@@ -4,18 +4,24 @@
 //! leaves only drafts, which the next command sweeps, and whole layers, which the next try
 //! need not get again.
 
+pub mod device_maker;
+pub mod download;
+pub mod partial;
+pub mod source;
+pub mod unpacker;
+pub mod workers;
+
 use super::config::Config;
 use super::digest::Digest;
-use super::download::Job;
 use super::local::images;
 use super::local::layers::{self, Notes};
 use super::manifest::Layer;
 use super::origin::Origin;
 use super::progress::Progress;
-use super::workers;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::locks::Lock;
+use download::Job;
 
 /// How often layers that somebody removes meanwhile are got again.
 const ROUNDS: usize = 3;

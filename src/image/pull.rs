@@ -7,12 +7,12 @@
 use super::compression::Compression;
 use super::config::Config;
 use super::digest::Digest;
+use super::install::partial;
 use super::install::{Parts, install};
 use super::local::images;
 use super::local::layers::Notes;
 use super::local::refs::{self, Ref};
 use super::manifest::{self, Document, Manifest};
-use super::partial;
 use super::platform::Platform;
 use super::progress::Progress;
 use super::reference::Reference;

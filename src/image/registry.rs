@@ -1,17 +1,25 @@
 //! A repository for reading: what its mirrors have of it, and else its registry.
 
+pub mod auth;
+pub mod credentials;
+pub mod curl;
+pub mod endpoint;
+pub mod foreign;
+pub mod http_date;
+pub mod mirrors;
+pub mod range;
+pub mod refusal;
+pub mod tags;
+
 use super::digest::Digest;
-use super::endpoint::Endpoint;
-use super::foreign;
 use super::manifest::{self, Descriptor, Document};
-use super::mirrors;
 use super::origin::{Blob, Origin};
 use super::reference::Reference;
 use super::retry::{Failure, Outlook, retry};
-use super::tags;
 use super::url::Url;
 use crate::error::{Error, Result};
 use crate::store::Store;
+use endpoint::Endpoint;
 use std::cell::Cell;
 
 pub struct Repository<'s> {

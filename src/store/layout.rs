@@ -1,7 +1,7 @@
 //! The store's directory.
 //!
 //! ```text
-//! layers/<diff id>/               a layer's files, immutable once the name exists
+//! layers/<diff id>/               a layer's files, immutable once the name exists; beside them its record and notes
 //! images/<image id>/              config.json and manifest.json, as served
 //! refs/<domain>/<path>/_tags/…    small files that name an image
 //! containers/<id>/                upper, work, config.json, hosts, …
@@ -9,6 +9,7 @@
 //! names/<name>                    holds the id of the container called so
 //! volumes/<name>/_data
 //! registries/<host>.json          what auth/memory.rs remembers
+//! partial/<blob's digest>         the beginning of a blob that did not come whole
 //! tmp/<random>/                   half-made, locked by its maker
 //! ```
 

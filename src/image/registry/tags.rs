@@ -1,7 +1,7 @@
 //! The tags of a repository, for those who asked for one that is not there.
 
 use super::endpoint::Endpoint;
-use super::retry::Outlook;
+use crate::image::retry::Outlook;
 use serde_json::Value;
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};

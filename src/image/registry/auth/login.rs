@@ -4,8 +4,8 @@ use super::WRONG;
 use super::challenge::Challenge;
 use super::server::{Aim, Grant, TokenServer};
 use crate::error::{Error, Result};
-use crate::image::credentials::Credential;
-use crate::image::curl::{self, Request, Response};
+use crate::image::registry::credentials::Credential;
+use crate::image::registry::curl::{self, Request, Response};
 use crate::image::retry::{Failure, Outlook, retry};
 use crate::image::url::Url;
 

@@ -1,10 +1,10 @@
 //! What registries say when they give nothing, and what it means.
 
 use super::curl::Response;
-use super::digest::Digest;
-use super::manifest;
-use super::retry::{Failure, Outlook};
 use crate::error::Error;
+use crate::image::digest::Digest;
+use crate::image::manifest;
+use crate::image::retry::{Failure, Outlook};
 use serde_json::Value;
 use std::time::Duration;
 

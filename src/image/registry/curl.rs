@@ -5,10 +5,10 @@
 //! `Authorization:` header is only ever sent to the host it was made for.
 
 use super::http_date;
-use super::origin::Blob;
-use super::retry::{Failure, Outlook};
-use super::url::{self, Url};
 use crate::error::{Error, Result};
+use crate::image::origin::Blob;
+use crate::image::retry::{Failure, Outlook};
+use crate::image::url::{self, Url};
 use crate::sys::fs;
 use crate::sys::process::{die_with_parent, find_program};
 use std::io::{self, BufRead, BufReader, Read, Write};

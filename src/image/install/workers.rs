@@ -4,11 +4,11 @@
 //! happens in messages over a socket; they die with us.
 
 use super::download::{self, Job, Step};
-use super::local::layers::{self, Notes};
-use super::origin::Origin;
 use super::partial;
-use super::progress::{LayerState, Progress, Stays};
 use crate::error::{Error, Result};
+use crate::image::local::layers::{self, Notes};
+use crate::image::origin::Origin;
+use crate::image::progress::{LayerState, Progress, Stays};
 use crate::store::Store;
 use crate::store::locks;
 use crate::sys::signal::Interrupts;

@@ -1,6 +1,6 @@
 //! How a registry asks for authorization: the challenges of a 401 (RFC 7235).
 
-use crate::image::curl::Response;
+use crate::image::registry::curl::Response;
 use crate::image::url::Url;
 
 /// One way that a registry offers to let us in.
@@ -123,8 +123,8 @@ fn is_token(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::auth::server::TokenServer;
     use crate::image::mutation;
+    use crate::image::registry::auth::server::TokenServer;
 
     fn shown(header: &str) -> Vec<String> {
         let show = |challenge: &Challenge| {

@@ -1,8 +1,8 @@
 //! The bytes of a blob from some byte on, as HTTP gives them (RFC 9110, 14).
 
 use super::curl::{Body, Response};
-use super::retry::Failure;
 use crate::error::Error;
+use crate::image::retry::Failure;
 
 /// A header of a request.
 pub type Header = (&'static str, String);

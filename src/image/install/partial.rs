@@ -5,8 +5,8 @@
 //! nothing is synced either, and every failure only means that there is nothing kept.
 //! What would come again at once is not kept: to write it would take the disk's time from the layer.
 
-use super::digest::Digest;
-use super::manifest::Descriptor;
+use crate::image::digest::Digest;
+use crate::image::manifest::Descriptor;
 use crate::store::Store;
 use crate::store::locks::{self, Taken};
 use crate::sys::fs;

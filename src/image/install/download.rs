@@ -7,18 +7,18 @@
 //! It runs in a process of its own, so that several layers use several CPUs. Nothing
 //! of the layer is visible before both digests are right.
 
-use super::compression::Compression;
-use super::digest::Digest;
-use super::gzip::Inflate;
-use super::layer::{self, Unpacked};
-use super::local::layers::{self, LayerDraft, Notes};
-use super::manifest::Descriptor;
-use super::origin::Origin;
 use super::partial::Partial;
 use super::source::{Source, Verdict};
 use super::unpacker::{Broken, Unpacker, pump, root};
-use super::zstd;
 use crate::error::{Error, Result};
+use crate::image::compression::Compression;
+use crate::image::digest::Digest;
+use crate::image::gzip::Inflate;
+use crate::image::layer::{self, Unpacked};
+use crate::image::local::layers::{self, LayerDraft, Notes};
+use crate::image::manifest::Descriptor;
+use crate::image::origin::Origin;
+use crate::image::zstd;
 use crate::store::Store;
 use crate::sys::{cstr, fs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -3,8 +3,8 @@
 use super::challenge::Challenge;
 use super::token::Token;
 use crate::error::{Error, Result};
-use crate::image::credentials::{Credential, Secret};
-use crate::image::curl::{self, Request, Response};
+use crate::image::registry::credentials::{Credential, Secret};
+use crate::image::registry::curl::{self, Request, Response};
 use crate::image::retry::{Failure, Outlook};
 use crate::image::url::{self, Url};
 use serde_json::Value;

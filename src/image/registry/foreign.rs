@@ -4,11 +4,11 @@
 //! only we could reach; manifest.rs has left those out that look so, and redirects are looked at here.
 
 use super::curl::{self, Body, Request};
-use super::manifest::Descriptor;
 use super::range;
-use super::retry::{Failure, Outlook};
-use super::url::Url;
 use crate::error::Error;
+use crate::image::manifest::Descriptor;
+use crate::image::retry::{Failure, Outlook};
+use crate::image::url::Url;
 
 /// The blob's bytes from `from` on, from the first of its places that has it; else why the last has not.
 pub fn open(blob: &Descriptor, from: u64, missing: Failure) -> std::result::Result<Body, Failure> {

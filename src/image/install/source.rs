@@ -1,14 +1,14 @@
 //! A blob as it comes: first what an earlier pull has kept of it, then its origin's bytes, for whose rest
 //! the origin is asked again wherever the line breaks. Whoever reads sees one stream.
 
-use super::compression::Compression;
-use super::digest::Hasher;
 use super::download::Step;
-use super::manifest::Descriptor;
-use super::origin::{Blob, Origin};
 use super::partial::Partial;
-use super::retry::{Failure, Patience};
 use crate::error::{Error, Result};
+use crate::image::compression::Compression;
+use crate::image::digest::Hasher;
+use crate::image::manifest::Descriptor;
+use crate::image::origin::{Blob, Origin};
+use crate::image::retry::{Failure, Patience};
 use std::io::{self, ErrorKind, Read};
 use std::time::{Duration, Instant};
 

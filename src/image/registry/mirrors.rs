@@ -9,8 +9,8 @@
 //! quay.io https://cache.example.org/proxy/quay  for quay.io, at …/proxy/quay/v2/…
 //! ```
 
-use super::url::{self, Url};
 use crate::error::{Error, Result};
+use crate::image::url::{self, Url};
 use std::path::{Path, PathBuf};
 
 const VARIABLE: &str = "CCRUN_REGISTRY_MIRRORS";

@@ -1,12 +1,12 @@
 //! The process behind the walls that makes files of a tar stream.
 
 use super::device_maker::DeviceMaker;
-use super::digest::{Digest, Hasher};
 use super::download::Job;
-use super::layer::{self, Limits, Unpacked};
-use super::local::layers::LayerDraft;
-use super::retry::Failure;
 use crate::error::{Error, Result};
+use crate::image::digest::{Digest, Hasher};
+use crate::image::layer::{self, Limits, Unpacked};
+use crate::image::local::layers::LayerDraft;
+use crate::image::retry::Failure;
 use crate::store::{Store, Walled};
 use crate::sys::fs;
 use std::fs::File;

@@ -2,12 +2,12 @@
 
 use super::auth::{Access, Answer};
 use super::curl::{self, Body, Request, Response};
-use super::manifest::Descriptor;
 use super::range::{self, Header};
-use super::reference::Reference;
 use super::refusal::{Refusal, denied};
-use super::retry::Failure;
-use super::url::Url;
+use crate::image::manifest::Descriptor;
+use crate::image::reference::Reference;
+use crate::image::retry::Failure;
+use crate::image::url::Url;
 use crate::store::Store;
 use std::time::Duration;
 

@@ -11,9 +11,9 @@ mod token;
 
 use super::credentials::{self, Credential, Secret, Server};
 use super::curl::Response;
-use super::retry::Failure;
-use super::url::Url;
 use crate::error::Error;
+use crate::image::retry::Failure;
+use crate::image::url::Url;
 use crate::store::Store;
 use std::cell::RefCell;
 
