@@ -1,6 +1,7 @@
 //! How a stream is compressed.
 
 use crate::error::{Error, Result};
+use std::io::{self, Read};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
@@ -9,10 +10,38 @@ pub enum Compression {
     Zstd,
 }
 
-impl Compression {
-    /// How many bytes [`sniff`](Self::sniff) wants to see.
-    pub const FIRST: usize = 6;
+/// The first bytes of a stream, read to look at them, and then once more in their turn.
+#[derive(Default)]
+pub struct First(io::Cursor<Vec<u8>>);
 
+impl First {
+    /// How many they are: enough for [`Compression::sniff`].
+    pub const LENGTH: usize = 6;
+
+    /// Reads them; fewer when the stream ends before.
+    pub fn of(source: &mut dyn Read) -> io::Result<First> {
+        let mut bytes = Vec::new();
+        source.take(First::LENGTH as u64).read_to_end(&mut bytes)?;
+        Ok(First(io::Cursor::new(bytes)))
+    }
+
+    pub fn seen(&self) -> &[u8] {
+        self.0.get_ref()
+    }
+
+    /// Whether there is something to read once more.
+    pub fn is_left(&self) -> bool {
+        (self.0.position() as usize) < self.seen().len()
+    }
+}
+
+impl Read for First {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Compression {
     /// Tells by the first bytes, as Docker does: media types are not always right.
     pub fn sniff(first: &[u8]) -> Result<Compression> {
         let other = match first {

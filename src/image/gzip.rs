@@ -278,11 +278,7 @@ impl<R: Read> BufRead for Inflate<R> {
 
 impl<R: Read> Read for Inflate<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let ready = self.fill_buf()?;
-        let count = ready.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
-            to.copy_from_slice(from);
-        }
+        let count = self.fill_buf()?.read(buffer)?;
         self.consume(count);
         Ok(count)
     }

@@ -7,7 +7,7 @@ use super::Image;
 use super::files::{Files, Piece};
 use super::made;
 use crate::error::{Error, Result};
-use crate::image::compression::Compression;
+use crate::image::compression::{Compression, First};
 use crate::image::config::Config;
 use crate::image::digest::{Digest, Hashing};
 use crate::image::json;
@@ -15,7 +15,7 @@ use crate::image::manifest::{CONFIG_MAX, Descriptor, Layer, MANIFEST_MAX};
 use crate::image::reference::Reference;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 
 const LIST: &str = "manifest.json";
 /// No archive holds more images.
@@ -117,9 +117,7 @@ fn layer(mut piece: Piece, diff_id: &Digest) -> Result<Layer> {
     let failed = |error: io::Error| Error::io("read the layer", &error);
     let size = piece.left();
     let mut bytes = Hashing::new(&mut piece, size);
-    let mut first = Vec::new();
-    (&mut bytes).take(Compression::FIRST as u64).read_to_end(&mut first).map_err(failed)?;
-    let compression = Compression::sniff(&first)?;
+    let compression = Compression::sniff(First::of(&mut bytes).map_err(failed)?.seen())?;
     let suffix = match compression {
         Compression::None => return Ok(Layer { blob: made::layer(diff_id, size), compression }),
         Compression::Gzip => "+gzip",

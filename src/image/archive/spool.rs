@@ -1,7 +1,7 @@
 //! The spool: what a user hands over, uncompressed, in one file that can be read from anywhere in it.
 
 use crate::error::{Error, Result};
-use crate::image::compression::Compression;
+use crate::image::compression::{Compression, First};
 use crate::image::gzip::Inflate;
 use crate::image::zstd;
 use crate::store::Store;
@@ -66,9 +66,7 @@ struct Source {
     /// It is a plain file, and we are at its beginning.
     lies_whole: bool,
     silence: Duration,
-    /// Bytes that were read to look at them, and how many of them have been read again.
-    first: Vec<u8>,
-    again: usize,
+    first: First,
     /// Why no more came, which the readers above would tell in their own way.
     failed: Option<Error>,
 }
@@ -80,15 +78,14 @@ impl Source {
             return Err(Error::call("read the archive", libc::EISDIR));
         }
         let lies_whole = kind.is_file() && file.stream_position().is_ok_and(|at| at == 0);
-        Ok(Source { file, lies_whole, silence, first: Vec::new(), again: 0, failed: None })
+        Ok(Source { file, lies_whole, silence, first: First::default(), failed: None })
     }
 
     /// The first bytes, enough to tell what it is. They are waited for without end: who has to
     /// collect an archive first may take long to begin.
     fn first(&mut self) -> Result<&[u8]> {
-        let read = (&mut self.file).take(Compression::FIRST as u64).read_to_end(&mut self.first);
-        read.map_err(|error| Error::io("read the archive", &error))?;
-        Ok(&self.first)
+        self.first = First::of(&mut self.file).map_err(|error| Error::io("read the archive", &error))?;
+        Ok(self.first.seen())
     }
 
     fn wait_and_read(&mut self, buffer: &mut [u8]) -> Result<usize> {
@@ -104,11 +101,8 @@ impl Source {
 
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut first = self.first.get(self.again..).unwrap_or_default();
-        if !first.is_empty() {
-            let length = first.read(buffer)?;
-            self.again += length;
-            return Ok(length);
+        if self.first.is_left() {
+            return self.first.read(buffer);
         }
         self.wait_and_read(buffer).map_err(|error| {
             let told = io::Error::other(error.to_string());
@@ -171,11 +165,7 @@ impl BufRead for Tee<'_> {
 
 impl Read for Tee<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let ready = self.fill_buf()?;
-        let count = ready.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), ready.get(..count)) {
-            to.copy_from_slice(from);
-        }
+        let count = self.fill_buf()?.read(buffer)?;
         self.consume(count);
         Ok(count)
     }

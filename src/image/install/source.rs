@@ -4,7 +4,7 @@
 use super::download::Step;
 use super::partial::Partial;
 use crate::error::{Error, Result};
-use crate::image::compression::Compression;
+use crate::image::compression::First;
 use crate::image::digest::Hasher;
 use crate::image::manifest::Descriptor;
 use crate::image::origin::{Blob, Origin};
@@ -51,9 +51,7 @@ pub struct Source<'a> {
     failed: Option<Error>,
     report: &'a mut dyn FnMut(Step),
     reported: Instant,
-    /// Bytes that were read to look at them, and how many of them have been read again.
-    first: Vec<u8>,
-    again: usize,
+    first: First,
 }
 
 impl<'a> Source<'a> {
@@ -80,18 +78,14 @@ impl<'a> Source<'a> {
             failed: None,
             report,
             reported: Instant::now(),
-            first: Vec::new(),
-            again: 0,
+            first: First::default(),
         }
     }
 
     /// The blob's first bytes, enough to tell what it is.
     pub fn first(&mut self) -> Result<&[u8]> {
-        let mut first = Vec::new();
-        let read = self.by_ref().take(Compression::FIRST as u64).read_to_end(&mut first);
-        read.map_err(|error| self.failure(&error))?;
-        self.first = first;
-        Ok(&self.first)
+        self.first = First::of(self).map_err(|error| self.failure(&error))?;
+        Ok(self.first.seen())
     }
 
     /// Reads what is left; tells whether all that came is the blob.
@@ -211,11 +205,8 @@ impl<'a> Source<'a> {
 
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut first = self.first.get(self.again..).unwrap_or_default();
-        if !first.is_empty() {
-            let length = first.read(buffer)?;
-            self.again += length;
-            return Ok(length);
+        if self.first.is_left() {
+            return self.first.read(buffer);
         }
         if self.failed.is_some() {
             return Err(io::Error::other("the stream has failed"));
@@ -402,7 +393,7 @@ mod tests {
         let (place, blob) = (place(&[Does::Gives(2)]), blob(10));
         let mut report = |_| {};
         let mut source = Source::new(&place, &blob, None, &mut report);
-        assert_eq!(source.first().unwrap(), &BYTES[..Compression::FIRST]);
+        assert_eq!(source.first().unwrap(), &BYTES[..First::LENGTH]);
         let mut bytes = Vec::new();
         source.read_to_end(&mut bytes).unwrap();
         assert_eq!(bytes, BYTES);

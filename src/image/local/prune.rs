@@ -7,8 +7,8 @@ use super::remove::{Removed, delete, layers_of};
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::store::Store;
-use crate::store::locks::{Draft, Lock};
-use crate::sys::{cstr, fs};
+use crate::store::locks::{self, Draft, Lock, Taken};
+use crate::sys::fs;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
@@ -74,8 +74,8 @@ fn partial_blobs(store: &Store) -> Result<u64> {
     let mut bytes = 0;
     for name in list(store, "partial")? {
         let path = store.root().join("partial").join(name);
-        let Ok(file) = fs::open(&cstr(&path)?, libc::O_RDWR | libc::O_NOFOLLOW, 0) else { continue };
-        if fs::flock(file.as_fd(), libc::LOCK_EX | libc::LOCK_NB).is_ok() && std::fs::remove_file(&path).is_ok() {
+        let Ok(Taken::Ours(file)) = locks::take(&path, 0, libc::LOCK_EX | libc::LOCK_NB) else { continue };
+        if std::fs::remove_file(&path).is_ok() {
             bytes += fs::fstat(file.as_fd())?.size;
         }
     }
