@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::sys::{cstr, fs, process, tty};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -39,14 +40,14 @@ impl Output {
             // A device, say, or a pipe with a name.
             return Ok(Output::to(File::options().write(true).open(&path).map_err(failed)?, None, None));
         }
-        let dir = directory(&path);
-        let unnamed = File::options().write(true).custom_flags(libc::O_TMPFILE).open(&dir);
-        if let Ok(file) = unnamed {
-            return Ok(Output::to(file, Some(path), None));
-        }
-        let half = half_name(&path);
-        let file = File::create(&half).map_err(failed)?;
-        Ok(Output::to(file, Some(path), Some(half)))
+        sweep(&path);
+        let unnamed = File::options().write(true).custom_flags(libc::O_TMPFILE).open(directory(&path));
+        let half = unnamed.is_err().then(|| half_name(&path));
+        let file = half.as_ref().map_or(unnamed, File::create).map_err(failed)?;
+        // Held as long as we live: without it a sweeper knows that the file is nobody's any more. Where a file
+        // system has no locks nobody gets one, and nothing is swept.
+        let _ = fs::flock(file.as_fd(), libc::LOCK_EX);
+        Ok(Output::to(file, Some(path), half))
     }
 
     fn to(file: File, path: Option<PathBuf>, half: Option<PathBuf>) -> Output {
@@ -66,11 +67,17 @@ impl Output {
         let Some(path) = &self.path else { return Ok(()) };
         self.to.get_ref().sync_all().map_err(failed)?;
         if self.half.is_none() {
-            // A file without a name cannot take the place of another, but a new one of ours can.
-            let half = half_name(path);
             let itself = cstr(format!("/proc/self/fd/{}", self.to.get_ref().as_raw_fd()))?;
             let dir = File::open(directory(path)).map_err(failed)?;
-            fs::linkat(dir.as_fd(), &itself, dir.as_fd(), &cstr(name_of(&half))?, libc::AT_SYMLINK_FOLLOW)?;
+            let link =
+                |name: &OsStr| fs::linkat(dir.as_fd(), &itself, dir.as_fd(), &cstr(name)?, libc::AT_SYMLINK_FOLLOW);
+            match link(name_of(path)) {
+                Err(error) if error.errno() == Some(libc::EEXIST) => {}
+                done => return done,
+            }
+            // A file without a name cannot take the place of another, but a new one of ours can.
+            let half = half_name(path);
+            link(name_of(&half))?;
             self.half = Some(half);
         }
         let Some(half) = &self.half else { return Ok(()) };
@@ -109,5 +116,29 @@ fn name_of(path: &Path) -> &OsStr {
 
 /// A name beside the file that nobody else uses.
 fn half_name(path: &Path) -> PathBuf {
-    directory(path).join(format!(".{}.ccrun-{}", name_of(path).display(), process::getpid()))
+    let mut name = half_prefix(path);
+    name.push(process::getpid().to_string());
+    directory(path).join(name)
+}
+
+fn half_prefix(path: &Path) -> OsString {
+    [OsStr::new("."), name_of(path), OsStr::new(".ccrun-")].into_iter().collect()
+}
+
+/// Removes what killed writers of the same file have left beside it.
+fn sweep(path: &Path) {
+    let prefix = half_prefix(path);
+    let Ok(entries) = std::fs::read_dir(directory(path)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let number = name.as_bytes().strip_prefix(prefix.as_bytes()).unwrap_or_default();
+        if number.is_empty() || !number.iter().all(u8::is_ascii_digit) {
+            continue;
+        }
+        let options = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let Ok(file) = File::options().read(true).custom_flags(options).open(entry.path()) else { continue };
+        if fs::flock(file.as_fd(), libc::LOCK_EX | libc::LOCK_NB).is_ok() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
