@@ -30,6 +30,7 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod security;
 mod table;
 mod tag;
 mod units;

@@ -2,7 +2,7 @@
 
 use super::flag::{Command, many, one, switch};
 use super::parse::Parsed;
-use super::{limits, mount, names, operand};
+use super::{limits, mount, names, operand, security};
 use crate::container::create;
 use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
 use crate::error::{Error, Result};
@@ -54,6 +54,7 @@ pub static COMMAND: Command = Command {
         one(Some('m'), "memory", "BYTES", "Limit of memory, such as 64m or 1g"),
         one(None, "cpus", "NUMBER", "Limit of CPU time, such as 0.5"),
         one(None, "pids-limit", "NUMBER", "Limit of processes; -1 for none"),
+        many(None, "security-opt", "OPTION", "no-new-privileges"),
         switch(Some('q'), "quiet", "Do not show the progress of a pull"),
     ],
     operands: (0, usize::MAX),
@@ -66,6 +67,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     // Everything that can be wrong with the arguments is found before anything is made.
     let limits = limits::read(parsed)?;
     let network = network(parsed)?;
+    let security = security::read(parsed)?;
     let mounts = mount::read(parsed)?;
     let hostname = hostname(parsed)?;
     let name = parsed.text("name")?.map(names::check).transpose()?;
@@ -105,6 +107,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         process,
         network,
         limits,
+        security,
         init: !parsed.is_on("no-init") && parsed.one("init").is_none_or(|value| value != "false"),
         remove: parsed.is_on("rm"),
         stop_signal: config.and_then(|config| config.stop_signal.clone()),

@@ -46,12 +46,15 @@ fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, 
     if plan.single_id {
         become_single(&user)?;
     }
-    capabilities::bound()?;
+    capabilities::bound(plan.spec.security.capabilities)?;
     if !plan.single_id {
         cred::setgroups(&user.groups).and_then(|()| cred::setresgid(user.gid)).map_err(|e| unmapped(e, &user))?;
         cred::setresuid(user.uid).map_err(|e| unmapped(e, &user))?;
     }
-    capabilities::keep_default(user.uid)?;
+    capabilities::keep(plan.spec.security.capabilities, user.uid)?;
+    if plan.spec.security.no_new_privileges {
+        cred::set_no_new_privs()?;
+    }
     if !plan.spec.init {
         // The change of user has cleared it.
         cred::set_pdeathsig(libc::SIGKILL)?;

@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::config::Config;
+use crate::isolation::capabilities::Set;
 use crate::isolation::cgroup::Limits;
 use crate::isolation::network::Network;
 use std::ffi::{OsStr, OsString};
@@ -35,6 +36,15 @@ pub struct Process {
     pub terminal: bool,
     /// Whether what the user types goes to the terminal.
     pub interactive: bool,
+}
+
+/// What the command may do at most, whoever it becomes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Security {
+    /// The bounding set; what it runs with as uid 0.
+    pub capabilities: Set,
+    /// Whether set-user-id programs and file capabilities give nothing inside.
+    pub no_new_privileges: bool,
 }
 
 /// What is mounted into the container, in the order given.
@@ -84,6 +94,7 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     pub network: Network,
     pub limits: Limits,
+    pub security: Security,
     /// Whether PID 1 is ccrun (else the command itself).
     pub init: bool,
     /// Whether nothing of the container is kept after its end.

@@ -31,15 +31,21 @@ const KILL: u64 = 1 << 5;
 /// A number above every capability that a kernel has today; asking for more answers EINVAL.
 const END: u32 = 64;
 
-fn default_set() -> u64 {
-    DEFAULT.iter().fold(0, |set, capability| set | 1 << capability)
+/// Some capabilities, a bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Set(u64);
+
+impl Set {
+    /// What a container gets if nobody says otherwise.
+    pub fn docker() -> Set {
+        Set(DEFAULT.iter().fold(0, |set, capability| set | 1 << capability))
+    }
 }
 
-/// Takes all but the default set out of the bounding set. It needs CAP_SETPCAP, so it
-/// comes before the change of user, and before [`keep_default`].
-pub fn bound() -> Result<()> {
-    let keep = default_set();
-    for capability in (0..END).filter(|capability| keep & (1 << capability) == 0) {
+/// Takes all but `keep` out of the bounding set. It needs CAP_SETPCAP, so it
+/// comes before the change of user, and before [`keep`].
+pub fn bound(keep: Set) -> Result<()> {
+    for capability in (0..END).filter(|capability| keep.0 & (1 << capability) == 0) {
         match cred::drop_bounding(capability) {
             Err(error) if error.errno() == Some(libc::EINVAL) => break,
             other => other?,
@@ -48,9 +54,9 @@ pub fn bound() -> Result<()> {
     Ok(())
 }
 
-/// What the command runs with: the default set as uid 0, nothing as anybody else.
-pub fn keep_default(uid: u32) -> Result<()> {
-    cred::capset(if uid == 0 { default_set() } else { 0 })
+/// What the command runs with: `set` as uid 0, nothing as anybody else.
+pub fn keep(set: Set, uid: u32) -> Result<()> {
+    cred::capset(if uid == 0 { set.0 } else { 0 })
 }
 
 /// What is left to PID 1 once the container stands: passing signals on to any user's process.
@@ -62,6 +68,6 @@ pub fn keep_kill() -> Result<()> {
 mod tests {
     #[test]
     fn the_default_set_is_dockers() {
-        assert_eq!(super::default_set(), 0xa804_25fb);
+        assert_eq!(super::Set::docker().0, 0xa804_25fb);
     }
 }

@@ -64,6 +64,11 @@ pub fn drop_bounding(capability: u32) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, capability.into(), "PR_CAPBSET_DROP")
 }
 
+/// prctl(2) PR_SET_NO_NEW_PRIVS: set-user-id bits and file capabilities count no more, for us and our children.
+pub fn set_no_new_privs() -> Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS, 1")
+}
+
 fn prctl(option: i32, value: libc::c_ulong, call: &str) -> Result<()> {
     // SAFETY: of the options used here only PR_SET_NAME takes a pointer, and its caller gives a live C string.
     let ret = unsafe { libc::prctl(option, value, 0, 0, 0) };
