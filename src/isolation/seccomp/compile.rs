@@ -20,7 +20,8 @@ pub enum Action {
     Trap,
     /// It is not made, and fails with this errno.
     Errno(u16),
-    /// Asked of the filter's listener.
+    /// Asked of the filter's listener: not for profiles, whose agents we know nothing of.
+    #[allow(dead_code)]
     Notify,
     /// Asked of a tracer, who is told this number; ENOSYS if there is none.
     Trace(u16),
@@ -97,7 +98,7 @@ impl From<Action> for Answer {
 #[derive(Clone, Debug)]
 pub struct Rules<'a> {
     pub abi: &'static Abi,
-    /// By number as the ABI's table has it, that is without x32's bit; each number once, in any order.
+    /// By number as the ABI's table has it, that is without x32's bit; in any order.
     pub calls: Vec<(u32, &'a Answer)>,
     /// To numbers that are not among them.
     pub unlisted: Action,
@@ -110,7 +111,7 @@ const MOST: usize = 4096;
 
 /// The program that gives the answers of `rules`, and `foreign` to every other ABI.
 pub fn compile(rules: &[Rules<'_>], foreign: Action) -> Result<Vec<Instruction>> {
-    let mut builder = Builder { code: Vec::with_capacity(512) };
+    let mut builder = Builder { code: Vec::with_capacity(512), returns: Vec::new() };
     let mut next = builder.ret(foreign);
     let mut archs: Vec<u32> = rules.iter().map(|rules| rules.abi.audit).collect();
     archs.sort_unstable();
@@ -161,10 +162,19 @@ fn ranges<'a>(arch: u32, rules: &[Rules<'a>], foreign: Action) -> Vec<Range<'a>>
     abis.sort_unstable_by_key(|rules| rules.abi.bit);
     for (at, rules) in abis.iter().enumerate() {
         let bit = rules.abi.bit;
-        let mut calls = rules.calls.clone();
-        calls.sort_unstable_by_key(|call| call.0);
+        // Nearly all numbers are small: putting each into its place is quicker than to sort them.
+        let mut places: [Option<&'a Answer>; 1024] = [None; 1024];
+        let mut far = Vec::new();
+        for &(number, answer) in &rules.calls {
+            match places.get_mut(number as usize) {
+                Some(place) => *place = Some(answer),
+                None => far.push((number, answer)),
+            }
+        }
+        far.sort_unstable_by_key(|call| call.0);
+        let near = places.iter().zip(0..).filter_map(|(place, number)| place.map(|answer| (number, answer)));
         add(bit, Leaf::Do(rules.unlisted));
-        for (number, answer) in calls {
+        for (number, answer) in near.chain(far) {
             let leaf = if answer.cases.is_empty() { Leaf::Do(answer.otherwise) } else { Leaf::Ask(answer) };
             add(bit | number, leaf);
             add((bit | number) + 1, Leaf::Do(rules.unlisted));
@@ -195,6 +205,8 @@ const ARGUMENTS: u32 = 16;
 /// The program, its last instruction first. A place in it is its distance from the end.
 struct Builder {
     code: Vec<Instruction>,
+    /// Where each action's newest return is.
+    returns: Vec<(u32, Place)>,
 }
 
 type Place = usize;
@@ -215,8 +227,13 @@ impl Builder {
         let value = action.value();
         // As far as an 8-bit jump surely reaches, with room for what a comparison may put between.
         let near = self.code.len().saturating_sub(240);
-        let found = self.code[near..].iter().rposition(|step| step.code == RET && step.k == value);
-        found.map_or_else(|| self.push(RET, 0, 0, value), |at| near + at)
+        if let Some((_, place)) = self.returns.iter().find(|(known, place)| *known == value && *place >= near) {
+            return *place;
+        }
+        let place = self.push(RET, 0, 0, value);
+        self.returns.retain(|(known, _)| *known != value);
+        self.returns.push((value, place));
+        place
     }
 
     /// Goes on at `next`, which may be anywhere behind.

@@ -27,10 +27,10 @@ macro_rules! table {
     ($($name:literal $x86_64:tt $i386:tt $x32:tt $arm64:tt $arm:tt)*) => {
         /// In the order of the names.
         #[cfg(target_arch = "x86_64")]
-        pub static TABLE: &[Row] = &[$(($name, [number!($x86_64), number!($i386), number!($x32)])),*];
+        pub const TABLE: &[Row] = &[$(($name, [number!($x86_64), number!($i386), number!($x32)])),*];
         /// In the order of the names.
         #[cfg(target_arch = "aarch64")]
-        pub static TABLE: &[Row] = &[$(($name, [number!($arm64), number!($arm)])),*];
+        pub const TABLE: &[Row] = &[$(($name, [number!($arm64), number!($arm)])),*];
     };
 }
 
