@@ -54,7 +54,7 @@ pub static COMMAND: Command = Command {
         one(Some('m'), "memory", "BYTES", "Limit of memory, such as 64m or 1g"),
         one(None, "cpus", "NUMBER", "Limit of CPU time, such as 0.5"),
         one(None, "pids-limit", "NUMBER", "Limit of processes; -1 for none"),
-        many(None, "security-opt", "OPTION", "no-new-privileges"),
+        many(None, "security-opt", "OPTION", security::OPTIONS),
         switch(Some('q'), "quiet", "Do not show the progress of a pull"),
     ],
     operands: (0, usize::MAX),

@@ -4,9 +4,15 @@ use super::parse::{Parsed, utf8};
 use crate::container::spec::Security;
 use crate::error::{Error, Result};
 use crate::isolation::capabilities::Set;
+use crate::isolation::seccomp::Filter;
+use std::path::Path;
+
+/// What `--security-opt` may say.
+pub const OPTIONS: &str = "no-new-privileges, seccomp=unconfined, seccomp=builtin or seccomp=FILE";
 
 pub fn read(parsed: &Parsed) -> Result<Security> {
-    let mut security = Security { capabilities: Set::docker(), no_new_privileges: false };
+    let mut security = Security { capabilities: Set::docker(), no_new_privileges: false, filter: None };
+    let mut profile = "builtin";
     for value in parsed.many("security-opt") {
         let text = utf8(value, "--security-opt")?;
         // Docker took a colon once, and still does (docker/cli, opts/opts.go).
@@ -14,8 +20,24 @@ pub fn read(parsed: &Parsed) -> Result<Security> {
         match (name, value) {
             ("no-new-privileges", "" | "true") => security.no_new_privileges = true,
             ("no-new-privileges", "false") => security.no_new_privileges = false,
-            _ => return Err(Error::new(format!("invalid --security-opt: \"{text}\"")).hint("no-new-privileges")),
+            ("seccomp", name) if !name.is_empty() => profile = name,
+            // There is none of them anyway.
+            ("apparmor", "unconfined") | ("label", "disable") => {}
+            ("apparmor" | "label", _) => {
+                return Err(Error::new(format!("--security-opt {text}: containers get no {} here", what(name)))
+                    .hint("their walls are the user namespace, capabilities and the system call filter"));
+            }
+            _ => return Err(Error::new(format!("invalid --security-opt: \"{text}\"")).hint(OPTIONS)),
         }
     }
+    security.filter = match profile {
+        "unconfined" => None,
+        "builtin" => Some(Filter::docker(security.capabilities)?),
+        file => Some(Filter::read(Path::new(file), security.capabilities)?),
+    };
     Ok(security)
+}
+
+fn what(name: &str) -> &'static str {
+    if name == "apparmor" { "AppArmor profile" } else { "SELinux label" }
 }

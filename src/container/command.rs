@@ -2,10 +2,12 @@
 //! instruction of the program, in an order that leaves no power behind.
 
 use super::plan::Plan;
+use super::spec::Security;
 use super::user::{self, User};
 use crate::error::{Error, Result};
 use crate::isolation::capabilities;
 use crate::isolation::mounts::{self, Kind};
+use crate::isolation::seccomp::Filter;
 use crate::sys::{cred, fs, namespace, process, signal, tty};
 use libc::{O_DIRECTORY, O_PATH};
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -42,18 +44,15 @@ fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, 
     enter(&process.cwd)?;
 
     // 3. Give up power: first what programs may ever gain, then groups, group and user, in this order, as
-    //    each step needs what the next one drops; last our own capabilities.
+    //    each step needs what the next one drops. Our own capabilities are left for the last step.
     if plan.single_id {
         become_single(&user)?;
     }
     capabilities::bound(plan.spec.security.capabilities)?;
     if !plan.single_id {
         cred::setgroups(&user.groups).and_then(|()| cred::setresgid(user.gid)).map_err(|e| unmapped(e, &user))?;
+        cred::keep_capabilities()?;
         cred::setresuid(user.uid).map_err(|e| unmapped(e, &user))?;
-    }
-    capabilities::keep(plan.spec.security.capabilities, user.uid)?;
-    if plan.spec.security.no_new_privileges {
-        cred::set_no_new_privs()?;
     }
     if !plan.spec.init {
         // The change of user has cleared it.
@@ -73,7 +72,27 @@ fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, 
         env.push(format!("HOME={}", user.home).into());
     }
     let strings = |list: &[OsString]| list.iter().map(crate::sys::cstr).collect::<Result<Vec<CString>>>();
-    Ok((strings(&process.args)?, strings(&env)?))
+    let (args, env) = (strings(&process.args)?, strings(&env)?);
+    shut(&plan.spec.security, user.uid)?;
+    Ok((args, env))
+}
+
+/// 5. The system call filter, and the end of our own power. A filter judges us too, so that it comes when
+///    nothing is left to do that a profile might forbid: capset and execve alone, or with no_new_privs,
+///    which allows it without a capability, execve alone. Docker's runtime needs more of a profile.
+fn shut(security: &Security, uid: u32) -> Result<()> {
+    if security.no_new_privileges {
+        capabilities::keep(security.capabilities, uid)?;
+        cred::set_no_new_privs()?;
+        return security.filter.as_ref().map_or(Ok(()), Filter::load);
+    }
+    if let Some(filter) = &security.filter {
+        if uid != 0 {
+            capabilities::keep_admin()?;
+        }
+        filter.load()?;
+    }
+    capabilities::keep(security.capabilities, uid)
 }
 
 /// With one id there is only one user: whoever is asked for is made in a user namespace of his own, where

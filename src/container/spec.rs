@@ -7,6 +7,7 @@ use crate::image::config::Config;
 use crate::isolation::capabilities::Set;
 use crate::isolation::cgroup::Limits;
 use crate::isolation::network::Network;
+use crate::isolation::seccomp::Filter;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ pub struct Security {
     pub capabilities: Set,
     /// Whether set-user-id programs and file capabilities give nothing inside.
     pub no_new_privileges: bool,
+    /// What judges its system calls, if anything.
+    pub filter: Option<Filter>,
 }
 
 /// What is mounted into the container, in the order given.

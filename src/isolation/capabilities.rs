@@ -8,6 +8,51 @@
 use crate::error::Result;
 use crate::sys::cred;
 
+/// Every name of capabilities(7), at the place of its number.
+const NAMES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
 /// Docker's fourteen (moby, daemon/pkg/oci/caps/defaults.go).
 const DEFAULT: [u32; 14] = [
     0,  // CHOWN
@@ -27,6 +72,7 @@ const DEFAULT: [u32; 14] = [
 ];
 
 const KILL: u64 = 1 << 5;
+const SYS_ADMIN: u64 = 1 << 21;
 
 /// A number above every capability that a kernel has today; asking for more answers EINVAL.
 const END: u32 = 64;
@@ -39,6 +85,20 @@ impl Set {
     /// What a container gets if nobody says otherwise.
     pub fn docker() -> Set {
         Set(DEFAULT.iter().fold(0, |set, capability| set | 1 << capability))
+    }
+
+    /// The one called so, without the `CAP_`.
+    pub fn named(name: &str) -> Option<Set> {
+        NAMES.iter().position(|known| *known == name).map(|number| Set(1 << number))
+    }
+
+    pub fn with(self, others: Set) -> Set {
+        Set(self.0 | others.0)
+    }
+
+    /// Whether it is there, by the name that `CAP_` would stand before.
+    pub fn has(self, name: &str) -> bool {
+        Set::named(name).is_some_and(|one| self.0 & one.0 != 0)
     }
 }
 
@@ -57,6 +117,11 @@ pub fn bound(keep: Set) -> Result<()> {
 /// What the command runs with: `set` as uid 0, nothing as anybody else.
 pub fn keep(set: Set, uid: u32) -> Result<()> {
     cred::capset(if uid == 0 { set.0 } else { 0 })
+}
+
+/// What it takes to load a system call filter, for one who no longer is root ([`cred::keep_capabilities`]).
+pub fn keep_admin() -> Result<()> {
+    cred::capset(SYS_ADMIN)
 }
 
 /// What is left to PID 1 once the container stands: passing signals on to any user's process.

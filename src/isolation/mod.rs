@@ -12,4 +12,5 @@ pub mod network;
 pub mod overlay;
 pub mod procfs;
 pub mod rootfs;
+pub mod seccomp;
 pub mod tty;

@@ -48,6 +48,11 @@ pub fn set_dumpable() -> Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 1, "PR_SET_DUMPABLE, 1")
 }
 
+/// prctl(2) PR_SET_KEEPCAPS: the permitted set outlives a change from root to another user, until execve.
+pub fn keep_capabilities() -> Result<()> {
+    prctl(libc::PR_SET_KEEPCAPS, 1, "PR_SET_KEEPCAPS, 1")
+}
+
 /// prctl(2) PR_SET_PDEATHSIG: the signal that we get when our parent ends.
 /// Cleared by changes of ids, so it comes after them.
 pub fn set_pdeathsig(signal: i32) -> Result<()> {

@@ -188,6 +188,18 @@ pub fn die_with_parent(command: &mut std::process::Command) -> &mut std::process
     unsafe { command.pre_exec(before_exec) }
 }
 
+/// uname(2): the kernel's major and minor number.
+pub fn kernel_version() -> (u32, u32) {
+    // SAFETY: utsname is arrays of bytes, for which zero is a value.
+    let mut name: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills the structure, which is ours; it cannot fail.
+    unsafe { libc::uname(&mut name) };
+    // SAFETY: the kernel ends the text with a NUL.
+    let release = unsafe { CStr::from_ptr(name.release.as_ptr()) }.to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 /// setsid(2): a session of our own, without a controlling terminal.
 pub fn setsid() -> Result<()> {
     // SAFETY: no memory is involved.
