@@ -4,8 +4,9 @@
 //! inside (undumpable): its memory and its descriptors are the host's.
 
 use super::command;
-use super::filesystem::{self, Trees};
+use super::filesystem;
 use super::plan::{Plan, message};
+use super::trees::Trees;
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices};
 use crate::isolation::tty::Terminal;
@@ -54,17 +55,14 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
 
     // 2. Wait for the supervisor: it writes the id maps and puts us into the cgroup, and as root
     //    it sends mounts whose files it has mapped to our ids.
-    let (size, sent) = socket::receive(socket.as_fd(), &mut [0; 8])?;
-    if size == 0 {
-        return Err(Error::new("the supervisor ended"));
-    }
+    let trees = Trees::receive(socket)?;
 
     // 3. Shut ourselves off before anything of the container's is touched. Not earlier: the files of
     //    a process that cannot be dumped are root's, and a user could not write its id map.
     cred::set_undumpable()?;
 
     // 4. Open what lies on the host while we still are the caller, who may go there.
-    let sources = filesystem::Sources::open(plan, Trees::new(sent))?;
+    let sources = filesystem::Sources::open(plan, trees)?;
 
     // 5. Become container root: from here on what we make belongs to it. A change of ids clears the
     //    death signal, so that it is set now, and the supervisor might have died before.

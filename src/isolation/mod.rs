@@ -11,5 +11,6 @@ pub mod namespaces;
 pub mod network;
 pub mod overlay;
 pub mod procfs;
+pub mod ranges;
 pub mod rootfs;
 pub mod tty;

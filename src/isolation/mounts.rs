@@ -100,9 +100,19 @@ pub fn remount_read_only(fd: BorrowedFd<'_>, flags: libc::c_ulong) -> Result<()>
 /// A detached copy of what `source` is open on, ready to be attached in the container: with everything mounted
 /// below it, as Docker's -v gives it, and without device nodes, which a stranger could open there as root.
 pub fn bind_source(source: BorrowedFd<'_>, read_only: bool) -> Result<OwnedFd> {
-    let copy = mount::open_tree(source, c"", true)?;
-    let attributes = MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 };
-    mount::mount_setattr(copy.as_fd(), true, attributes, None)?;
+    clone_tree(source, true, MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 }, None)
+}
+
+/// A detached copy of the mount at `source`, and of those below it if `recursive`, with these attributes; its files'
+/// owners are seen through the map of `userns`.
+pub fn clone_tree(
+    source: BorrowedFd<'_>,
+    recursive: bool,
+    attributes: u64,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd> {
+    let copy = mount::open_tree(source, c"", recursive)?;
+    mount::mount_setattr(copy.as_fd(), recursive, attributes, userns)?;
     Ok(copy)
 }
 
