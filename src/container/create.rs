@@ -95,6 +95,7 @@ fn start(
         spec,
         dir: &live.dir,
         single_id: map.is_single(),
+        last_gid: map.last_gid(),
         mapped: map.is_shifted(),
         own_cgroup: !spec.limits.is_empty(),
     };

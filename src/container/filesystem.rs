@@ -9,9 +9,10 @@ use crate::error::{Error, Result};
 use crate::isolation::host_view::HostView;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::overlay::{self, Overlay};
+use crate::isolation::procfs;
 use crate::isolation::rootfs::open_directory;
 use crate::store::tree;
-use crate::sys::mount::{MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount, socket};
 use libc::{O_DIRECTORY, O_PATH, O_RDONLY};
 use std::ffi::{CStr, CString, OsStr};
@@ -191,7 +192,7 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
         mount_extra(root, wanted, source).map_err(said)?;
     }
     if spec.read_only {
-        mounts::remount_read_only(root, 0)?;
+        mount::mount_setattr(root, false, MOUNT_ATTR_RDONLY, None)?;
     }
     Ok(())
 }
@@ -199,14 +200,20 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
 fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>) -> Result<()> {
     let Some(source) = source else {
         let Source::Tmpfs(tmpfs) = &wanted.source else { return Ok(()) };
-        let flags = [(tmpfs.exec, MS_NOEXEC), (tmpfs.suid, MS_NOSUID), (tmpfs.dev, MS_NODEV)];
-        let flags = flags.iter().filter(|(allowed, _)| !allowed).fold(0, |all, (_, flag)| all | flag);
-        let flags = if wanted.read_only { flags | MS_RDONLY } else { flags };
+        let attributes = [
+            (!tmpfs.exec, MOUNT_ATTR_NOEXEC),
+            (!tmpfs.suid, MOUNT_ATTR_NOSUID),
+            (!tmpfs.dev, MOUNT_ATTR_NODEV),
+            (wanted.read_only, MOUNT_ATTR_RDONLY),
+        ];
+        let attributes = attributes.iter().filter(|(wanted, _)| *wanted).fold(0, |all, (_, one)| all | one);
         let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;
-        return mounts::tmpfs(place.as_fd(), flags, &tmpfs.options);
+        procfs::check_target(place.as_fd(), &wanted.target, None)?;
+        return mount::move_mount(mounts::fresh(c"tmpfs", &tmpfs.options, attributes)?.as_fd(), place.as_fd());
     };
     let is_dir = fs::fstat(source.as_fd())?.is_dir();
     let place = mounts::mount_point(root, &wanted.target, if is_dir { Kind::Directory } else { Kind::File })?;
+    procfs::check_target(place.as_fd(), &wanted.target, Some(source.as_fd()))?;
     if matches!(wanted.source, Source::Volume(_) | Source::Anonymous) {
         fill(source.as_fd(), place.as_fd())?;
     }

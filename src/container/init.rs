@@ -9,6 +9,8 @@ use super::plan::{Plan, message};
 use super::trees::Trees;
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices};
+use crate::isolation::procfs::Cover;
+use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, procfs, rootfs};
 use crate::sys::process::{self, pid_t};
@@ -75,8 +77,9 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     // 6. The root file system, then the kernel's own on top of it, then what the user mounts: each may
     //    hide what was there before.
     let root_dir = filesystem::mount_root(plan, &sources, socket)?;
-    procfs::mount_proc(root_dir.as_fd(), devices.null())?;
-    procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), devices.null())?;
+    let mut cover = Cover::new(devices.null());
+    procfs::mount_proc(root_dir.as_fd(), &switches(plan), &mut cover)?;
+    procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), &mut cover)?;
     let dev = devices::mount_dev(root_dir.as_fd(), &devices, plan.single_id)?;
     filesystem::mount_extras(plan, sources, root_dir.as_fd())?;
 
@@ -102,6 +105,16 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
         namespace::unshare(process::CLONE_NEWCGROUP)?;
     }
     Ok(terminal)
+}
+
+fn switches(plan: &Plan<'_>) -> Switches {
+    // With a single id, another user than root lives in a user namespace of his own.
+    let is_root = ["", "0", "0:0"].contains(&plan.spec.process.user.as_str());
+    let own = u32::from(plan.single_id && !is_root);
+    Switches {
+        pinging_groups: plan.spec.network.is_own().then_some(plan.last_gid),
+        user_namespaces: (!plan.spec.security.capabilities.has(capabilities::SYS_ADMIN)).then_some(own),
+    }
 }
 
 /// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when

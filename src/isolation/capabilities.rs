@@ -28,6 +28,9 @@ const DEFAULT: [u32; 14] = [
 
 const KILL: u64 = 1 << 5;
 
+/// What lets its holder mount, make namespaces and much more.
+pub const SYS_ADMIN: u32 = 21;
+
 /// A number above every capability that a kernel has today; asking for more answers EINVAL.
 const END: u32 = 64;
 
@@ -40,12 +43,16 @@ impl Set {
     pub fn docker() -> Set {
         Set(DEFAULT.iter().fold(0, |set, capability| set | 1 << capability))
     }
+
+    pub fn has(self, capability: u32) -> bool {
+        self.0 & (1 << capability) != 0
+    }
 }
 
 /// Takes all but `keep` out of the bounding set. It needs CAP_SETPCAP, so it
 /// comes before the change of user, and before [`keep`].
 pub fn bound(keep: Set) -> Result<()> {
-    for capability in (0..END).filter(|capability| keep.0 & (1 << capability) == 0) {
+    for capability in (0..END).filter(|capability| !keep.has(*capability)) {
         match cred::drop_bounding(capability) {
             Err(error) if error.errno() == Some(libc::EINVAL) => break,
             other => other?,

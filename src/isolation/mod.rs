@@ -13,4 +13,5 @@ pub mod overlay;
 pub mod procfs;
 pub mod ranges;
 pub mod rootfs;
+pub mod sysctl;
 pub mod tty;
