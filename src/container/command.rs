@@ -5,12 +5,13 @@ use super::plan::Plan;
 use super::spec::Security;
 use super::user::{self, User};
 use crate::error::{Error, Result};
-use crate::isolation::capabilities;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::seccomp::Filter;
+use crate::isolation::{capabilities, procfs};
 use crate::sys::{cred, fs, namespace, process, signal, tty};
 use libc::{O_DIRECTORY, O_PATH};
 use std::ffi::{CStr, CString, OsStr, OsString};
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -105,8 +106,8 @@ fn become_single(user: &User) -> Result<()> {
     // Our /proc files are the host's root's as long as we cannot be dumped. Nobody is here yet to look in.
     cred::set_dumpable()?;
     for (file, text) in [("uid_map", format!("{} 0 1", user.uid)), ("gid_map", format!("{} 0 1", user.gid))] {
-        let path = format!("/proc/self/{file}");
-        std::fs::write(&path, &text).map_err(|e| Error::io(format!("write {text:?} to {path}"), &e))?;
+        let written = procfs::open_own(file)?.write_all(text.as_bytes());
+        written.map_err(|e| Error::io(format!("write {text:?} to /proc/self/{file}"), &e))?;
     }
     Ok(())
 }

@@ -1,20 +1,19 @@
 //! The supervisor's side of a run: make the container, wait, take everything away.
 
-use super::filesystem::{anonymous, mapped_sources};
 use super::init;
 use super::plan::{Plan, message};
-use super::spec::{ContainerSpec, Mount, Root, Source};
-use super::supervise;
+use super::spec::{ContainerSpec, Mount, Source};
+use super::{supervise, trees};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
-use crate::isolation::{host_view, namespaces};
+use crate::isolation::namespaces;
+use crate::isolation::ranges::{self, Range};
+use crate::store::Store;
 use crate::store::containers::{Live, Processes, Record, State, now};
 use crate::store::locks::{self, Lock};
-use crate::store::{Store, tree};
-use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
 use crate::sys::process::{self, Child, Status};
-use crate::sys::{fs, mount, signal, socket};
+use crate::sys::{signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -63,10 +62,10 @@ fn run_in(
     store.save_record(&record(spec, &cgroup))?;
     drop(lock);
     let made = cgroup.make();
-    let outcome = made.and_then(|()| start(map, spec, live, &cgroup, say)).and_then(|(child, terminal)| {
-        let status = match terminal {
-            Some(master) => supervise::wait_with_terminal(&child, master, spec.process.interactive),
-            None => supervise::wait(&child),
+    let outcome = made.and_then(|()| start(store, map, spec, live, &cgroup, say)).and_then(|started| {
+        let status = match started.terminal {
+            Some(master) => supervise::wait_with_terminal(&started.child, master, spec.process.interactive),
+            None => supervise::wait(&started.child),
         };
         status.map(Status::code)
     });
@@ -74,18 +73,29 @@ fn run_in(
     outcome
 }
 
+/// A container whose command runs.
+struct Started {
+    child: Child,
+    /// The master of its terminal.
+    terminal: Option<OwnedFd>,
+    /// Its ids, if they are its own: given back when it has ended.
+    _ids: Option<Range>,
+}
+
 /// Makes the child, and all that only we can make for it, and waits until the command runs.
 fn start(
+    store: &Store,
     map: &IdMap,
     spec: &ContainerSpec,
     live: &Live,
     cgroup: &Cgroup,
     say: &mut dyn FnMut(&str),
-) -> Result<(Child, Option<OwnedFd>)> {
+) -> Result<Started> {
     let plan = Plan {
         spec,
         dir: &live.dir,
         single_id: map.is_single(),
+        last_gid: map.last_gid(),
         mapped: map.is_shifted(),
         own_cgroup: !spec.limits.is_empty(),
     };
@@ -102,21 +112,46 @@ fn start(
     .map_err(namespaces::explain)?;
     // 2. What it waits for: its ids, its v1 cgroups, the host's directories under its ids.
     let ready = (|| {
-        map.write(child.pid())?;
+        let mut own = if map.is_shifted() { own_ids(store, map, spec, live, say) } else { None };
+        own.as_ref().map_or_else(|| map.clone(), |own| own.range.map()).write(child.pid())?;
         cgroup.join(child.pid())?;
-        let trees = if map.is_shifted() { map_trees(spec, &child, &live.dir, map, say)? } else { Vec::new() };
-        let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
-        socket::send(ours.as_fd(), b"go", &fds)
+        let trees = match map.is_shifted() {
+            true => trees::make(store, spec, &child, &live.dir, (map, own.as_mut()), say)?,
+            false => Vec::new(),
+        };
+        trees::send(&ours, &trees, own.is_some())?;
+        Ok(own.map(|own| own.range))
     })();
     let processes = Processes { supervisor: process::getpid(), init: child.pid() };
-    match ready.and_then(|()| live.note(processes)).and_then(|()| wait_for_start(&ours, say)) {
-        Ok(terminal) => Ok((child, terminal)),
+    let started = ready.and_then(|ids| {
+        live.note(processes)?;
+        Ok((ids, wait_for_start(&ours, say)?))
+    });
+    match started {
+        Ok((_ids, terminal)) => Ok(Started { child, terminal, _ids }),
         Err(error) => {
             let _ = child.signal(libc::SIGKILL);
             let _ = child.wait();
             Err(error)
         }
     }
+}
+
+/// Ids that are this container's alone; where there are none it shares the base range with others, which the user is
+/// told once.
+fn own_ids(
+    store: &Store,
+    map: &IdMap,
+    spec: &ContainerSpec,
+    live: &Live,
+    say: &mut dyn FnMut(&str),
+) -> Option<trees::Own> {
+    let own = trees::own(store, spec, &live.dir, map);
+    if !matches!(own, Ok(Some(_))) && ranges::first_time_without() {
+        let why = own.as_ref().err().map_or("no range is free or possible".to_owned(), ToString::to_string);
+        say(&format!("containers share their host ids here, none has a range of its own ({why})"));
+    }
+    own.ok().flatten()
 }
 
 /// Takes the child's messages until it closes its side, which execve does.
@@ -134,65 +169,17 @@ fn wait_for_start(socket: &OwnedFd, say: &mut dyn FnMut(&str)) -> Result<Option<
     }
 }
 
-/// The host's directories that go into the container, as mounts that show their files under the
-/// container's ids: the host's root is container root in them, without being it anywhere else.
-fn map_trees(
-    spec: &ContainerSpec,
-    child: &Child,
-    dir: &Path,
-    map: &IdMap,
-    say: &mut dyn FnMut(&str),
-) -> Result<Vec<OwnedFd>> {
-    let host_mounts = if spec.root == Root::Host { host_view::real_mounts()? } else { Vec::new() };
-    let sources = mapped_sources(spec, &host_mounts);
-    if sources.is_empty() {
-        return Ok(Vec::new());
-    }
-    let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
-    let read_only = |path: &Path| spec.mounts.iter().any(|m| m.read_only && m.source == Source::Bind(path.to_owned()));
-    let mut trees = Vec::new();
-    for (path, is_bind) in sources {
-        let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
-        let tree = mount::open_tree(source.as_fd(), c"", is_bind)?;
-        let attributes =
-            if is_bind && read_only(&path) { MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY } else { MOUNT_ATTR_NODEV };
-        if let Err(error) = mount::mount_setattr(tree.as_fd(), is_bind, attributes, Some(userns.as_fd())) {
-            match &spec.root {
-                Root::Directory { writable: false, .. } if !is_bind => {
-                    say(&format!("no id-mapped mounts of {} here ({error}): copying it instead", path.display()));
-                    let copy = tree::copy_shifted(&path, &dir.join("shifted"), map.root_ids())?;
-                    trees.push(mount::open_tree(copy.as_fd(), c"", false)?);
-                    continue;
-                }
-                _ => {
-                    say(&format!(
-                        "no id-mapped mounts of {} here ({error}): its files are nobody's inside",
-                        path.display()
-                    ));
-                    mount::mount_setattr(tree.as_fd(), is_bind, attributes, None)?;
-                }
-            }
-        }
-        trees.push(tree);
-    }
-    Ok(trees)
-}
-
 /// The directories of the container's volumes, owned by container root, and those of the host that are missing.
 fn make_volumes(store: &Store, spec: &ContainerSpec, dir: &Path) -> Result<()> {
     for (at, wanted) in spec.mounts.iter().enumerate() {
-        let path = match &wanted.source {
-            Source::Volume(name) => store.dir("volumes")?.join(name).join("_data"),
-            Source::Anonymous => dir.join(anonymous(at)),
+        match &wanted.source {
             // As Docker does for -v, but as the user who called: the host's own directory is no container's.
             Source::Bind(path) if !path.exists() => {
                 std::fs::create_dir_all(path)
                     .map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
-                continue;
             }
-            _ => continue,
-        };
-        store.make_for_root(&path)?;
+            source => trees::stored(store, dir, at, source)?.map_or(Ok(()), |path| store.make_for_root(&path))?,
+        }
     }
     Ok(())
 }

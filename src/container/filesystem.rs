@@ -3,44 +3,22 @@
 
 use super::host_files;
 use super::plan::{Plan, message};
-use super::spec::{ContainerSpec, Mount, Root, Source};
+use super::spec::{Mount, Root, Source};
+use super::trees::Trees;
 use crate::error::{Error, Result};
 use crate::isolation::host_view::HostView;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::overlay::{self, Overlay};
+use crate::isolation::procfs;
 use crate::isolation::rootfs::open_directory;
 use crate::store::tree;
-use crate::sys::mount::{MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount, socket};
 use libc::{O_DIRECTORY, O_PATH, O_RDONLY};
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-/// Detached mounts that the supervisor, being root, made for us with their files' owners mapped to our
-/// ids, in the order in which [`mapped_sources`] names their directories. Empty if it is not root.
-pub struct Trees(std::vec::IntoIter<OwnedFd>);
-
-impl Trees {
-    pub fn new(sent: Vec<OwnedFd>) -> Trees {
-        Trees(sent.into_iter())
-    }
-}
-
-/// The host's directories that a container of root's sees through an id map.
-pub fn mapped_sources(spec: &ContainerSpec, host_mounts: &[PathBuf]) -> Vec<(PathBuf, bool)> {
-    let root: Vec<PathBuf> = match &spec.root {
-        Root::Image { .. } => Vec::new(),
-        Root::Directory { path, .. } => vec![path.clone()],
-        Root::Host => host_mounts.to_vec(),
-    };
-    let binds = spec.mounts.iter().filter_map(|mount| match &mount.source {
-        Source::Bind(path) => Some((path.clone(), true)),
-        _ => None,
-    });
-    root.into_iter().map(|path| (path, false)).chain(binds).collect()
-}
 
 /// Everything on the host that goes into the container, opened.
 pub struct Sources {
@@ -52,6 +30,8 @@ pub struct Sources {
 enum Lower {
     /// Directories to be seen through, the topmost first.
     Layers(Vec<OwnedFd>),
+    /// Some of the directories in the supervisor's mount of all layers, the topmost first.
+    Named(OwnedFd, Vec<CString>),
     /// A mount to be the root as it is.
     Writable(OwnedFd),
     Host(HostView),
@@ -60,20 +40,30 @@ enum Lower {
 impl Sources {
     /// Opens them as the user who called, in the mount namespace of the container.
     pub fn open(plan: &Plan<'_>, mut trees: Trees) -> Result<Sources> {
-        let dir = open_directory(plan.dir)?;
+        let mut dir = open_directory(plan.dir)?;
+        let is_own = trees.own;
+        let mut own = |wanted: bool| if wanted && is_own { trees.next() } else { None };
+        if let Some(tree) = own(true) {
+            mount::move_mount(tree.as_fd(), dir.as_fd())?;
+            dir = tree;
+        }
         let lower = match &plan.spec.root {
-            Root::Image { layers } => {
-                Lower::Layers(layers.iter().map(|layer| open_directory(layer)).collect::<Result<_>>()?)
-            }
+            Root::Image { layers } => match own(!layers.is_empty()) {
+                Some(tree) => {
+                    let names = layers.iter().map(|layer| crate::sys::cstr(layer.file_name().unwrap_or_default()));
+                    Lower::Named(tree, names.collect::<Result<_>>()?)
+                }
+                None => Lower::Layers(layers.iter().map(|layer| open_directory(layer)).collect::<Result<_>>()?),
+            },
             Root::Directory { path, writable } => {
-                let tree = match trees.0.next() {
+                let tree = match trees.next() {
                     Some(tree) => tree,
                     None if *writable => mount::open_tree(open_directory(path)?.as_fd(), c"", true)?,
                     None => open_directory(path)?,
                 };
                 if *writable { Lower::Writable(tree) } else { Lower::Layers(vec![tree]) }
             }
-            Root::Host => Lower::Host(HostView::open(trees.0.by_ref())?),
+            Root::Host => Lower::Host(HostView::open(trees.by_ref())?),
         };
         let mounts = plan.spec.mounts.iter().enumerate();
         let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut trees)).collect::<Result<_>>()?;
@@ -83,16 +73,19 @@ impl Sources {
 
 /// The detached mount for the `-v` or `--mount` that stands at place `at`; a tmpfs has none.
 fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, trees: &mut Trees) -> Result<Option<OwnedFd>> {
-    let path = match &wanted.source {
+    let sent = match &wanted.source {
         Source::Tmpfs(_) => return Ok(None),
-        Source::Bind(path) => {
-            if let Some(tree) = trees.0.next() {
-                return Ok(Some(tree));
-            }
-            path.clone()
-        }
+        Source::Bind(_) => trees.next(),
+        Source::Volume(_) | Source::Anonymous if trees.own => trees.next(),
+        Source::Volume(_) | Source::Anonymous => None,
+    };
+    if sent.is_some() {
+        return Ok(sent);
+    }
+    let path = match &wanted.source {
+        Source::Bind(path) => path.clone(),
         Source::Volume(name) => plan.dir.join("../../volumes").join(name).join("_data"),
-        Source::Anonymous => plan.dir.join(anonymous(at)),
+        Source::Tmpfs(_) | Source::Anonymous => plan.dir.join(anonymous(at)),
     };
     let source = fs::open(&crate::sys::cstr(&path)?, O_PATH, 0)?;
     mounts::bind_source(source.as_fd(), wanted.read_only).map(Some)
@@ -107,8 +100,15 @@ pub fn anonymous(at: usize) -> PathBuf {
 pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Result<OwnedFd> {
     let dir = sources.dir.as_fd();
     let place = fs::openat(dir, c"rootfs", O_PATH | O_DIRECTORY, 0)?;
+    let opened: Vec<OwnedFd>;
     let layers = match &sources.lower {
         Lower::Layers(layers) => layers,
+        Lower::Named(tree, names) => {
+            attach(tree, place.as_fd())?;
+            let open = |name: &CString| fs::openat(tree.as_fd(), name, O_PATH | O_DIRECTORY, 0);
+            opened = names.iter().map(open).collect::<Result<_>>()?;
+            &opened
+        }
         Lower::Writable(tree) => {
             mount::move_mount(tree.as_fd(), place.as_fd())?;
             return reopen(dir, c"rootfs");
@@ -118,9 +118,8 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
             return reopen(dir, c"rootfs");
         }
     };
-    // A mount of the supervisor's has to be in our namespace before overlay takes it.
     if matches!(plan.spec.root, Root::Directory { .. }) {
-        attach(dir, &layers[0])?;
+        attach(&layers[0], place.as_fd())?;
     }
     let (upper, work) = (open_dir(dir, c"upper")?, open_dir(dir, c"work")?);
     // The root directory itself is the upper one's: it takes its mode from what it covers.
@@ -162,11 +161,10 @@ fn adopt_top(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> Result<()> {
     }
 }
 
-/// Attaches a detached mount below the container's directory, where nobody looks.
-fn attach(dir: BorrowedFd<'_>, tree: &OwnedFd) -> Result<()> {
-    fs::mkdirat(dir, c"lower", 0o700)?;
-    let place = fs::openat(dir, c"lower", O_PATH | O_DIRECTORY, 0)?;
-    match mount::move_mount(tree.as_fd(), place.as_fd()) {
+/// Attaches a mount of the supervisor's where the root file system will cover it: overlay takes only what is in our
+/// own namespace.
+fn attach(tree: &OwnedFd, place: BorrowedFd<'_>) -> Result<()> {
+    match mount::move_mount(tree.as_fd(), place) {
         // A plain directory, of a user who may not map ids, is in our namespace already.
         Err(error) if error.errno() == Some(libc::EINVAL) => Ok(()),
         other => other,
@@ -194,7 +192,7 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
         mount_extra(root, wanted, source).map_err(said)?;
     }
     if spec.read_only {
-        mounts::remount_read_only(root, 0)?;
+        mount::mount_setattr(root, false, MOUNT_ATTR_RDONLY, None)?;
     }
     Ok(())
 }
@@ -202,14 +200,20 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
 fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>) -> Result<()> {
     let Some(source) = source else {
         let Source::Tmpfs(tmpfs) = &wanted.source else { return Ok(()) };
-        let flags = [(tmpfs.exec, MS_NOEXEC), (tmpfs.suid, MS_NOSUID), (tmpfs.dev, MS_NODEV)];
-        let flags = flags.iter().filter(|(allowed, _)| !allowed).fold(0, |all, (_, flag)| all | flag);
-        let flags = if wanted.read_only { flags | MS_RDONLY } else { flags };
+        let attributes = [
+            (!tmpfs.exec, MOUNT_ATTR_NOEXEC),
+            (!tmpfs.suid, MOUNT_ATTR_NOSUID),
+            (!tmpfs.dev, MOUNT_ATTR_NODEV),
+            (wanted.read_only, MOUNT_ATTR_RDONLY),
+        ];
+        let attributes = attributes.iter().filter(|(wanted, _)| *wanted).fold(0, |all, (_, one)| all | one);
         let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;
-        return mounts::tmpfs(place.as_fd(), flags, &tmpfs.options);
+        procfs::check_target(place.as_fd(), &wanted.target, None)?;
+        return mount::move_mount(mounts::fresh(c"tmpfs", &tmpfs.options, attributes)?.as_fd(), place.as_fd());
     };
     let is_dir = fs::fstat(source.as_fd())?.is_dir();
     let place = mounts::mount_point(root, &wanted.target, if is_dir { Kind::Directory } else { Kind::File })?;
+    procfs::check_target(place.as_fd(), &wanted.target, Some(source.as_fd()))?;
     if matches!(wanted.source, Source::Volume(_) | Source::Anonymous) {
         fill(source.as_fd(), place.as_fd())?;
     }

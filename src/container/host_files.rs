@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::network::Network;
+use crate::isolation::procfs;
 use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_TRUNC, O_WRONLY};
 use std::ffi::CStr;
@@ -37,7 +38,8 @@ fn bind(root: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr, target: &Path, t
     let mut file = std::fs::File::from(file);
     file.write_all(text.as_bytes()).map_err(|e| crate::error::Error::io(format!("write {}", target.display()), &e))?;
     let place = mounts::mount_point(root, target, Kind::File)?;
-    mount::mount(&mounts::on(file.as_fd()), &mounts::on(place.as_fd()), c"", mount::MS_BIND, c"")
+    procfs::check_target(place.as_fd(), target, None)?;
+    mount::move_mount(mount::open_tree(file.as_fd(), c"", false)?.as_fd(), place.as_fd())
 }
 
 /// The host's name servers, but for those on its loopback interface, which is not the container's:

@@ -4,10 +4,13 @@
 //! inside (undumpable): its memory and its descriptors are the host's.
 
 use super::command;
-use super::filesystem::{self, Trees};
+use super::filesystem;
 use super::plan::{Plan, message};
+use super::trees::Trees;
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices};
+use crate::isolation::procfs::Cover;
+use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, procfs, rootfs};
 use crate::sys::process::{self, pid_t};
@@ -54,17 +57,14 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
 
     // 2. Wait for the supervisor: it writes the id maps and puts us into the cgroup, and as root
     //    it sends mounts whose files it has mapped to our ids.
-    let (size, sent) = socket::receive(socket.as_fd(), &mut [0; 8])?;
-    if size == 0 {
-        return Err(Error::new("the supervisor ended"));
-    }
+    let trees = Trees::receive(socket)?;
 
     // 3. Shut ourselves off before anything of the container's is touched. Not earlier: the files of
     //    a process that cannot be dumped are root's, and a user could not write its id map.
     cred::set_undumpable()?;
 
     // 4. Open what lies on the host while we still are the caller, who may go there.
-    let sources = filesystem::Sources::open(plan, Trees::new(sent))?;
+    let sources = filesystem::Sources::open(plan, trees)?;
 
     // 5. Become container root: from here on what we make belongs to it. A change of ids clears the
     //    death signal, so that it is set now, and the supervisor might have died before.
@@ -77,8 +77,9 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     // 6. The root file system, then the kernel's own on top of it, then what the user mounts: each may
     //    hide what was there before.
     let root_dir = filesystem::mount_root(plan, &sources, socket)?;
-    procfs::mount_proc(root_dir.as_fd(), devices.null())?;
-    procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), devices.null())?;
+    let mut cover = Cover::new(devices.null());
+    procfs::mount_proc(root_dir.as_fd(), &switches(plan), &mut cover)?;
+    procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), &mut cover)?;
     let dev = devices::mount_dev(root_dir.as_fd(), &devices, plan.single_id)?;
     filesystem::mount_extras(plan, sources, root_dir.as_fd())?;
 
@@ -104,6 +105,16 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
         namespace::unshare(process::CLONE_NEWCGROUP)?;
     }
     Ok(terminal)
+}
+
+fn switches(plan: &Plan<'_>) -> Switches {
+    // With a single id, another user than root lives in a user namespace of his own.
+    let is_root = ["", "0", "0:0"].contains(&plan.spec.process.user.as_str());
+    let own = u32::from(plan.single_id && !is_root);
+    Switches {
+        pinging_groups: plan.spec.network.is_own().then_some(plan.last_gid),
+        user_namespaces: (!plan.spec.security.capabilities.has("SYS_ADMIN")).then_some(own),
+    }
 }
 
 /// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when

@@ -9,5 +9,6 @@ mod init;
 mod plan;
 pub mod spec;
 mod supervise;
+mod trees;
 mod user;
 pub mod walls;

@@ -7,7 +7,7 @@
 
 use super::mounts;
 use crate::error::{Error, Result};
-use crate::sys::mount::{MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_STRICTATIME};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_STRICTATIME};
 use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_EXCL, O_WRONLY};
 use std::ffi::CStr;
@@ -59,32 +59,32 @@ fn host_node(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd> {
 /// Mounts /dev with all that belongs in it inside `root`; gives it opened.
 /// `single_id`: there is no group 5 (tty) to give terminals to.
 pub fn mount_dev(root: BorrowedFd<'_>, devices: &HostDevices, single_id: bool) -> Result<OwnedFd> {
-    let place = mounts::plain_directory(root, c"dev")?;
-    mounts::tmpfs(place.as_fd(), MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k")?;
-    let dev = mounts::plain_directory(root, c"dev")?;
+    let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME;
+    let dev = mounts::fresh(c"tmpfs", "mode=755,size=65536k", attributes)?;
+    mounts::attach_below(root, c"dev", dev.as_fd())?;
     for ((_, name, ..), node) in DEVICES.iter().zip(&devices.0) {
         let file = fs::openat(dev.as_fd(), name, O_CREAT | O_EXCL | O_WRONLY, 0o666)?;
-        mount::mount(&mounts::on(node.as_fd()), &mounts::on(file.as_fd()), c"", MS_BIND, c"")?;
+        mount::move_mount(mount::open_tree(node.as_fd(), c"", false)?.as_fd(), file.as_fd())?;
     }
     for (target, name) in LINKS {
         fs::symlinkat(target, dev.as_fd(), name)?;
     }
     let pts =
-        if single_id { c"newinstance,ptmxmode=0666,mode=0620" } else { c"newinstance,ptmxmode=0666,mode=0620,gid=5" };
-    let quiet = MS_NOSUID | MS_NOEXEC;
+        if single_id { "newinstance,ptmxmode=0666,mode=0620" } else { "newinstance,ptmxmode=0666,mode=0620,gid=5" };
+    let quiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     mount_below(dev.as_fd(), c"pts", c"devpts", quiet, pts)?;
-    mount_below(dev.as_fd(), c"shm", c"tmpfs", quiet | MS_NODEV, c"mode=1777,size=65536k")?;
-    mount_below(dev.as_fd(), c"mqueue", c"mqueue", quiet | MS_NODEV, c"")?;
+    mount_below(dev.as_fd(), c"shm", c"tmpfs", quiet | MOUNT_ATTR_NODEV, "mode=1777,size=65536k")?;
+    mount_below(dev.as_fd(), c"mqueue", c"mqueue", quiet | MOUNT_ATTR_NODEV, "")?;
     Ok(dev)
 }
 
 /// Makes the directory `name` in `dev` and mounts `fstype` on it.
-fn mount_below(dev: BorrowedFd<'_>, name: &CStr, fstype: &CStr, flags: libc::c_ulong, data: &CStr) -> Result<()> {
+fn mount_below(dev: BorrowedFd<'_>, name: &CStr, fstype: &CStr, attributes: u64, options: &str) -> Result<()> {
     fs::mkdirat(dev, name, 0o755)?;
     let place = fs::openat(dev, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
-    match mount::mount(fstype, &mounts::on(place.as_fd()), fstype, flags, data) {
+    match mounts::fresh(fstype, options, attributes) {
         // A kernel without POSIX message queues: programs that want them see it themselves.
         Err(error) if error.errno() == Some(libc::ENODEV) && fstype == c"mqueue" => Ok(()),
-        other => other,
+        made => mount::move_mount(made?.as_fd(), place.as_fd()),
     }
 }

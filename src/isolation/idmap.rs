@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// As many ids as an ordinary image uses.
-const IDS: u32 = 65536;
+pub(super) const IDS: u32 = 65536;
 
 /// Above the ranges of useradd, systemd-nspawn and SSSD and below 2³¹.
-const FREE_RANGE: u32 = 2_100_000_000;
+pub(super) const FREE_RANGE: u32 = 2_100_000_000;
 
 /// `count` ids from `inside` on are `outside` and following on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl IdMap {
         let (uid, gid) = (cred::geteuid(), cred::getegid());
         if uid == 0 {
             if let Some(base) = base_range(kept)? {
-                return Ok(IdMap::base(base));
+                return Ok(IdMap::of_range(base));
             }
             return Ok(IdMap::single(uid, gid));
         }
@@ -78,8 +78,14 @@ impl IdMap {
         })
     }
 
-    fn base(base: u32) -> IdMap {
-        let extents = vec![Extent { inside: 0, outside: base, count: IDS }];
+    /// The ids 0–65535 are those from `first` on.
+    pub(super) fn of_range(first: u32) -> IdMap {
+        IdMap::moving(0, first)
+    }
+
+    /// 65536 ids from `from` on are those from `to` on.
+    pub(super) fn moving(from: u32, to: u32) -> IdMap {
+        let extents = vec![Extent { inside: from, outside: to, count: IDS }];
         IdMap { uids: extents.clone(), gids: extents, writer: Writer::Ourselves }
     }
 
@@ -101,6 +107,11 @@ impl IdMap {
     /// The host's uid and gid behind container root.
     pub fn root_ids(&self) -> (u32, u32) {
         (self.uids[0].outside, self.gids[0].outside)
+    }
+
+    /// The highest group id of the container.
+    pub fn last_gid(&self) -> u32 {
+        self.gids.iter().map(|e| e.inside + (e.count - 1)).max().unwrap_or(0)
     }
 
     /// Writes the map for the user namespace of our child `pid`, which must still be dumpable
@@ -175,9 +186,9 @@ fn base_range(kept: &Path) -> Result<Option<u32>> {
     let granted = |text: &str| subordinate(text, &users).filter(|(_, count)| *count >= IDS).map(|(start, _)| start);
     let base = match (granted(&subuid), granted(&subgid)) {
         (Some(uids), Some(gids)) if uids == gids => uids,
-        _ => free_range(&[&subuid, &subgid], &read_or_empty("/etc/passwd")),
+        _ => free_range(&taken(&[&subuid, &subgid], &read_or_empty("/etc/passwd"))),
     };
-    if !covers(&read_or_empty("/proc/self/uid_map"), base) || !covers(&read_or_empty("/proc/self/gid_map"), base) {
+    if !is_covered(base) {
         return Ok(None);
     }
     // A name of our own: another process may be the first as well, and it chooses the same.
@@ -188,18 +199,32 @@ fn base_range(kept: &Path) -> Result<Option<u32>> {
     Ok(Some(base))
 }
 
-/// A range that no line of the subordinate id files and no user touches.
-fn free_range(subordinates: &[&str], passwd: &str) -> u32 {
+/// The first range of this host that nobody has a part of.
+fn free_range(taken: &[(u32, u32)]) -> u32 {
+    (0..).map(|slot| FREE_RANGE + slot * IDS).find(|first| touches_none(*first, taken)).unwrap_or(FREE_RANGE)
+}
+
+/// Whether no user of this host has a part of the range from `first` on, and this user namespace has all of it.
+pub(super) fn is_free(first: u32) -> bool {
+    let (subuid, subgid) = (read_or_empty("/etc/subuid"), read_or_empty("/etc/subgid"));
+    touches_none(first, &taken(&[&subuid, &subgid], &read_or_empty("/etc/passwd"))) && is_covered(first)
+}
+
+/// What the subordinate id files and passwd(5) give to somebody: first ids and how many.
+fn taken(subordinates: &[&str], passwd: &str) -> Vec<(u32, u32)> {
     let mut taken: Vec<(u32, u32)> = subordinates.iter().flat_map(|text| text.lines().filter_map(range_of)).collect();
     taken.extend(passwd.lines().filter_map(|line| Some((line.split(':').nth(2)?.parse().ok()?, 1))));
-    (0..)
-        .map(|slot| FREE_RANGE + slot * IDS)
-        .find(|base| {
-            taken
-                .iter()
-                .all(|(start, count)| u64::from(*start) + u64::from(*count) <= (*base).into() || *start >= base + IDS)
-        })
-        .unwrap_or(FREE_RANGE)
+    taken
+}
+
+fn touches_none(first: u32, taken: &[(u32, u32)]) -> bool {
+    let end = |start: u32, count: u32| u64::from(start) + u64::from(count);
+    taken.iter().all(|(start, count)| end(*start, *count) <= first.into() || u64::from(*start) >= end(first, IDS))
+}
+
+/// Whether this user namespace has all ids of the range from `first` on.
+fn is_covered(first: u32) -> bool {
+    covers(&read_or_empty("/proc/self/uid_map"), first) && covers(&read_or_empty("/proc/self/gid_map"), first)
 }
 
 fn range_of(line: &str) -> Option<(u32, u32)> {
@@ -248,9 +273,10 @@ mod tests {
 
     #[test]
     fn the_free_range_avoids_every_user_and_grant() {
-        assert_eq!(free_range(&["a:100000:65536"], "root:x:0:0"), FREE_RANGE);
-        assert_eq!(free_range(&[&format!("a:{}:10", FREE_RANGE + 5)], ""), FREE_RANGE + IDS);
-        assert_eq!(free_range(&[], &format!("u:x:{}:0", FREE_RANGE + 1)), FREE_RANGE + IDS);
+        let free = |subordinate: &str, passwd: &str| free_range(&taken(&[subordinate], passwd));
+        assert_eq!(free("a:100000:65536", "root:x:0:0"), FREE_RANGE);
+        assert_eq!(free(&format!("a:{}:10", FREE_RANGE + 5), ""), FREE_RANGE + IDS);
+        assert_eq!(free("", &format!("u:x:{}:0", FREE_RANGE + 1)), FREE_RANGE + IDS);
     }
 
     #[test]

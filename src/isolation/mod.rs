@@ -11,6 +11,8 @@ pub mod namespaces;
 pub mod network;
 pub mod overlay;
 pub mod procfs;
+pub mod ranges;
 pub mod rootfs;
 pub mod seccomp;
+pub mod sysctl;
 pub mod tty;

@@ -7,7 +7,7 @@
 //! descriptor; no path is looked up again.
 
 use crate::error::{Error, Result};
-use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MS_BIND, MS_RDONLY, MS_REMOUNT};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_WRONLY, RESOLVE_NO_SYMLINKS};
 use std::ffi::{CStr, CString, OsStr};
@@ -91,23 +91,46 @@ pub fn on(fd: BorrowedFd<'_>) -> CString {
     CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
 }
 
-/// Makes the mount that begins at `fd` read-only, keeping `flags` (nosuid, nodev, noexec), which the
-/// kernel has locked if the host has set them (mount_namespaces(7)).
-pub fn remount_read_only(fd: BorrowedFd<'_>, flags: libc::c_ulong) -> Result<()> {
-    mount::mount(c"none", &on(fd), c"", MS_REMOUNT | MS_BIND | MS_RDONLY | flags, c"")
-}
-
 /// A detached copy of what `source` is open on, ready to be attached in the container: with everything mounted
 /// below it, as Docker's -v gives it, and without device nodes, which a stranger could open there as root.
 pub fn bind_source(source: BorrowedFd<'_>, read_only: bool) -> Result<OwnedFd> {
-    let copy = mount::open_tree(source, c"", true)?;
-    let attributes = MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 };
-    mount::mount_setattr(copy.as_fd(), true, attributes, None)?;
+    clone_tree(source, true, MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 }, None)
+}
+
+/// A detached copy of the mount at `source`, and of those below it if `recursive`, with these attributes; its files'
+/// owners are seen through the map of `userns`.
+pub fn clone_tree(
+    source: BorrowedFd<'_>,
+    recursive: bool,
+    attributes: u64,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd> {
+    let copy = mount::open_tree(source, c"", recursive)?;
+    mount::mount_setattr(copy.as_fd(), recursive, attributes, userns)?;
     Ok(copy)
 }
 
-/// Mounts a tmpfs on `target`; `options` are tmpfs(5)'s own.
-pub fn tmpfs(target: BorrowedFd<'_>, flags: libc::c_ulong, options: &str) -> Result<()> {
-    let options = crate::sys::cstr(options)?;
-    mount::mount(c"tmpfs", &on(target), c"tmpfs", flags, &options)
+/// A new file system as a detached mount: `options` are its own (`size=64m,mode=755`), `attributes` the mount's.
+pub fn fresh(fstype: &CStr, options: &str, attributes: u64) -> Result<OwnedFd> {
+    let context = mount::fsopen(fstype)?;
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            Some((key, value)) => {
+                mount::fsconfig_set(context.as_fd(), &crate::sys::cstr(key)?, &crate::sys::cstr(value)?)?;
+            }
+            None => mount::fsconfig_set_flag(context.as_fd(), &crate::sys::cstr(option)?)?,
+        }
+    }
+    mount::fsmount(context.as_fd(), fstype, attributes)
+}
+
+/// Attaches `tree` on the directory `name` right below `root`, and looks whether it is there: whoever writes in the
+/// same root (`--rootfs DIR:rw`, twice) may have moved the directory away in between, and put another there.
+pub fn attach_below(root: BorrowedFd<'_>, name: &CStr, tree: BorrowedFd<'_>) -> Result<()> {
+    mount::move_mount(tree, plain_directory(root, name)?.as_fd())?;
+    let (ours, there) = (fs::fstat(tree)?, fs::fstat(plain_directory(root, name)?.as_fd())?);
+    if (ours.dev, ours.ino) == (there.dev, there.ino) {
+        return Ok(());
+    }
+    Err(Error::new(format!("somebody exchanged /{} while it was mounted", name.to_string_lossy())))
 }

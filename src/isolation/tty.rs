@@ -6,7 +6,6 @@
 //! terminal never enters the container: whoever holds it could type into the
 //! user's shell (TIOCSTI, CVE-2017-5226).
 
-use super::mounts;
 use crate::error::Result;
 use crate::sys::{fs, mount, tty};
 use libc::{O_CREAT, O_EXCL, O_NOCTTY, O_RDWR, O_WRONLY};
@@ -25,7 +24,7 @@ impl Terminal {
         let peer = tty::open_peer(master.as_fd())?;
         let console = fs::openat(dev, c"console", O_CREAT | O_EXCL | O_WRONLY, 0o600)?;
         // The descriptor is bound, not its name.
-        mount::mount(&mounts::on(peer.as_fd()), &mounts::on(console.as_fd()), c"", mount::MS_BIND, c"")?;
+        mount::move_mount(mount::open_tree(peer.as_fd(), c"", false)?.as_fd(), console.as_fd())?;
         // Without this the first program would start in a window of no size.
         if let Ok(size) = tty::window_size(std::io::stdin().as_fd()) {
             tty::set_window_size(master.as_fd(), size)?;

@@ -85,6 +85,8 @@ impl From<libc::stat> for Stat {
 /// What fstatfs and statfs tell.
 #[derive(Clone, Copy, Debug)]
 pub struct StatFs {
+    /// The type's magic number (`libc::PROC_SUPER_MAGIC` and its like).
+    pub kind: i64,
     /// Bytes that an ordinary user may still write; `u64::MAX` where nobody counts.
     pub available: u64,
 }
@@ -95,7 +97,7 @@ impl From<libc::statfs> for StatFs {
     fn from(stat: libc::statfs) -> StatFs {
         // Some file systems keep no account at all, and tell so by having no blocks.
         let counted = (stat.f_bavail as u64).saturating_mul(stat.f_bsize as u64);
-        StatFs { available: if stat.f_blocks == 0 { u64::MAX } else { counted } }
+        StatFs { kind: stat.f_type as i64, available: if stat.f_blocks == 0 { u64::MAX } else { counted } }
     }
 }
 

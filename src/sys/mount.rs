@@ -1,17 +1,18 @@
-//! Mounts: mount(2), umount2(2), pivot_root(2), open_tree(2), move_mount(2), mount_setattr(2).
+//! Mounts: mount(2), umount2(2), pivot_root(2), and those by descriptor: fsopen(2), fsconfig(2), fsmount(2),
+//! open_tree(2), move_mount(2), mount_setattr(2).
 
 use super::returned;
 use crate::error::Result;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-pub use libc::{
-    MNT_DETACH, MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_RDONLY, MS_REC, MS_REMOUNT, MS_STRICTATIME,
-};
+pub use libc::{MNT_DETACH, MS_PRIVATE, MS_REC};
 
 pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
 pub const MOUNT_ATTR_NOSUID: u64 = 0x2;
 pub const MOUNT_ATTR_NODEV: u64 = 0x4;
+pub const MOUNT_ATTR_NOEXEC: u64 = 0x8;
+pub const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
 const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 const OPEN_TREE_CLONE: i32 = 1;
 
@@ -34,6 +35,50 @@ pub fn pivot_root(new_root: &CStr, put_old: &CStr) -> Result<()> {
     // SAFETY: both strings end with NUL and are only read.
     let ret = unsafe { libc::syscall(libc::SYS_pivot_root, new_root.as_ptr(), put_old.as_ptr()) };
     returned(ret, format_args!("pivot_root({new_root:?}, {put_old:?})")).map(drop)
+}
+
+/// fsopen(2) (Linux 5.2): a file system of this type, to be configured.
+pub fn fsopen(fstype: &CStr) -> Result<OwnedFd> {
+    const FSOPEN_CLOEXEC: i32 = 1;
+    // SAFETY: the string ends with NUL and is only read.
+    let ret = unsafe { libc::syscall(libc::SYS_fsopen, fstype.as_ptr(), FSOPEN_CLOEXEC) };
+    let fd = returned(ret, format_args!("fsopen({fstype:?})"))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// fsconfig(2) FSCONFIG_SET_STRING: one option that the file system itself understands.
+pub fn fsconfig_set(context: BorrowedFd<'_>, key: &CStr, value: &CStr) -> Result<()> {
+    const SET_STRING: u32 = 1;
+    let fd = context.as_raw_fd();
+    // SAFETY: both strings end with NUL and are only read.
+    let ret = unsafe { libc::syscall(libc::SYS_fsconfig, fd, SET_STRING, key.as_ptr(), value.as_ptr(), 0) };
+    returned(ret, format_args!("fsconfig({fd}, {key:?}, {value:?})")).map(drop)
+}
+
+/// fsconfig(2) FSCONFIG_SET_FLAG: an option without a value.
+pub fn fsconfig_set_flag(context: BorrowedFd<'_>, key: &CStr) -> Result<()> {
+    const SET_FLAG: u32 = 0;
+    let (fd, none) = (context.as_raw_fd(), std::ptr::null::<libc::c_char>());
+    // SAFETY: the string ends with NUL and is only read; a flag has no value.
+    let ret = unsafe { libc::syscall(libc::SYS_fsconfig, fd, SET_FLAG, key.as_ptr(), none, 0) };
+    returned(ret, format_args!("fsconfig({fd}, {key:?})")).map(drop)
+}
+
+/// fsconfig(2) FSCONFIG_CMD_CREATE, then fsmount(2): the file system as a detached mount with these attributes.
+/// `fstype` is for the error only.
+pub fn fsmount(context: BorrowedFd<'_>, fstype: &CStr, attributes: u64) -> Result<OwnedFd> {
+    const CREATE: u32 = 6;
+    const FSMOUNT_CLOEXEC: u32 = 1;
+    let (fd, none) = (context.as_raw_fd(), std::ptr::null::<libc::c_char>());
+    // SAFETY: this command takes neither key nor value.
+    let ret = unsafe { libc::syscall(libc::SYS_fsconfig, fd, CREATE, none, none, 0) };
+    returned(ret, format_args!("fsconfig({fstype:?}, CREATE)"))?;
+    // SAFETY: no memory is involved.
+    let ret = unsafe { libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, attributes) };
+    let mount = returned(ret, format_args!("fsmount({fstype:?}, {attributes:#x})"))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(mount as i32) })
 }
 
 /// open_tree(2) with OPEN_TREE_CLONE (Linux 5.2): a detached copy of the mount at `path` below

@@ -41,6 +41,7 @@ mod limits;
 mod login;
 mod options;
 mod pull;
+mod ranges;
 mod readme;
 mod run;
 mod tidy;
@@ -70,6 +71,7 @@ const CASES: &[&[Case]] = &[
     readme::CASES,
     run::CASES,
     isolation::CASES,
+    ranges::CASES,
     options::CASES,
     tty::CASES,
     pull::CASES,

@@ -20,6 +20,11 @@ pub fn uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+pub fn real_uid() -> u32 {
+    // SAFETY: getuid has no arguments and cannot fail.
+    unsafe { libc::getuid() }
+}
+
 pub fn gid() -> u32 {
     // SAFETY: takes and returns plain numbers, and cannot fail.
     unsafe { libc::getegid() }

@@ -1,0 +1,171 @@
+//! Mounts that the supervisor, being root, makes for the container: detached copies of what lies on the
+//! host, whose files show the container's ids. Only root may map ids so, and only in the host's own namespaces;
+//! so they are made here, and sent to the child as descriptors.
+
+use super::filesystem::anonymous;
+use super::spec::{ContainerSpec, Root, Source};
+use crate::error::{Error, Result};
+use crate::isolation::host_view;
+use crate::isolation::idmap::IdMap;
+use crate::isolation::mounts::clone_tree;
+use crate::isolation::ranges::{self, Range, Shift};
+use crate::isolation::rootfs::open_directory;
+use crate::store::{Store, tree};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
+use crate::sys::process::Child;
+use crate::sys::{fs, socket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Ids of the container's own, and the store's directories as they show them.
+pub struct Own {
+    pub range: Range,
+    shift: Shift,
+    /// The container's directory, then the one of all layers if it has any: one mount for however many there are.
+    dirs: Vec<OwnedFd>,
+}
+
+/// Takes a range for the container, where the store's files can be shown under it. `map`: that of the store.
+pub fn own(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Result<Option<Own>> {
+    let (base, _) = map.root_ids();
+    if !ranges::are_possible() {
+        return Ok(None);
+    }
+    let Some(range) = Range::take(base)? else { return Ok(None) };
+    let shift = range.shift(base)?;
+    let mut dirs = vec![clone_tree(open_directory(dir)?.as_fd(), false, MOUNT_ATTR_NODEV, Some(shift.as_fd()))?];
+    if let Root::Image { layers } = &spec.root
+        && !layers.is_empty()
+    {
+        let path = store.dir("layers")?;
+        let layers = open_directory(&path)?;
+        // Nobody goes through a directory whose owner an id-mapped mount cannot show.
+        if fs::fstat(layers.as_fd())?.uid != base {
+            store.give_to_root(&path).map_err(|e| Error::io(format!("chown {}", path.display()), &e))?;
+        }
+        dirs.push(clone_tree(layers.as_fd(), false, MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY, Some(shift.as_fd()))?);
+    }
+    Ok(Some(Own { range, shift, dirs }))
+}
+
+/// Makes all mounts of `spec` for the container, in the order in which [`Trees`] gives them away.
+pub fn make(
+    store: &Store,
+    spec: &ContainerSpec,
+    child: &Child,
+    dir: &Path,
+    (map, own): (&IdMap, Option<&mut Own>),
+    say: &mut dyn FnMut(&str),
+) -> Result<Vec<OwnedFd>> {
+    let (mut trees, shift) = match own {
+        Some(own) => (std::mem::take(&mut own.dirs), Some(own.shift.as_fd())),
+        None => (Vec::new(), None),
+    };
+    let roots = match &spec.root {
+        Root::Image { .. } => Vec::new(),
+        Root::Directory { path, .. } => vec![path.clone()],
+        Root::Host => host_view::real_mounts()?,
+    };
+    let is_bind = |source: &Source| matches!(source, Source::Bind(_));
+    if roots.is_empty() && shift.is_none() && !spec.mounts.iter().any(|mount| is_bind(&mount.source)) {
+        return Ok(trees);
+    }
+    // What is the host's own belongs to the ids that the container's namespace has in it.
+    let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
+    for path in roots {
+        let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
+        match clone_tree(source.as_fd(), false, MOUNT_ATTR_NODEV, Some(userns.as_fd())) {
+            Err(error) if matches!(spec.root, Root::Directory { writable: false, .. }) => {
+                say(&format!("no id-mapped mounts of {} here ({error}): copying it instead", path.display()));
+                let copy = tree::copy_shifted(&path, &dir.join("shifted"), map.root_ids())?;
+                trees.push(clone_tree(copy.as_fd(), false, MOUNT_ATTR_NODEV, shift)?);
+            }
+            Err(error) => trees.push(unmapped(source.as_fd(), &path, (false, MOUNT_ATTR_NODEV), &error, say)?),
+            Ok(tree) => trees.push(tree),
+        }
+    }
+    for (at, mount) in spec.mounts.iter().enumerate() {
+        let attributes = MOUNT_ATTR_NODEV | if mount.read_only { MOUNT_ATTR_RDONLY } else { 0 };
+        let (path, userns) = match (stored(store, dir, at, &mount.source)?, &mount.source) {
+            // Behind the base range it is a directory like any other, which the child opens.
+            (Some(path), _) if shift.is_some() => (path, shift),
+            (None, Source::Bind(path)) => (path.clone(), Some(userns.as_fd())),
+            _ => continue,
+        };
+        let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
+        match clone_tree(source.as_fd(), true, attributes, userns) {
+            Err(error) if is_bind(&mount.source) => {
+                trees.push(unmapped(source.as_fd(), &path, (true, attributes), &error, say)?);
+            }
+            other => trees.push(other?),
+        }
+    }
+    Ok(trees)
+}
+
+/// A copy of what cannot be shown under other ids.
+fn unmapped(
+    source: BorrowedFd<'_>,
+    path: &Path,
+    (recursive, attributes): (bool, u64),
+    error: &Error,
+    say: &mut dyn FnMut(&str),
+) -> Result<OwnedFd> {
+    say(&format!("no id-mapped mounts of {} here ({error}): its files are nobody's inside", path.display()));
+    clone_tree(source, recursive, attributes, None)
+}
+
+/// The directory of a volume, the mount at place `at`; `None` for what is not the store's.
+pub fn stored(store: &Store, dir: &Path, at: usize, source: &Source) -> Result<Option<PathBuf>> {
+    Ok(match source {
+        Source::Volume(name) => Some(store.dir("volumes")?.join(name).join("_data")),
+        Source::Anonymous => Some(dir.join(anonymous(at))),
+        Source::Bind(_) | Source::Tmpfs(_) => None,
+    })
+}
+
+const MORE: &[u8] = b"more";
+const SHARED: &[u8] = b"shared";
+const OWN: &[u8] = b"own";
+
+/// Sends them to the child; it goes on when it has them all.
+pub fn send(socket: &OwnedFd, trees: &[OwnedFd], own: bool) -> Result<()> {
+    let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
+    let mut parts = fds.chunks(socket::MAX_FDS).peekable();
+    while let Some(part) = parts.next_if(|part| part.len() == socket::MAX_FDS) {
+        socket::send(socket.as_fd(), MORE, part)?;
+    }
+    socket::send(socket.as_fd(), if own { OWN } else { SHARED }, parts.next().unwrap_or_default())
+}
+
+/// The child's side: the mounts in the order in which [`make`] made them. None if the supervisor is not root.
+pub struct Trees {
+    /// Whether the store's directories are among them.
+    pub own: bool,
+    sent: std::vec::IntoIter<OwnedFd>,
+}
+
+impl Trees {
+    /// Waits for them.
+    pub fn receive(socket: &OwnedFd) -> Result<Trees> {
+        let mut sent = Vec::new();
+        loop {
+            let mut buffer = [0; 8];
+            let (size, fds) = socket::receive(socket.as_fd(), &mut buffer)?;
+            sent.extend(fds);
+            match &buffer[..size] {
+                [] => return Err(Error::new("the supervisor ended")),
+                MORE => {}
+                last => return Ok(Trees { own: last == OWN, sent: sent.into_iter() }),
+            }
+        }
+    }
+}
+
+impl Iterator for Trees {
+    type Item = OwnedFd;
+
+    fn next(&mut self) -> Option<OwnedFd> {
+        self.sent.next()
+    }
+}

@@ -1,0 +1,129 @@
+//! A range of host ids for each container of root's (user_namespaces(7), mount_setattr(2)).
+//!
+//! To the host's kernel two containers with one id map are one user: what breaks out
+//! of the first may signal and trace the processes of the second, and write its files.
+//! So each running container gets 65536 ids that no other one has. Its files need not
+//! change hands for that: on disk they belong to the base range for good, and an
+//! *id-mapped mount* shows base + n as own + n, both ways. What such a mount goes by is
+//! the map of a user namespace in which nobody has to live.
+//!
+//! A range is taken by a lock on a file. The lock dies with its holder, the supervisor,
+//! so that nothing has to be given back; the files lie in one place for the whole
+//! host, since all its stores draw from one pool.
+
+use super::idmap::{self, IDS, IdMap};
+use crate::error::{Error, Result};
+use crate::sys::process::{self, CLONE_NEWUSER, Child};
+use crate::sys::{cred, fs, namespace, signal};
+use libc::{LOCK_EX, LOCK_NB, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// Emptied by a reboot, as what it tells is only true until then.
+const DIR: &str = "/run/ccrun/ranges";
+
+/// The pool: above the places where base ranges are looked for, and ending below 2³¹, which some programs take for
+/// a negative number.
+const FIRST: u32 = idmap::FREE_RANGE + 32 * IDS;
+const COUNT: u32 = 512;
+
+/// Ids that are one running container's alone, for as long as this is held.
+pub struct Range {
+    first: u32,
+    _lock: OwnedFd,
+}
+
+impl Range {
+    /// One that no running container has; `None` if all are taken.
+    pub fn take(base: u32) -> Result<Option<Range>> {
+        // Not the one that was in use a moment ago: its last processes may be dying still.
+        let start = process::getpid() as u32;
+        for slot in (0..COUNT).map(|at| start.wrapping_add(at) % COUNT) {
+            let first = FIRST + slot * IDS;
+            if first.abs_diff(base) < IDS {
+                continue;
+            }
+            let Some(file) = open_slot(first)? else { continue };
+            match fs::flock(file.as_fd(), LOCK_EX | LOCK_NB) {
+                Ok(()) => return Ok(Some(Range { first, _lock: file })),
+                Err(error) if error.errno() == Some(libc::EWOULDBLOCK) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The map of the container's user namespace.
+    pub fn map(&self) -> IdMap {
+        IdMap::of_range(self.first)
+    }
+
+    /// What shows the files of the base range under this one.
+    pub fn shift(&self, base: u32) -> Result<Shift> {
+        let parent = process::getpid();
+        let holder = process::clone3(CLONE_NEWUSER, None, || {
+            let held = cred::set_pdeathsig(libc::SIGKILL).is_ok() && process::getppid() == parent;
+            // It is there to be a namespace's first process, until it is killed.
+            while held {
+                let _ = signal::wait_any();
+            }
+            1
+        });
+        let holder = Holder(holder.map_err(super::namespaces::explain)?);
+        IdMap::moving(base, self.first).write(holder.0.pid())?;
+        let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", holder.0.pid()))?, libc::O_RDONLY, 0)?;
+        Ok(Shift { userns, _holder: holder })
+    }
+}
+
+/// A user namespace whose map leads from the base range to a container's.
+pub struct Shift {
+    userns: OwnedFd,
+    _holder: Holder,
+}
+
+impl AsFd for Shift {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.userns.as_fd()
+    }
+}
+
+/// Its end is waited for when all is on its way already, for it takes as long as everything else here.
+struct Holder(Child);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.signal(libc::SIGKILL);
+        let _ = self.0.wait();
+    }
+}
+
+/// The file to lock for the range from `first` on; `None` if those ids belong to somebody. A file that is there
+/// has been through that check.
+fn open_slot(first: u32) -> Result<Option<OwnedFd>> {
+    let path = crate::sys::cstr(format!("{DIR}/{first}"))?;
+    match fs::open(&path, O_RDWR | O_NOFOLLOW, 0) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => {}
+        other => return other.map(Some),
+    }
+    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(DIR);
+    made.map_err(|e| Error::io(format!("make the directory {DIR}"), &e))?;
+    if !idmap::is_free(first) {
+        return Ok(None);
+    }
+    fs::open(&path, O_RDWR | O_NOFOLLOW | O_CREAT, 0o600).map(Some)
+}
+
+/// Whether overlay can have id-mapped directories below it (Linux 5.19). It answers only when it is mounted, and
+/// by then the container has its ids.
+pub fn are_possible() -> bool {
+    namespace::release().is_some_and(|version| version >= (5, 19))
+}
+
+/// Whether this is the first time since the host was booted that somebody is to be told that there are none.
+pub fn first_time_without() -> bool {
+    let path = Path::new(DIR).with_file_name("ranges-are-shared");
+    let made = crate::sys::cstr(path).and_then(|path| fs::open(&path, O_RDWR | O_CREAT | O_EXCL, 0o600));
+    made.map_or_else(|error| error.errno() != Some(libc::EEXIST), |_| true)
+}
