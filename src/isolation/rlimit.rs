@@ -28,7 +28,26 @@ pub const NAMES: [(&str, u32); 15] = [
     ("stack", 3),
 ];
 
-/// A limit that the user asked for.
+/// The lines of /proc/PID/limits (proc_pid_limits(5)), which names its limits in words.
+const WORDS: [(&str, &str); 15] = [
+    ("core", "Max core file size"),
+    ("cpu", "Max cpu time"),
+    ("data", "Max data size"),
+    ("fsize", "Max file size"),
+    ("locks", "Max file locks"),
+    ("memlock", "Max locked memory"),
+    ("msgqueue", "Max msgqueue size"),
+    ("nice", "Max nice priority"),
+    ("nofile", "Max open files"),
+    ("nproc", "Max processes"),
+    ("rss", "Max resident set"),
+    ("rtprio", "Max realtime priority"),
+    ("rttime", "Max realtime timeout"),
+    ("sigpending", "Max pending signals"),
+    ("stack", "Max stack size"),
+];
+
+/// A limit by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ulimit {
     pub name: &'static str,
@@ -75,4 +94,30 @@ pub fn apply(wanted: &[Ulimit]) -> Result<()> {
         resource::setrlimit(CORE, Rlimit { soft: 0, ..core })?;
     }
     wanted.iter().try_for_each(|ulimit| ulimit.set(ulimit.limit))
+}
+
+/// The limits that a /proc/PID/limits tells of.
+pub fn parse(text: &str) -> Vec<Ulimit> {
+    let value = |word: &str| if word == "unlimited" { Some(u64::MAX) } else { word.parse().ok() };
+    let one = |(name, words): &(&'static str, &str)| {
+        let mut rest = text.lines().find_map(|line| line.strip_prefix(words))?.split_whitespace();
+        let limit = Rlimit { soft: value(rest.next()?)?, hard: value(rest.next()?)? };
+        Some(Ulimit { name, limit })
+    };
+    WORDS.iter().filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_own_table_is_read() {
+        let text = std::fs::read_to_string("/proc/self/limits").unwrap();
+        let all = parse(&text);
+        assert_eq!(all.iter().map(|ulimit| ulimit.name).collect::<Vec<_>>(), NAMES.map(|(name, _)| name));
+        for ulimit in all {
+            assert_eq!(resource::getrlimit(ulimit.number()).unwrap(), ulimit.limit, "{}", ulimit.name);
+        }
+    }
 }
