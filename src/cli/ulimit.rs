@@ -57,9 +57,9 @@ fn value(text: &str) -> Result<u64> {
         Ok(number @ 0..) => Ok(number.unsigned_abs()),
         Ok(number) => Err(Error::new(format!("{number} is no limit")).hint("-1 is for unlimited")),
         Err(error) if matches!(error.kind(), std::num::IntErrorKind::PosOverflow) => {
-            Err(Error::new(format!("{text}: value out of range")))
+            Err(Error::new(format!("parsing \"{text}\": value out of range")))
         }
-        Err(_) => Err(Error::new(format!("\"{text}\" is not a number")).hint("a number, or -1 for unlimited")),
+        Err(_) => Err(Error::new(format!("parsing \"{text}\": invalid syntax")).hint("a number, or -1 for unlimited")),
     }
 }
 
@@ -88,9 +88,9 @@ mod tests {
             ("bogus=1", "invalid ulimit type: bogus; core, cpu, "),
             ("as=1", "invalid ulimit type: as"),
             ("=1", "invalid ulimit type: ;"),
-            ("nofile=", "\"\" is not a number"),
-            ("nofile=a", "\"a\" is not a number"),
-            ("nofile=1=2", "\"1=2\" is not a number"),
+            ("nofile=", "parsing \"\": invalid syntax"),
+            ("nofile=a", "parsing \"a\": invalid syntax"),
+            ("nofile=1=2", "parsing \"1=2\": invalid syntax"),
             ("nofile=5:4", "ulimit soft limit must be less than or equal to hard limit: 5 > 4"),
             (
                 "nofile=-1:4",
@@ -98,7 +98,7 @@ mod tests {
             ),
             ("nofile=1:2:3", "too many limit value arguments - 1:2:3, can only have up to two, `soft[:hard]`"),
             ("nofile=-2", "-2 is no limit"),
-            ("nofile=99999999999999999999", "99999999999999999999: value out of range"),
+            ("nofile=99999999999999999999", "parsing \"99999999999999999999\": value out of range"),
         ] {
             let error = ulimit(text).unwrap_err().to_string();
             assert!(error.starts_with(said), "{text}: {error}");

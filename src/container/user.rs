@@ -114,7 +114,7 @@ fn id(text: &str) -> Result<Option<u32>> {
     }
     match text.parse::<u32>() {
         Ok(id) if id <= LAST_ID => Ok(Some(id)),
-        _ => Err(Error::new(format!("{text}: uids and gids must be in range 0-{LAST_ID}"))),
+        _ => Err(Error::new(format!("uids and gids must be in range 0-{LAST_ID}")).hint(format!("{text} is not"))),
     }
 }
 
@@ -126,6 +126,9 @@ fn read(path: &str) -> Result<String> {
     let file = match fs::openat2(root.as_fd(), &name, flags, 0, fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS) {
         Ok(file) => file,
         Err(error) if [Some(libc::ENOENT), Some(libc::ENOTDIR)].contains(&error.errno()) => return Ok(String::new()),
+        Err(error) if error.errno() == Some(libc::ELOOP) => {
+            return Err(Error::new(format!("/{path} of the image is a link that cannot be followed inside")));
+        }
         Err(error) => return Err(error.context("the image's user files")),
     };
     if fs::fstat(file.as_fd())?.kind() != libc::S_IFREG {
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(user("4242").unwrap().0, 4242);
         assert_eq!(user("+7").unwrap().0, 7);
         for text in ["4294967296", "4294967295", "2147483648", "-1", "99999999999:0", "0:-1", "-99999999999999999999"] {
-            assert!(user(text).unwrap_err().ends_with(": uids and gids must be in range 0-2147483647"), "{text}");
+            assert!(user(text).unwrap_err().starts_with("uids and gids must be in range 0-2147483647; "), "{text}");
         }
         for text in ["-", "-x", "\u{661}"] {
             assert!(user(text).unwrap_err().starts_with("unable to find user"), "{text}");
