@@ -413,7 +413,7 @@ fn devices_that_are_none_are_told(t: &Sandbox) {
     t.run(&["--device", "/dev/zero:/dev/x:rwm", "true"]).ok();
     if sys::uid() != 0 {
         std::fs::create_dir(t.dir.join("shut")).expect("mkdir");
-        std::fs::set_permissions(t.dir.join("shut"), PermissionsExt::from_mode(0)).expect("chmod");
+        std::fs::set_permissions(t.dir.join("shut"), PermissionsExt::from_mode(0o000)).expect("chmod");
         error(&format!("{}/x", t.path("shut")), 126, "permission denied");
     }
     t.nothing_left();
