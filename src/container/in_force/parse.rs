@@ -82,8 +82,9 @@ mod tests {
         let status = "Name:\tx\nUid:\t1\t2\t3\t4\nGroups:\t5 6 \nNSpid:\t70\t2\nCapInh:\t0000000000000000\n\
                       CapBnd:\t00000000a80425fb\nSeccomp:\t2\nSeccomp_filters:\t1\n";
         assert_eq!(numbers::<u32>(status, "Uid"), [1, 2, 3, 4]);
-        let found = ["Groups", "NSpid", "Seccomp", "Seccomp_filters", "Nothing"].map(|name| numbers(status, name));
-        assert_eq!(found, [vec![5, 6], vec![70, 2], vec![2], vec![1], Vec::<i32>::new()]);
+        let names = ["Groups", "NSpid", "Seccomp", "Seccomp_filters", "Nothing"];
+        let found = names.map(|name| numbers::<i32>(status, name));
+        assert_eq!(found, [vec![5, 6], vec![70, 2], vec![2], vec![1], vec![]]);
         let sets = capabilities(status);
         assert_eq!((sets.bounding, sets.ambient), (Set::docker(), Set::default()));
     }
