@@ -65,8 +65,9 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     cred::set_undumpable()?;
 
     // 4. Open what lies on the host while we still are the caller, who may go there.
-    let sources = filesystem::Sources::open(plan, trees)?;
+    //    Devices first: what covers the container's directory then shows none.
     let mut more = MoreDevices::open(&spec.devices, plan.mapped.then_some(plan.dir))?;
+    let sources = filesystem::Sources::open(plan, trees)?;
 
     // 5. Become container root: from here on what we make belongs to it. A change of ids clears the
     //    death signal, so that it is set now, and the supervisor might have died before.
