@@ -2,8 +2,9 @@
 
 mod container;
 mod image;
+mod security;
 
-use super::flag::{Command, Flag, one};
+use super::flag::{Command, Flag, one, switch};
 use super::format::Template;
 use super::parse::Parsed;
 use crate::container::create;
@@ -13,18 +14,23 @@ use crate::store::Store;
 use serde_json::Value;
 
 const FORMAT: Flag = one(Some('f'), "format", "TEMPLATE", "Print what the template makes of each");
+const SECURITY: Flag = switch(None, "security", "Tell what is in force for running containers, read from the kernel");
 
 pub static COMMAND: Command = Command {
     name: "inspect",
     usage: "[OPTIONS] NAME|ID [NAME|ID...]",
     summary: "Tell all about containers and images",
-    flags: &[FORMAT, one(None, "type", "TYPE", "Look only for a container or an image")],
+    flags: &[FORMAT, SECURITY, one(None, "type", "TYPE", "Look only for a container or an image")],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,
     run: |parsed| match parsed.text("type")? {
+        None | Some("" | "container") if parsed.is_on("security") => inspect(parsed, &in_force, &no_object),
         None | Some("") => inspect(parsed, &any, &no_object),
         Some("container") => inspect(parsed, &container, &no_object),
+        Some("image") if parsed.is_on("security") => {
+            Err(Error::new("--security tells of running containers, not of images"))
+        }
         Some("image") => inspect(parsed, &image, &images::not_found),
         Some(other) => {
             Err(Error::new(format!("\"{other}\" is not a valid value for --type")).hint("container or image"))
@@ -45,15 +51,16 @@ pub static CONTAINER: Command = Command {
     name: "container inspect",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     summary: "Tell all about containers",
-    flags: &[FORMAT],
-    run: |parsed| inspect(parsed, &container, &no_object),
+    flags: &[FORMAT, SECURITY],
+    run: |parsed| inspect(parsed, if parsed.is_on("security") { &in_force } else { &container }, &no_object),
     ..COMMAND
 };
 
 /// The fields that stand first, in Docker's order; those not named here follow.
 const FIRST: &str = "
     Id Created Path Args State Image RepoTags RepoDigests Parent Comment Name Status Running DockerVersion Author Config
-    Architecture Variant Os Size GraphDriver Type RootFS Metadata";
+    Architecture Variant Os Size GraphDriver Type RootFS Metadata Command Init Pid ContainerPid Uid Gid Groups HostUid
+    HostGid Capabilities";
 
 type Find = dyn Fn(&Store, &str) -> Result<Option<Value>>;
 
@@ -93,6 +100,10 @@ fn any(store: &Store, word: &str) -> Result<Option<Value>> {
 
 fn container(store: &Store, word: &str) -> Result<Option<Value>> {
     container::describe(store, &store.find_container(word)?).map(Some)
+}
+
+fn in_force(store: &Store, word: &str) -> Result<Option<Value>> {
+    security::describe(store, word).map(Some)
 }
 
 fn image(store: &Store, word: &str) -> Result<Option<Value>> {

@@ -1,5 +1,7 @@
 //! The command line: what the user says, and what he is told.
 
+mod capabilities;
+mod device;
 mod df;
 mod export;
 mod filter;
@@ -33,6 +35,7 @@ mod save;
 mod security;
 mod table;
 mod tag;
+mod ulimit;
 mod units;
 mod version;
 

@@ -1,8 +1,8 @@
 //! `ccrun run`.
 
 use super::flag::{Command, many, one, switch};
-use super::parse::Parsed;
-use super::{limits, mount, names, operand, security};
+use super::parse::{Parsed, utf8};
+use super::{device, limits, mount, names, operand, security, ulimit};
 use crate::container::create;
 use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
 use crate::error::{Error, Result};
@@ -40,6 +40,7 @@ pub static COMMAND: Command = Command {
         many(None, "env-file", "FILE", "Read variables from a file"),
         one(Some('w'), "workdir", "DIR", "Working directory in the container"),
         one(Some('u'), "user", "USER[:GROUP]", "Names or ids to run as"),
+        many(None, "group-add", "GROUP", "Name or id of one more group to be in"),
         one(None, "name", "NAME", "Name of the container"),
         one(Some('h'), "hostname", "NAME", "Host name inside (default container)"),
         one(None, "entrypoint", "PROGRAM", "Run this in place of the image's entrypoint"),
@@ -54,7 +55,17 @@ pub static COMMAND: Command = Command {
         one(Some('m'), "memory", "BYTES", "Limit of memory, such as 64m or 1g"),
         one(None, "cpus", "NUMBER", "Limit of CPU time, such as 0.5"),
         one(None, "pids-limit", "NUMBER", "Limit of processes; -1 for none"),
+        many(None, "cap-add", "NAME", "Give a capability more than the default ones, or ALL"),
+        many(None, "cap-drop", "NAME", "Take a capability away, or ALL"),
+        switch(None, "privileged", "Give all that the caller's user namespace can have, which is no root's power"),
         many(None, "security-opt", "OPTION", security::OPTIONS),
+        many(None, "ulimit", "NAME=SOFT[:HARD]", "Limit of each process, such as nofile=1024:4096; -1 for none"),
+        many(
+            None,
+            "device",
+            "HOST[:CONTAINER]",
+            "Show a device of the host, or all in a directory, to be opened by whom it lets",
+        ),
         switch(Some('q'), "quiet", "Do not show the progress of a pull"),
     ],
     operands: (0, usize::MAX),
@@ -69,6 +80,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let network = network(parsed)?;
     let security = security::read(parsed)?;
     let mounts = mount::read(parsed)?;
+    let devices = device::read(parsed)?;
     let hostname = hostname(parsed)?;
     let name = parsed.text("name")?.map(names::check).transpose()?;
     let request = request(parsed)?;
@@ -105,6 +117,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         read_only: parsed.is_on("read-only"),
         mounts: with_image_volumes(mounts, config.map(|config| &config.volumes[..]).unwrap_or_default()),
         process,
+        devices,
         network,
         limits,
         security,
@@ -256,6 +269,11 @@ fn request(parsed: &Parsed) -> Result<Request> {
         env,
         workdir: parsed.one("workdir").map(PathBuf::from),
         user: parsed.text("user")?.map(str::to_owned),
+        groups: parsed
+            .many("group-add")
+            .map(|group| utf8(group, "--group-add").map(str::to_owned))
+            .collect::<Result<_>>()?,
+        ulimits: ulimit::read(parsed)?,
         terminal: parsed.is_on("tty"),
         interactive: parsed.is_on("interactive"),
     })

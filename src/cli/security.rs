@@ -1,9 +1,9 @@
 //! `--security-opt` and its kin: what the command may do at most.
 
+use super::capabilities;
 use super::parse::{Parsed, utf8};
 use crate::container::spec::Security;
 use crate::error::{Error, Result};
-use crate::isolation::capabilities::Set;
 use crate::isolation::seccomp::Filter;
 use std::path::Path;
 
@@ -11,8 +11,14 @@ use std::path::Path;
 pub const OPTIONS: &str = "no-new-privileges, seccomp=unconfined, seccomp=builtin or seccomp=FILE";
 
 pub fn read(parsed: &Parsed) -> Result<Security> {
-    let mut security = Security { capabilities: Set::docker(), no_new_privileges: false, filter: None };
-    let mut profile = "builtin";
+    let mut security = Security {
+        capabilities: capabilities::read(parsed)?,
+        no_new_privileges: false,
+        privileged: parsed.is_on("privileged"),
+        filter: None,
+    };
+    // A profile that is asked for counts even so (moby, daemon/seccomp_linux.go).
+    let mut profile = if security.privileged { "unconfined" } else { "builtin" };
     for value in parsed.many("security-opt") {
         let text = utf8(value, "--security-opt")?;
         // Docker took a colon once, and still does (docker/cli, opts/opts.go).

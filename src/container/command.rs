@@ -7,7 +7,7 @@ use super::user::{self, User};
 use crate::error::{Error, Result};
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::seccomp::Filter;
-use crate::isolation::{capabilities, procfs};
+use crate::isolation::{capabilities, keyring, procfs, rlimit};
 use crate::sys::{cred, fs, namespace, process, signal, tty};
 use libc::{O_DIRECTORY, O_PATH};
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -29,7 +29,7 @@ fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, 
     // 1. A session of its own. Without -t it has no terminal, even if the streams are one: then
     //    nothing inside can type into the user's shell.
     process::setsid()?;
-    let user = user::find(&process.user)?;
+    let user = user::find(process)?;
     if let Some(terminal) = terminal {
         tty::set_controlling(terminal.as_fd())?;
         for stream in 0..3 {
@@ -48,6 +48,7 @@ fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, 
     //    each step needs what the next one drops. Our own capabilities are left for the last step.
     if plan.single_id {
         become_single(&user)?;
+        only_own_group(&user)?;
     }
     capabilities::bound(plan.spec.security.capabilities)?;
     if !plan.single_id {
@@ -55,6 +56,7 @@ fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, 
         cred::keep_capabilities()?;
         cred::setresuid(user.uid).map_err(|e| unmapped(e, &user))?;
     }
+    keyring::join_own()?;
     if !plan.spec.init {
         // The change of user has cleared it.
         cred::set_pdeathsig(libc::SIGKILL)?;
@@ -74,6 +76,7 @@ fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, 
     }
     let strings = |list: &[OsString]| list.iter().map(crate::sys::cstr).collect::<Result<Vec<CString>>>();
     let (args, env) = (strings(&process.args)?, strings(&env)?);
+    rlimit::apply(&process.ulimits)?;
     shut(&plan.spec.security, user.uid)?;
     Ok((args, env))
 }
@@ -109,15 +112,40 @@ fn become_single(user: &User) -> Result<()> {
         let written = procfs::open_own(file)?.write_all(text.as_bytes());
         written.map_err(|e| Error::io(format!("write {text:?} to /proc/self/{file}"), &e))?;
     }
-    Ok(())
+    cred::set_undumpable()
 }
 
+/// Groups cannot be chosen with one id: the kernel refuses setgroups(2), or a process could leave a group that a
+/// file's mode excludes (CVE-2014-8989). The image's own memberships are left out; one that was asked for is not.
+fn only_own_group(user: &User) -> Result<()> {
+    if user.added.iter().all(|group| *group == user.gid) {
+        return Ok(());
+    }
+    Err(Error::new(format!("--group-add: only one id exists in this container, group {}", user.gid)).hint(
+        "give your user a range of ids for more: a line in /etc/subuid and in /etc/subgid, and newuidmap (package uidmap)",
+    ))
+}
+
+/// Says which ids there are, when the kernel refused one that is not in the map.
 fn unmapped(error: Error, user: &User) -> Error {
     if error.errno() != Some(libc::EINVAL) {
         return error;
     }
-    Error::new(format!("user {}:{} is outside this container's id map", user.uid, user.gid))
-        .hint("ids from 0 to 65535 are mapped; a user's range stands in /etc/subuid and /etc/subgid")
+    let ids = |file: &str| {
+        let map = std::fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+        let numbers = |line: &str| line.split_whitespace().map_while(|n| n.parse().ok()).collect::<Vec<u64>>();
+        let ends = map.lines().map(numbers).filter_map(|n| Some(n.first()? + n.get(2)?));
+        ends.max().unwrap_or(0).saturating_sub(1)
+    };
+    let (uids, gids) = (ids("uid_map"), ids("gid_map"));
+    let outside = user.groups.iter().find(|group| u64::from(**group) > gids);
+    let what = match outside {
+        Some(group) => format!("group {group} of user {}:{}", user.uid, user.gid),
+        None => format!("user {}:{}", user.uid, user.gid),
+    };
+    Error::new(format!("{what} is outside this container's id map")).hint(format!(
+        "uids from 0 to {uids} and gids from 0 to {gids} are mapped; a user's range stands in /etc/subuid and /etc/subgid"
+    ))
 }
 
 /// Goes to the working directory, which is made if it is missing. The way there leads through no magic link

@@ -7,8 +7,8 @@ use super::{supervise, trees};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
-use crate::isolation::namespaces;
 use crate::isolation::ranges::{self, Range};
+use crate::isolation::{devices, namespaces, rlimit};
 use crate::store::Store;
 use crate::store::containers::{Live, Processes, Record, State, now};
 use crate::store::locks::{self, Lock};
@@ -99,6 +99,7 @@ fn start(
         mapped: map.is_shifted(),
         own_cgroup: !spec.limits.is_empty(),
     };
+    rlimit::raise(&spec.process.ulimits)?;
     let (ours, theirs) = socket::socketpair()?;
     let unified = cgroup.open_unified()?;
     // 1. The child, in all its namespaces at once, and in its cgroup where that is v2.
@@ -113,12 +114,16 @@ fn start(
     // 2. What it waits for: its ids, its v1 cgroups, the host's directories under its ids.
     let ready = (|| {
         let mut own = if map.is_shifted() { own_ids(store, map, spec, live, say) } else { None };
-        own.as_ref().map_or_else(|| map.clone(), |own| own.range.map()).write(child.pid())?;
+        let inside = own.as_ref().map_or_else(|| map.clone(), |own| own.range.map());
+        inside.write(child.pid())?;
         cgroup.join(child.pid())?;
         let trees = match map.is_shifted() {
             true => trees::make(store, spec, &child, &live.dir, (map, own.as_mut()), say)?,
             false => Vec::new(),
         };
+        if map.is_shifted() {
+            devices::remake(&spec.devices, &live.dir, map.root_ids(), inside.root_ids())?;
+        }
         trees::send(&ours, &trees, own.is_some())?;
         Ok(own.map(|own| own.range))
     })();
@@ -195,6 +200,7 @@ fn record(spec: &ContainerSpec, cgroup: &Cgroup) -> Record {
         remove: spec.remove,
         cgroup: cgroup.paths().map(Path::to_owned).collect(),
         stop_signal: spec.stop_signal.clone(),
+        init: spec.init,
         volumes: spec.mounts.iter().filter_map(volume).collect(),
     }
 }

@@ -230,6 +230,7 @@ fn fill(volume: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
     tree::merge(open(place)?.as_fd(), open(volume.as_fd())?.as_fd())
 }
 
-fn note(socket: &OwnedFd, text: &str) {
+/// Tells the user what is no error.
+pub fn note(socket: &OwnedFd, text: &str) {
     let _ = socket::send(socket.as_fd(), &[&[message::NOTE], text.as_bytes()].concat(), &[]);
 }

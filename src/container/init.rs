@@ -8,11 +8,11 @@ use super::filesystem;
 use super::plan::{Plan, message};
 use super::trees::Trees;
 use crate::error::{Error, Result};
-use crate::isolation::devices::{self, HostDevices};
+use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::procfs::Cover;
 use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
-use crate::isolation::{capabilities, namespaces, network, procfs, rootfs};
+use crate::isolation::{capabilities, namespaces, network, priority, procfs, rootfs};
 use crate::sys::process::{self, pid_t};
 use crate::sys::{cred, namespace, signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -54,6 +54,7 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     process::set_title("ccrun")?;
     rootfs::make_private().map_err(namespaces::explain)?;
     let devices = HostDevices::open()?;
+    priority::reset()?;
 
     // 2. Wait for the supervisor: it writes the id maps and puts us into the cgroup, and as root
     //    it sends mounts whose files it has mapped to our ids.
@@ -64,6 +65,8 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     cred::set_undumpable()?;
 
     // 4. Open what lies on the host while we still are the caller, who may go there.
+    //    Devices first: what covers the container's directory then shows none.
+    let mut more = MoreDevices::open(&spec.devices, plan.mapped.then_some(plan.dir))?;
     let sources = filesystem::Sources::open(plan, trees)?;
 
     // 5. Become container root: from here on what we make belongs to it. A change of ids clears the
@@ -74,14 +77,23 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
         return Err(Error::new("the supervisor ended"));
     }
 
+    for device in more.useless() {
+        let text = "can be opened by nobody in the container: its owner and mode on this host are against it";
+        filesystem::note(socket, &format!("--device {} {text}", device.display()));
+    }
+    if spec.security.privileged {
+        more.add_openable();
+    }
+
     // 6. The root file system, then the kernel's own on top of it, then what the user mounts: each may
     //    hide what was there before.
     let root_dir = filesystem::mount_root(plan, &sources, socket)?;
-    let mut cover = Cover::new(devices.null());
-    procfs::mount_proc(root_dir.as_fd(), &switches(plan), &mut cover)?;
-    procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), &mut cover)?;
+    let mut cover = (!spec.security.privileged).then(|| Cover::new(devices.null()));
+    procfs::mount_proc(root_dir.as_fd(), &switches(plan), cover.as_mut())?;
+    procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), cover.as_mut())?;
     let dev = devices::mount_dev(root_dir.as_fd(), &devices, plan.single_id)?;
     filesystem::mount_extras(plan, sources, root_dir.as_fd())?;
+    more.mount(root_dir.as_fd())?;
 
     // 7. The terminal, while /dev is at hand by descriptor.
     let terminal = if spec.process.terminal {

@@ -5,6 +5,7 @@ pub mod create;
 pub mod export;
 mod filesystem;
 mod host_files;
+pub mod in_force;
 mod init;
 mod plan;
 pub mod spec;

@@ -6,7 +6,9 @@ use crate::error::{Error, Result};
 use crate::image::config::Config;
 use crate::isolation::capabilities::Set;
 use crate::isolation::cgroup::Limits;
+use crate::isolation::devices::Device;
 use crate::isolation::network::Network;
+use crate::isolation::rlimit::Ulimit;
 use crate::isolation::seccomp::Filter;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -34,6 +36,9 @@ pub struct Process {
     pub cwd: PathBuf,
     /// `user`, `uid`, `user:group`, …; empty: root.
     pub user: String,
+    /// Names or numbers of the groups that it is in beside its user's own.
+    pub groups: Vec<String>,
+    pub ulimits: Vec<Ulimit>,
     pub terminal: bool,
     /// Whether what the user types goes to the terminal.
     pub interactive: bool,
@@ -48,6 +53,8 @@ pub struct Security {
     pub no_new_privileges: bool,
     /// What judges its system calls, if anything.
     pub filter: Option<Filter>,
+    /// Nothing of /proc and /sys is shut, and no system call: the user namespace's own walls are what is left.
+    pub privileged: bool,
 }
 
 /// What is mounted into the container, in the order given.
@@ -95,6 +102,7 @@ pub struct ContainerSpec {
     pub read_only: bool,
     pub process: Process,
     pub mounts: Vec<Mount>,
+    pub devices: Vec<Device>,
     pub network: Network,
     pub limits: Limits,
     pub security: Security,
@@ -116,6 +124,8 @@ pub struct Request {
     pub env: Vec<(OsString, Option<OsString>)>,
     pub workdir: Option<PathBuf>,
     pub user: Option<String>,
+    pub groups: Vec<String>,
+    pub ulimits: Vec<Ulimit>,
     pub terminal: bool,
     pub interactive: bool,
 }
@@ -158,8 +168,8 @@ impl Request {
             )));
         }
         let user = self.user.or_else(|| config.map(|config| config.user.clone())).unwrap_or_default();
-        let (terminal, interactive) = (self.terminal, self.interactive);
-        Ok(Process { args, env: env.0, cwd, user, terminal, interactive })
+        let (groups, ulimits, terminal, interactive) = (self.groups, self.ulimits, self.terminal, self.interactive);
+        Ok(Process { args, env: env.0, cwd, user, groups, ulimits, terminal, interactive })
     }
 }
 

@@ -1,38 +1,49 @@
 //! Who `--user` and an image's `User` mean, looked up in the container's own
 //! /etc/passwd and /etc/group: names of the host mean nothing inside.
 
+use super::spec::Process;
 use crate::error::{Error, Result};
 use crate::sys::fs;
 use std::io::Read;
 use std::os::fd::AsFd;
 
-/// The longest passwd or group file that is read; an image may hold one without an end.
+/// The longest passwd or group file that is read; an image may hold one without an end (CVE-2026-47262).
 const MOST_BYTES: u64 = 1 << 20;
+/// The longest line of one, as in moby; but a group may have more members than that.
+const LONGEST_LINE: usize = 64 << 10;
+/// The largest id that Docker takes (moby/sys, user/user.go).
+const LAST_ID: u32 = i32::MAX as u32;
 
 /// A user as the kernel wants it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct User {
     pub uid: u32,
     pub gid: u32,
+    /// All groups, its own first (CVE-2022-36109), each once.
     pub groups: Vec<u32>,
+    /// Those among them that were asked for by themselves.
+    pub added: Vec<u32>,
     pub home: String,
 }
 
-/// Finds the user of this process's own root: `text` is empty (root), or `user`, `uid`, `user:group`, `uid:gid`
-/// or a mix. A number is never looked up as a name (CVE-2016-3697).
-pub fn find(text: &str) -> Result<User> {
-    let passwd = read("/etc/passwd")?;
-    resolve(text, &passwd, &read("/etc/group")?)
+/// Finds the process's user and groups in this process's own root. Its user is empty (root), or `user`, `uid`,
+/// `user:group`, `uid:gid` or a mix. A number is never looked up as a name (CVE-2016-3697).
+pub fn find(process: &Process) -> Result<User> {
+    let passwd = read("etc/passwd")?;
+    if passwd.lines().any(|line| line.len() > LONGEST_LINE) {
+        return Err(Error::new("/etc/passwd of the image has a line longer than 64 KiB"));
+    }
+    resolve(&process.user, &process.groups, &passwd, &read("etc/group")?)
 }
 
-fn resolve(text: &str, passwd: &str, group: &str) -> Result<User> {
+fn resolve(text: &str, additional: &[String], passwd: &str, group: &str) -> Result<User> {
     let (user, wanted_group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (text, None),
     };
     let user = if user.is_empty() { "0" } else { user };
     let number = id(user)?;
-    let entry = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| match number {
+    let entry = entries(passwd).find(|fields| match number {
         Some(uid) => field(fields, 2) == Some(uid),
         None => fields.first() == Some(&user),
     });
@@ -46,33 +57,49 @@ fn resolve(text: &str, passwd: &str, group: &str) -> Result<User> {
     };
     let name = entry.as_ref().and_then(|fields| fields.first().copied());
     let gid = match wanted_group {
-        Some(wanted) => group_id(wanted, group)?,
+        Some(wanted) => group_id(wanted, group)?
+            .ok_or_else(|| Error::new(format!("unable to find group {wanted}: no matching entries in group file")))?,
         None => entry.as_ref().and_then(|fields| field(fields, 3)).unwrap_or(0),
     };
+    let mut groups = vec![gid];
     // Who names a group gets that one alone.
-    let groups = match (wanted_group, name) {
-        (None, Some(name)) => memberships(name, group),
-        _ => Vec::new(),
+    if let (None, Some(name)) = (wanted_group, name) {
+        groups.extend(memberships(name, group));
+    }
+    let find = |wanted: &String| {
+        group_id(wanted, group)?.ok_or_else(|| {
+            Error::new(format!("Unable to find group {wanted}: no matching entries in group file"))
+                .hint("a group that the image does not name can be given by number")
+        })
     };
+    let added = additional.iter().map(find).collect::<Result<Vec<u32>>>()?;
+    groups.extend(&added);
+    for at in (1..groups.len()).rev() {
+        if groups[..at].contains(&groups[at]) {
+            groups.remove(at);
+        }
+    }
     let home = entry.as_ref().and_then(|fields| fields.get(5)).filter(|home| !home.is_empty());
-    Ok(User { uid, gid, groups, home: home.copied().unwrap_or("/").to_owned() })
+    Ok(User { uid, gid, groups, added, home: home.copied().unwrap_or("/").to_owned() })
 }
 
-fn group_id(wanted: &str, group: &str) -> Result<u32> {
+/// The lines of a passwd or group file, taken apart; comments and blank lines are none.
+fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| line.split(':').collect())
+}
+
+/// The group of that number or name, `None` if there is none of that name.
+fn group_id(wanted: &str, group: &str) -> Result<Option<u32>> {
     if let Some(gid) = id(wanted)? {
-        return Ok(gid);
+        return Ok(Some(gid));
     }
-    let mut entries = group.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    entries
-        .find(|fields| fields.first() == Some(&wanted))
-        .and_then(|fields| field(&fields, 2))
-        .ok_or_else(|| Error::new(format!("unable to find group {wanted}: no matching entries in group file")))
+    Ok(entries(group).find(|fields| fields.first() == Some(&wanted)).and_then(|fields| field(&fields, 2)))
 }
 
 fn memberships(name: &str, group: &str) -> Vec<u32> {
     let member = |fields: &[&str]| fields.get(3).is_some_and(|users| users.split(',').any(|user| user == name));
-    let entries = group.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    entries.filter(|fields| member(fields)).filter_map(|fields| field(&fields, 2)).collect()
+    entries(group).filter(|fields| member(fields)).filter_map(|fields| field(&fields, 2)).collect()
 }
 
 fn field(fields: &[&str], at: usize) -> Option<u32> {
@@ -81,32 +108,37 @@ fn field(fields: &[&str], at: usize) -> Option<u32> {
 
 /// The number that `text` is, `None` if it is a name. One that is no id is an error, never a name.
 fn id(text: &str) -> Result<Option<u32>> {
-    if !text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('-') {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(None);
     }
-    // The last id, (uid_t) -1, means "no change" to the kernel.
     match text.parse::<u32>() {
-        Ok(id) if id != u32::MAX => Ok(Some(id)),
-        _ => Err(Error::new(format!("{text} is not a user or group id")).hint("ids go from 0 to 4294967294")),
+        Ok(id) if id <= LAST_ID => Ok(Some(id)),
+        _ => Err(Error::new(format!("uids and gids must be in range 0-{LAST_ID}")).hint(format!("{text} is not"))),
     }
 }
 
-/// A regular file of at most 1 MiB; nothing if it is missing. It is the image's: a FIFO there must not stop us.
+/// A regular file of at most 1 MiB; nothing if it is missing. It is the image's: a FIFO there must not stop us, and
+/// no link of /proc may lead to a file that we have open.
 fn read(path: &str) -> Result<String> {
-    let name = crate::sys::cstr(path)?;
-    let file = match fs::open(&name, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0) {
+    let (root, name) = (fs::open(c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?, crate::sys::cstr(path)?);
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = match fs::openat2(root.as_fd(), &name, flags, 0, fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS) {
         Ok(file) => file,
         Err(error) if [Some(libc::ENOENT), Some(libc::ENOTDIR)].contains(&error.errno()) => return Ok(String::new()),
+        Err(error) if error.errno() == Some(libc::ELOOP) => {
+            return Err(Error::new(format!("/{path} of the image is a link that cannot be followed inside")));
+        }
         Err(error) => return Err(error.context("the image's user files")),
     };
     if fs::fstat(file.as_fd())?.kind() != libc::S_IFREG {
-        return Err(Error::new(format!("{path} of the image is not a regular file")));
+        return Err(Error::new(format!("/{path} of the image is not a regular file")));
     }
     let mut bytes = Vec::new();
     let mut file = std::fs::File::from(file).take(MOST_BYTES + 1);
-    file.read_to_end(&mut bytes).map_err(|e| Error::io(format!("read {path}"), &e))?;
+    file.read_to_end(&mut bytes).map_err(|e| Error::io(format!("read /{path}"), &e))?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(Error::new(format!("{path} of the image is larger than 1 MiB")));
+        return Err(Error::new(format!("/{path} of the image is larger than 1 MiB")));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -117,28 +149,37 @@ mod tests {
 
     const PASSWD: &str =
         "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1001:Bob:/home/bob:/bin/sh\n4242:x:7:7::/:\nbad:x:y:z\n";
-    const GROUP: &str = "root:x:0:root\nstaff:x:50:alice,bob\nbob:x:1001:\nwheel:x:10:bob\n";
+    const GROUP: &str = "#staff:x:51:bob\n \n  root:x:0:root\nstaff:x:50:alice,bob\nbob:x:1001:\nwheel:x:10:bob\n";
 
     fn user(text: &str) -> std::result::Result<(u32, u32, Vec<u32>, String), String> {
-        resolve(text, PASSWD, GROUP).map(|u| (u.uid, u.gid, u.groups, u.home)).map_err(|e| e.to_string())
+        in_groups(text, &[])
+    }
+
+    fn in_groups(text: &str, more: &[&str]) -> std::result::Result<(u32, u32, Vec<u32>, String), String> {
+        let more: Vec<String> = more.iter().map(|group| group.to_string()).collect();
+        resolve(text, &more, PASSWD, GROUP).map(|u| (u.uid, u.gid, u.groups, u.home)).map_err(|e| e.to_string())
     }
 
     #[test]
     fn every_form_of_docker_is_understood() {
         assert_eq!(user(""), Ok((0, 0, vec![0], "/root".into())));
-        assert_eq!(user("bob"), Ok((1000, 1001, vec![50, 10], "/home/bob".into())));
-        assert_eq!(user("1000"), Ok((1000, 1001, vec![50, 10], "/home/bob".into())));
-        assert_eq!(user("bob:staff"), Ok((1000, 50, vec![], "/home/bob".into())));
-        assert_eq!(user("77:88"), Ok((77, 88, vec![], "/".into())));
-        assert_eq!(user("77"), Ok((77, 0, vec![], "/".into())));
-        assert_eq!(user(":5"), Ok((0, 5, vec![], "/root".into())));
+        assert_eq!(user("bob"), Ok((1000, 1001, vec![1001, 50, 10], "/home/bob".into())));
+        assert_eq!(user("1000"), Ok((1000, 1001, vec![1001, 50, 10], "/home/bob".into())));
+        assert_eq!(user("bob:staff"), Ok((1000, 50, vec![50], "/home/bob".into())));
+        assert_eq!(user("77:88"), Ok((77, 88, vec![88], "/".into())));
+        assert_eq!(user("77"), Ok((77, 0, vec![0], "/".into())));
+        assert_eq!(user(":5"), Ok((0, 5, vec![5], "/root".into())));
     }
 
     #[test]
     fn a_number_is_a_number_even_if_a_user_is_called_so() {
         assert_eq!(user("4242").unwrap().0, 4242);
-        for text in ["4294967296", "4294967295", "-1", "99999999999:0", "0:-1"] {
-            assert!(user(text).unwrap_err().contains("is not a user or group id"), "{text}");
+        assert_eq!(user("+7").unwrap().0, 7);
+        for text in ["4294967296", "4294967295", "2147483648", "-1", "99999999999:0", "0:-1", "-99999999999999999999"] {
+            assert!(user(text).unwrap_err().starts_with("uids and gids must be in range 0-2147483647; "), "{text}");
+        }
+        for text in ["-", "-x", "\u{661}"] {
+            assert!(user(text).unwrap_err().starts_with("unable to find user"), "{text}");
         }
     }
 
@@ -148,5 +189,17 @@ mod tests {
         assert_eq!(user("0x0").unwrap_err(), "unable to find user 0x0: no matching entries in passwd file");
         assert_eq!(user("bob:grp").unwrap_err(), "unable to find group grp: no matching entries in group file");
         assert!(user("bad").unwrap_err().contains("no valid uid"));
+    }
+
+    #[test]
+    fn groups_are_added_once() {
+        let groups = |text, more: &[&str]| in_groups(text, more).unwrap().2;
+        assert_eq!(groups("", &["staff", "77", "0"]), [0, 50, 77]);
+        assert_eq!(groups("bob", &["wheel", "77"]), [1001, 50, 10, 77]);
+        assert_eq!(groups("bob:staff", &["77"]), [50, 77]);
+        let said = |group| in_groups("", &[group]).unwrap_err();
+        assert!(said("nope").starts_with("Unable to find group nope: no matching entries in group file"));
+        assert!(said("").starts_with("Unable to find group : "));
+        assert!(said("-1").contains("must be in range"));
     }
 }

@@ -3,7 +3,9 @@
 //! Inside its user namespace container root could have them all, but each is one
 //! more door into the kernel. It gets the set that Docker gives. The *bounding*
 //! set is what matters: no program started later can have more, whatever file
-//! capabilities or set-user-id bits it carries.
+//! capabilities or set-user-id bits it carries. The *inheritable* and *ambient*
+//! sets, by which a program would keep a power that its user does not have, are
+//! always empty (CVE-2022-24769).
 
 use crate::error::Result;
 use crate::sys::cred;
@@ -78,10 +80,13 @@ const SYS_ADMIN: u64 = 1 << 21;
 const END: u32 = 64;
 
 /// Some capabilities, a bit each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Set(u64);
 
 impl Set {
+    /// All that this kernel has; the kernel leaves out the bits that mean nothing to it.
+    pub const ALL: Set = Set(u64::MAX);
+
     /// What a container gets if nobody says otherwise.
     pub fn docker() -> Set {
         Set(DEFAULT.iter().fold(0, |set, capability| set | 1 << capability))
@@ -92,6 +97,11 @@ impl Set {
         NAMES.iter().position(|known| *known == name).map(|number| Set(1 << number))
     }
 
+    /// The set whose bits stand in /proc/PID/status as hexadecimal digits.
+    pub fn from_hex(digits: &str) -> Option<Set> {
+        u64::from_str_radix(digits, 16).ok().map(Set)
+    }
+
     pub fn with(self, others: Set) -> Set {
         Set(self.0 | others.0)
     }
@@ -100,12 +110,35 @@ impl Set {
     pub fn has(self, name: &str) -> bool {
         Set::named(name).is_some_and(|one| self.0 & one.0 != 0)
     }
+
+    pub fn without(self, others: Set) -> Set {
+        Set(self.0 & !others.0)
+    }
+
+    /// Their numbers, in order.
+    fn numbers(self) -> impl Iterator<Item = u32> {
+        (0..END).filter(move |number| self.0 & (1 << number) != 0)
+    }
+
+    /// Their names, as Docker shows them; a number where this program knows none.
+    pub fn names(self) -> Vec<String> {
+        let name = |number: u32| match NAMES.get(number as usize) {
+            Some(name) => format!("CAP_{name}"),
+            None => format!("CAP_{number}"),
+        };
+        self.numbers().map(name).collect()
+    }
+
+    /// Whether this kernel has all of them.
+    pub fn is_known_here(self) -> bool {
+        self.numbers().all(cred::has_capability)
+    }
 }
 
 /// Takes all but `keep` out of the bounding set. It needs CAP_SETPCAP, so it
 /// comes before the change of user, and before [`keep`].
 pub fn bound(keep: Set) -> Result<()> {
-    for capability in (0..END).filter(|capability| keep.0 & (1 << capability) == 0) {
+    for capability in Set::ALL.without(keep).numbers() {
         match cred::drop_bounding(capability) {
             Err(error) if error.errno() == Some(libc::EINVAL) => break,
             other => other?,
@@ -114,7 +147,8 @@ pub fn bound(keep: Set) -> Result<()> {
     Ok(())
 }
 
-/// What the command runs with: `set` as uid 0, nothing as anybody else.
+/// What the command runs with: `set` as uid 0, nothing as anybody else. The inheritable set becomes
+/// empty, and the kernel takes out of the ambient one what the inheritable one does not have.
 pub fn keep(set: Set, uid: u32) -> Result<()> {
     cred::capset(if uid == 0 { set.0 } else { 0 })
 }
@@ -131,8 +165,23 @@ pub fn keep_kill() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_default_set_is_dockers() {
-        assert_eq!(super::Set::docker().0, 0xa804_25fb);
+        assert_eq!(Set::docker().0, 0xa804_25fb);
+    }
+
+    #[test]
+    fn names_and_numbers_are_the_kernels() {
+        let number = |name| Set::named(name).map(|set| set.0.trailing_zeros());
+        for (name, at) in [("CHOWN", 0), ("SYS_CHROOT", 18), ("SYS_ADMIN", 21), ("SETFCAP", 31), ("SYSLOG", 34)] {
+            assert_eq!(number(name), Some(at), "{name}");
+        }
+        assert_eq!((number("CHECKPOINT_RESTORE"), number("BOGUS"), number("")), (Some(40), None, None));
+        assert_eq!(Set(1 << 21 | 1 << 60).names(), ["CAP_SYS_ADMIN", "CAP_60"]);
+        assert_eq!(Set::from_hex("00000000a80425fb"), Some(Set::docker()));
+        let missing = Set::from_hex("8000000000000000").map(Set::is_known_here);
+        assert_eq!((Set::docker().is_known_here(), missing), (true, Some(false)));
     }
 }

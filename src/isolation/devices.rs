@@ -5,6 +5,8 @@
 //! entered and is checked to be the device that it should be: a node is what its
 //! numbers say, not what its name says (null(4), full(4), random(4), tty(4)).
 
+mod more;
+
 use super::mounts;
 use crate::error::{Error, Result};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_STRICTATIME};
@@ -12,6 +14,8 @@ use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_EXCL, O_WRONLY};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub use more::{Device, MoreDevices, gather, remake};
 
 /// Name on the host, name inside /dev, major and minor number.
 const DEVICES: [(&CStr, &CStr, u32, u32); 6] = [

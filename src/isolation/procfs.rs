@@ -81,14 +81,16 @@ impl Cover<'_> {
 }
 
 /// Mounts /proc of this PID namespace inside `root`, sets the switches of the container's own namespaces, and shuts
-/// what is not the container's. All goes by the new mount's descriptor, wherever somebody may move it to.
-pub fn mount_proc(root: BorrowedFd<'_>, switches: &sysctl::Switches, cover: &mut Cover<'_>) -> Result<()> {
+/// what is not the container's; without `cover` nothing is. All goes by the new mount's descriptor, wherever somebody
+/// may move it to.
+pub fn mount_proc(root: BorrowedFd<'_>, switches: &sysctl::Switches, cover: Option<&mut Cover<'_>>) -> Result<()> {
     let proc = mounts::fresh(c"proc", "", QUIET).map_err(|error| {
         let hint = "a fresh /proc is refused where parts of the host's are covered, as inside another container";
         if error.errno() == Some(libc::EPERM) { error.hint(hint) } else { error }
     })?;
     mounts::attach_below(root, c"proc", proc.as_fd())?;
     switches.set(proc.as_fd())?;
+    let Some(cover) = cover else { return Ok(()) };
     for name in READ_ONLY_PROC {
         // Bound on itself, then the new mount alone is made read-only.
         let Some(place) = find(proc.as_fd(), name)? else { continue };
@@ -99,10 +101,11 @@ pub fn mount_proc(root: BorrowedFd<'_>, switches: &sysctl::Switches, cover: &mut
 }
 
 /// Mounts /sys read-only inside `root`: our own network namespace's, if it is ours, else the host's.
-/// Where the kernel refuses both, an empty directory stands in.
-pub fn mount_sys(root: BorrowedFd<'_>, own_network: bool, cover: &mut Cover<'_>) -> Result<()> {
+/// Where the kernel refuses both, an empty directory stands in. Without `cover` our own is shut nowhere.
+pub fn mount_sys(root: BorrowedFd<'_>, own_network: bool, cover: Option<&mut Cover<'_>>) -> Result<()> {
     let made = if own_network {
-        mounts::fresh(c"sysfs", "", QUIET | MOUNT_ATTR_RDONLY)
+        let read_only = if cover.is_some() { MOUNT_ATTR_RDONLY } else { 0 };
+        mounts::fresh(c"sysfs", "", QUIET | read_only)
     } else {
         // sysfs belongs to the network namespace's owner, so that the host's can only be shown, with all
         // that is mounted in it: the kernel keeps those mounts together.
@@ -117,6 +120,7 @@ pub fn mount_sys(root: BorrowedFd<'_>, own_network: bool, cover: &mut Cover<'_>)
         other => other?,
     };
     mounts::attach_below(root, c"sys", sys.as_fd())?;
+    let Some(cover) = cover else { return Ok(()) };
     MASKED_SYS.iter().try_for_each(|name| cover.hide(sys.as_fd(), name))?;
     hide_throttles(sys.as_fd(), cover)
 }

@@ -31,6 +31,8 @@ pub struct Record {
     /// The cgroup directories that were made for it.
     pub cgroup: Vec<PathBuf>,
     pub stop_signal: Option<String>,
+    /// Whether PID 1 is ccrun, and the command its child.
+    pub init: bool,
     /// The names of the volumes that are mounted into it.
     pub volumes: Vec<String>,
 }
@@ -272,7 +274,7 @@ impl Record {
             "id": self.id, "name": self.name, "image": self.image, "imageId": self.image_id,
             "command": self.command, "created": self.created, "remove": self.remove,
             "cgroup": self.cgroup.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
-            "stopSignal": self.stop_signal, "volumes": self.volumes,
+            "stopSignal": self.stop_signal, "init": self.init, "volumes": self.volumes,
         })
     }
 
@@ -290,6 +292,7 @@ impl Record {
             remove: value["remove"].as_bool()?,
             cgroup: texts("cgroup")?.map(PathBuf::from).collect(),
             stop_signal: text("stopSignal"),
+            init: value["init"].as_bool().unwrap_or(true),
             volumes: texts("volumes").into_iter().flatten().collect(),
         })
     }

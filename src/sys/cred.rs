@@ -69,6 +69,20 @@ pub fn drop_bounding(capability: u32) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, capability.into(), "PR_CAPBSET_DROP")
 }
 
+/// prctl(2) PR_CAPBSET_READ: whether the kernel knows a capability of this number; it answers EINVAL if not.
+pub fn has_capability(number: u32) -> bool {
+    // SAFETY: no memory is involved.
+    unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number), 0, 0, 0) >= 0 }
+}
+
+/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a session keyring of our own, empty and without a name.
+pub fn join_session_keyring() -> Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: i32 = 1;
+    // SAFETY: the name may be null: it is then a new keyring that nobody else can find.
+    let ret = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<u8>()) };
+    returned(ret, format_args!("keyctl(KEYCTL_JOIN_SESSION_KEYRING)")).map(drop)
+}
+
 /// prctl(2) PR_SET_NO_NEW_PRIVS: set-user-id bits and file capabilities count no more, for us and our children.
 pub fn set_no_new_privs() -> Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS, 1")

@@ -129,6 +129,10 @@ pub fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> Result
     returned(fd.into(), format_args!("openat({dir}, {name:?}, {flags:#o})")).map(owned)
 }
 
+/// How often openat2 is asked again: after a mount or rename anywhere on the machine it cannot be sure where a `..`
+/// leads, and answers EAGAIN. Whoever renames without end shall not hold us up for ever.
+const MOST_TRIES: u32 = 10_000;
+
 /// `openat2(2)`, Linux 5.6; O_CLOEXEC is always added. Kernels without it answer ENOSYS.
 pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
     let dir = dir.as_raw_fd();
@@ -138,9 +142,16 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve:
     how.mode = mode.into();
     how.resolve = resolve;
     let size = size_of::<libc::open_how>();
-    // SAFETY: the path is a C string and `how` a structure of the size given; both live through the call.
-    let fd = unsafe { libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size) };
-    returned(fd, format_args!("openat2({dir}, {path:?}, {flags:#o}, resolve {resolve:#x})")).map(owned)
+    let mut tries = MOST_TRIES;
+    loop {
+        tries -= 1;
+        // SAFETY: the path is a C string and `how` a structure of the size given; both live through the call.
+        let fd = unsafe { libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size) };
+        match returned(fd, format_args!("openat2({dir}, {path:?}, {flags:#o}, resolve {resolve:#x})")) {
+            Err(error) if error.errno() == Some(libc::EAGAIN) && tries > 0 => {}
+            answer => return answer.map(owned),
+        }
+    }
 }
 
 /// `mkdirat(2)`.

@@ -10,6 +10,7 @@ pub mod mount;
 pub mod namespace;
 pub mod net;
 pub mod process;
+pub mod resource;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

@@ -40,6 +40,7 @@ mod lifecycle;
 mod limits;
 mod login;
 mod options;
+mod privileges;
 mod pull;
 mod ranges;
 mod readme;
@@ -58,6 +59,7 @@ const CASES: &[&[Case]] = &[
     vm::CASES,
     judges::CASES,
     judges::debian::CASES,
+    privileges::docker::CASES,
     faults::CASES,
     faults::kill::CASES,
     faults::archive::CASES,
@@ -73,6 +75,8 @@ const CASES: &[&[Case]] = &[
     isolation::CASES,
     ranges::CASES,
     options::CASES,
+    privileges::CASES,
+    privileges::in_force::CASES,
     tty::CASES,
     pull::CASES,
     transport::CASES,

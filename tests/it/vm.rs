@@ -32,6 +32,11 @@ done
 check "root: -m ends what takes too much" "$(ccrun run --rm -m 64m -v /job/it:/it:ro --rootfs /job/fixtures/busybox /it --inside eat 200 >/dev/null 2>&1; echo $?)" 137
 check "root: -m leaves the rest alone" "$(ccrun run --rm -m 64m -v /job/it:/it:ro --rootfs /job/fixtures/busybox /it --inside eat 30 2>&1)" "ate 30 MB"
 check "root: --pids-limit" "$(ccrun run --rm --pids-limit 20 -v /job/it:/it:ro --rootfs /job/fixtures/busybox /it --inside forks 40 2>&1 | tail -n 1 | grep -c '^1[0-9] started')" 1
+# Here root has all of root's power, as on most machines, and not on the one that the tests were made on.
+check "root: a hard limit is raised" "$(ulimit -l 64; ccrun run --rm --ulimit memlock=-1 --rootfs /job/fixtures/busybox /bin/sh -c 'ulimit -l' 2>&1)" unlimited
+check "alice: a hard limit is not" "$(su alice -c 'ulimit -l 64; ccrun run --rm --ulimit memlock=-1 --rootfs /job/alice/busybox true 2>/dev/null; echo $?')" 125
+check "root: importance is not handed on" "$(echo -5 >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj | tr '\n' ' '; ccrun run --rm --rootfs /job/fixtures/busybox cat /proc/self/oom_score_adj 2>&1)" "-5 0"
+check "root: every capability can be had" "$(ccrun run --rm --cap-add ALL --rootfs /job/fixtures/busybox grep CapEff /proc/self/status 2>&1)" "$(grep CapEff /proc/self/status)"
 check "no cgroup is left" "$(find /sys/fs/cgroup -type d | grep -c '[0-9a-f]\{64\}')" 0
 check "no mount is left" "$(grep -c ccrun /proc/mounts)" 0
 exit $bad

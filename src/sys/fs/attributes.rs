@@ -22,6 +22,14 @@ pub fn fchmodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     returned(done.into(), format_args!("fchmodat({dir}, {name:?}, {mode:#o})")).map(drop)
 }
 
+/// `faccessat2(2)`, Linux 5.8: whether `name` can be read, written or run (R_OK, W_OK, X_OK); it is not opened.
+pub fn faccessat2(dir: BorrowedFd<'_>, name: &CStr, mode: i32, flags: i32) -> Result<()> {
+    let dir = dir.as_raw_fd();
+    // SAFETY: the name is a C string that lives through the call.
+    let done = unsafe { libc::syscall(libc::SYS_faccessat2, dir, name.as_ptr(), mode, flags) };
+    returned(done, format_args!("faccessat2({dir}, {name:?}, {mode:#o}, {flags:#x})")).map(drop)
+}
+
 /// `fchown(2)`.
 pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
     let fd = fd.as_raw_fd();

@@ -1,0 +1,184 @@
+//! What is in force for a running container: what the kernel says of its processes, not what was planned.
+//!
+//! /proc tells it (proc(5)), but not everything to everybody: PID 1 cannot be looked into,
+//! not even by the user who started it, so that what only a tracer may see of it is told
+//! to root alone. What could not be read is said instead.
+
+mod parse;
+
+use crate::error::{Error, Result};
+use crate::isolation::capabilities::Set;
+use crate::isolation::idmap::Extent;
+use crate::isolation::rlimit::{self, Ulimit};
+use crate::store::containers::{Record, State, short};
+use crate::store::{Store, containers};
+use crate::sys::process::{self, pid_t};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+/// A running container as it is.
+pub struct InForce {
+    pub command: Process,
+    /// PID 1, if it is another than the command.
+    pub init: Option<Process>,
+    pub uid_map: Vec<Extent>,
+    pub gid_map: Vec<Extent>,
+    /// `allow` or `deny`: whether setgroups(2) may be called.
+    pub setgroups: String,
+    pub mounts: Mounts,
+    /// The lines of /proc/PID/cgroup: `hierarchy:controllers:path`.
+    pub cgroups: Vec<String>,
+    /// The files that hold the limits of the container's own cgroups, with what stands in them.
+    pub cgroup_limits: Vec<(PathBuf, String)>,
+}
+
+/// One process.
+pub struct Process {
+    /// As the host numbers it, and as the container does.
+    pub pid: pid_t,
+    pub inner_pid: pid_t,
+    /// Host ids: real, effective, saved and file system's.
+    pub uids: Vec<u32>,
+    pub gids: Vec<u32>,
+    pub groups: Vec<u32>,
+    pub capabilities: Capabilities,
+    pub no_new_privileges: bool,
+    /// 0 none, 1 strict, 2 filter.
+    pub seccomp_mode: u32,
+    /// How many filters; older kernels do not tell.
+    pub seccomp_filters: Option<u32>,
+    /// Whether its user may look into it.
+    pub dumpable: Option<bool>,
+    pub namespaces: Vec<Namespace>,
+    pub limits: Vec<Ulimit>,
+    pub oom_score_adj: Option<i32>,
+    /// What the kernel would not tell us.
+    pub unreadable: Vec<String>,
+}
+
+/// The five sets of a process (capabilities(7)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    pub inheritable: Set,
+    pub permitted: Set,
+    pub effective: Set,
+    pub bounding: Set,
+    pub ambient: Set,
+}
+
+pub struct Namespace {
+    pub kind: &'static str,
+    /// What the link in /proc/PID/ns says: `pid:[4026531836]`.
+    pub id: String,
+    /// Whether it is another than ours.
+    pub own: bool,
+}
+
+/// What is shut of the kernel's files.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Mounts {
+    pub masked: Vec<String>,
+    pub read_only: Vec<String>,
+    pub read_only_root: bool,
+}
+
+const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
+
+/// Reads it all. The container must be running.
+pub fn read(store: &Store, id: &str) -> Result<InForce> {
+    let record = store.record(id)?;
+    let ended = || Error::new(format!("Container {} is not running", short(id)));
+    let processes = store.container_processes(id)?.ok_or_else(ended)?;
+    if store.container_state(id)? != State::Running {
+        return Err(ended());
+    }
+    // The number is sure to be its child's, and not a stranger's, as long as the supervisor lives; see the end, too.
+    let is_ours = || process::parent_of(processes.init) == Some(processes.supervisor);
+    let command = if record.init { first_child(processes.init) } else { Some(processes.init) };
+    let Some(command) = command.filter(|_| is_ours()) else { return Err(ended()) };
+    let found = look_at(&record, processes, command);
+    if is_ours() { found } else { Err(ended()) }
+}
+
+fn look_at(record: &Record, processes: containers::Processes, command: pid_t) -> Result<InForce> {
+    let map = |file| text(command, file).map(|text| parse::id_map(&text));
+    Ok(InForce {
+        init: (processes.init != command).then(|| Process::read(processes.init)).transpose()?,
+        uid_map: map("uid_map")?,
+        gid_map: map("gid_map")?,
+        setgroups: text(command, "setgroups")?.trim().to_owned(),
+        mounts: parse::mounts(&text(command, "mountinfo")?),
+        cgroups: text(command, "cgroup")?.lines().map(str::to_owned).collect(),
+        cgroup_limits: cgroup_limits(record),
+        command: Process::read(command)?,
+    })
+}
+
+/// The command: what was started first of PID 1's children. The others are orphans that it took in later.
+fn first_child(init: pid_t) -> Option<pid_t> {
+    let children = text(init, &format!("task/{init}/children")).ok()?;
+    let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.min_by_key(|pid| text(*pid, "stat").ok().and_then(|stat| parse::start_time(&stat)).unwrap_or(u64::MAX))
+}
+
+fn cgroup_limits(record: &Record) -> Vec<(PathBuf, String)> {
+    let files = ["memory.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us", "pids.max"];
+    let all = record.cgroup.iter().flat_map(|dir| files.map(|file| dir.join(file)));
+    let read = |path: PathBuf| std::fs::read_to_string(&path).ok().map(|text| (path, text.trim().to_owned()));
+    let mut found: Vec<_> = all.filter_map(read).collect();
+    // One directory may serve two controllers of v1.
+    found.dedup();
+    found
+}
+
+impl Process {
+    fn read(pid: pid_t) -> Result<Process> {
+        let status = text(pid, "status")?;
+        let mut unreadable = Vec::new();
+        let mut note = |error: Error| unreadable.push(error.to_string());
+        let mut namespaces = Vec::new();
+        for kind in NAMESPACES {
+            match namespace(pid, kind) {
+                Ok(found) => namespaces.extend(found),
+                Err(error) => note(error),
+            }
+        }
+        let uids: Vec<u32> = parse::numbers(&status, "Uid");
+        // The file is root's if the process cannot be dumped.
+        let owner = std::fs::metadata(format!("/proc/{pid}/environ")).map(|meta| meta.uid());
+        Ok(Process {
+            pid,
+            inner_pid: parse::numbers(&status, "NSpid").last().copied().unwrap_or(0),
+            dumpable: owner.ok().zip(uids.get(1)).map(|(owner, uid)| owner == *uid),
+            uids,
+            gids: parse::numbers(&status, "Gid"),
+            groups: parse::numbers(&status, "Groups"),
+            capabilities: parse::capabilities(&status),
+            no_new_privileges: parse::numbers::<u32>(&status, "NoNewPrivs") == [1],
+            seccomp_mode: parse::numbers(&status, "Seccomp").first().copied().unwrap_or(0),
+            seccomp_filters: parse::numbers(&status, "Seccomp_filters").first().copied(),
+            limits: text(pid, "limits").map(|text| rlimit::parse(&text)).unwrap_or_default(),
+            oom_score_adj: text(pid, "oom_score_adj").ok().and_then(|text| text.trim().parse().ok()),
+            namespaces,
+            unreadable,
+        })
+    }
+}
+
+/// The namespace of that kind, `None` where this kernel has none.
+fn namespace(pid: pid_t, kind: &'static str) -> Result<Option<Namespace>> {
+    let link = |path: String| {
+        let target = std::fs::read_link(&path).map_err(|e| Error::io(format!("read {path}"), &e))?;
+        Ok(target.display().to_string())
+    };
+    let Ok::<String, Error>(ours) = link(format!("/proc/self/ns/{kind}")) else { return Ok(None) };
+    let id = link(format!("/proc/{pid}/ns/{kind}"))?;
+    Ok(Some(Namespace { kind, own: id != ours, id }))
+}
+
+fn text(pid: pid_t, file: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{file}");
+    std::fs::read(&path)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .map_err(|e| Error::io(format!("read {path}"), &e))
+}

@@ -1,0 +1,21 @@
+//! Priority: what the caller's own importance would give the container.
+//!
+//! A negative nice value (sched(7)) or OOM score (proc_pid_oom_score_adj(5)) was given
+//! to the caller, often an ssh daemon's or a service's, by somebody with power. A stranger's
+//! program must not have it. What makes a process *less* important stays: it is the caller's
+//! wish, and takes power to undo.
+
+use crate::error::{Error, Result};
+use crate::sys::resource;
+
+/// Back to the ordinary. It comes before this process is made undumpable, while its /proc files are its own.
+pub fn reset() -> Result<()> {
+    if resource::nice()? < 0 {
+        resource::set_nice(0)?;
+    }
+    let path = "/proc/self/oom_score_adj";
+    if std::fs::read(path).is_ok_and(|text| text.starts_with(b"-")) {
+        std::fs::write(path, "0").map_err(|e| Error::io(format!("write 0 to {path}"), &e))?;
+    }
+    Ok(())
+}
