@@ -41,6 +41,7 @@ mod limits;
 mod login;
 mod options;
 mod privileges;
+mod packages;
 mod pull;
 mod ranges;
 mod readme;
@@ -74,6 +75,7 @@ const CASES: &[&[Case]] = &[
     run::CASES,
     isolation::CASES,
     ranges::CASES,
+    packages::CASES,
     options::CASES,
     privileges::CASES,
     privileges::in_force::CASES,
