@@ -82,9 +82,9 @@ fn alpine(t: &Sandbox) -> Image {
     image.set("Env", json!([PATH])).set("Cmd", json!(["/bin/sh"]))
 }
 
-/// `run` with these volumes, of ccrun or of the Docker that stands in for it.
+/// `run` with these volumes and no other option, of ccrun or of a judge.
 fn run(cmd: &dyn Fn(&[&str]) -> Cmd, volumes: &[String], image: &str, words: &[&str]) -> Out {
-    let mut args = vec!["run", "--rm"];
+    let mut args = vec!["run"];
     for volume in volumes {
         args.extend(["-v", volume]);
     }
@@ -123,6 +123,15 @@ fn part<'a>(out: &'a str, name: &str) -> &'a str {
     out[at..].split("== ").next().expect("a part")
 }
 
+/// With whatever their files' owners are on the host.
+fn two_containers_go(t: &Sandbox) {
+    let ids = t.ccrun(&["ps", "-aq"]).ok();
+    let ids: Vec<&str> = ids.stdout.lines().collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    t.ccrun(&[&["rm"], &ids[..]].concat()).ok();
+    t.nothing_left();
+}
+
 fn apk_installs_upgrades_and_removes(t: &Sandbox) {
     needs_ids(t);
     let life = dish::alpines(t);
@@ -130,7 +139,7 @@ fn apk_installs_upgrades_and_removes(t: &Sandbox) {
     let ccrun = |args: &[&str]| t.ccrun(args);
     content(run(&ccrun, &life.volumes, "alpine", &["apk", "add", "dish"])).has("dish");
     life.lived(&ccrun, "alpine");
-    t.nothing_left();
+    two_containers_go(t);
 }
 
 /// apt's methods are another user by the time that they do their work, and have made sure of it.
@@ -148,7 +157,7 @@ fn apt_installs_upgrades_and_removes(t: &Sandbox) {
     let plain = ["sh", "-c", "apt-get update && apt-get install -y dish"];
     content(run(&ccrun, &life.volumes, "debian", &plain)).has("Setting up dish (1.1)");
     verified_by_apt(&life.lived(&ccrun, "debian"));
-    t.nothing_left();
+    two_containers_go(t);
 }
 
 /// Who owns what in packages of Debian's own, whose scripts were written by many hands.
@@ -201,7 +210,6 @@ fn debians_own_packages_install(t: &Sandbox) {
         skip!("{why}");
     }
     debians_own(&|args| t.ccrun(args), "debian");
-    t.nothing_left();
 }
 
 /// Docker says the same, word for word.
