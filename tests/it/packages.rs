@@ -20,7 +20,8 @@ cases! {
     Every:
         apk_installs_upgrades_and_removes,
         apt_installs_upgrades_and_removes,
-        debians_own_packages_install;
+        debians_own_packages_install,
+        a_daemon_is_its_users_and_keeps_no_power;
     Root:
         packages_come_out_as_in_docker;
 }
@@ -210,6 +211,34 @@ fn debians_own_packages_install(t: &Sandbox) {
         skip!("{why}");
     }
     debians_own(&|args| t.ccrun(args), "debian");
+}
+
+/// What scripts around daemons ask of the kernel besides.
+fn a_daemon_is_its_users_and_keeps_no_power(t: &Sandbox) {
+    needs_ids(t);
+    let (_registry, _) = in_store(t, "debian", &debian::image(t, "gz"));
+    // With its capabilities kept for a while it changes its groups after its user.
+    let script = "setpriv --reuid games --regid games --clear-groups id
+        setpriv --reuid games --regid games --clear-groups setpriv --reuid root id 2>&1
+        daemon() { start-stop-daemon --pidfile /run/pid --user \"$@\"; }
+        daemon games --start --background --make-pidfile --chuid games --startas /bin/sleep -- 60
+        until grep -qs sleep /proc/$(cat /run/pid)/cmdline; do sleep 0.1; done
+        stat -c %U:%G /proc/$(cat /run/pid)
+        daemon daemon --status; echo $?
+        daemon games --status; echo $?
+        daemon games --stop --quiet --retry 10; echo $?
+        daemon games --status; echo $?";
+    let out = t.ccrun(&["run", "--rm", "debian", "sh", "-c", script]).ok().quiet();
+    out.prints(
+        "uid=5(games) gid=60(games) groups=60(games)
+setpriv: setresuid failed: Operation not permitted
+games:games
+1
+0
+0
+1
+",
+    );
 }
 
 /// Docker says the same, word for word.

@@ -143,8 +143,7 @@ pub fn debians(t: &Sandbox) -> Life {
     let configure = CONFIGURE
         .replace("AS_DISH", "su -s /bin/sh dish -c")
         .replace("DAEMON", "start-stop-daemon --start --background --chuid dish --make-pidfile --pidfile /run/dish.pid --startas /usr/bin/dish -- daemon");
-    let more = "setpriv --reuid dish --regid dish --clear-groups id -G | grep -qx \"$(id -g dish)\"
-        runuser -u dish -- id -un | grep -qx dish
+    let more = "runuser -u dish -- id -un | grep -qx dish
         echo dish:secret | chpasswd
         passwd -q -l dish
         dpkg-statoverride --add --update root dish 2751 /usr/bin/dish-lock\n";
@@ -160,8 +159,7 @@ pub fn debians(t: &Sandbox) -> Life {
         rm -rf /var/lib/dish /var/log/dish /var/spool/dish
         deluser --quiet --system dish\n";
     let upgraded = "[ $1 != upgrade ] || su -s /bin/sh dish -c ': >/var/spool/dish/upgraded'\n";
-    let dish = |version| {
-        Package {
+    let dish = |version| Package {
         name: "dish",
         version,
         depends: "plate (>= 1.0)",
@@ -169,11 +167,13 @@ pub fn debians(t: &Sandbox) -> Life {
         scripts: vec![
             ("preinst", format!("#!/bin/sh -e\n{upgraded}[ $1 = install ] || exit 0\n{users}")),
             ("postinst", format!("#!/bin/sh\n[ \"$1 $2\" = 'configure ' ] || exit 0\n{configure}{more}")),
-            ("prerm", "#!/bin/sh -e\n[ $1 = upgrade ] || start-stop-daemon --stop --quiet --pidfile /run/dish.pid --user dish\n".into()),
+            (
+                "prerm",
+                "#!/bin/sh -e\n[ $1 = upgrade ] || start-stop-daemon --stop --quiet --pidfile /run/dish.pid\n".into(),
+            ),
             ("postrm", format!("#!/bin/sh -e\n[ $1 = purge ] || exit 0\n{gone}")),
         ],
         files: nobodys(version),
-    }
     };
     let packages = [
         Package {
