@@ -222,7 +222,7 @@ fn a_daemon_is_its_users_and_keeps_no_power(t: &Sandbox) {
         setpriv --reuid games --regid games --clear-groups setpriv --reuid root id 2>&1
         daemon() { start-stop-daemon --pidfile /run/pid --user \"$@\"; }
         daemon games --start --background --make-pidfile --chuid games --startas /bin/sleep -- 60
-        until grep -qs sleep /proc/$(cat /run/pid)/cmdline; do sleep 0.1; done
+        until grep -qsx sleep /proc/$(cat /run/pid)/comm; do sleep 0.1; done
         stat -c %U:%G /proc/$(cat /run/pid)
         daemon daemon --status; echo $?
         daemon games --status; echo $?
