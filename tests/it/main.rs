@@ -40,6 +40,7 @@ mod lifecycle;
 mod limits;
 mod login;
 mod options;
+mod packages;
 mod privileges;
 mod pull;
 mod ranges;
@@ -74,6 +75,7 @@ const CASES: &[&[Case]] = &[
     run::CASES,
     isolation::CASES,
     ranges::CASES,
+    packages::CASES,
     options::CASES,
     privileges::CASES,
     privileges::in_force::CASES,

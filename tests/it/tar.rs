@@ -12,6 +12,8 @@ pub struct Entry {
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
+    /// The names of the two, where they are said.
+    pub names: (&'static str, &'static str),
     pub mtime: u64,
     pub link: Vec<u8>,
     pub data: Vec<u8>,
@@ -24,12 +26,18 @@ pub struct Entry {
 pub fn entry(path: impl AsRef<[u8]>, kind: u8, mode: u32) -> Entry {
     let path = path.as_ref().to_vec();
     let (link, data, pax) = (Vec::new(), Vec::new(), Vec::new());
-    Entry { path, kind, mode, uid: 0, gid: 0, mtime: 1_700_000_000, link, data, device: (0, 0), pax }
+    let (uid, gid, names, device) = (0, 0, ("", ""), (0, 0));
+    Entry { path, kind, mode, uid, gid, names, mtime: 1_700_000_000, link, data, device, pax }
 }
 
 impl Entry {
     pub fn owner(mut self, uid: u32, gid: u32) -> Entry {
         (self.uid, self.gid) = (uid, gid);
+        self
+    }
+
+    pub fn named(mut self, user: &'static str, group: &'static str) -> Entry {
+        self.names = (user, group);
         self
     }
 
@@ -176,6 +184,8 @@ fn header(entry: &Entry, size: u64) -> [u8; 512] {
     put(156, &[entry.kind]);
     put(157, &entry.link[..entry.link.len().min(100)]);
     put(257, b"ustar\x0000");
+    put(265, entry.names.0.as_bytes());
+    put(297, entry.names.1.as_bytes());
     put(329, format!("{:07o}\0{:07o}\0", entry.device.0, entry.device.1).as_bytes());
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());

@@ -32,11 +32,11 @@ impl Door {
     }
 }
 
-pub fn base64(text: &str) -> String {
+pub fn base64<T: AsRef<[u8]> + ?Sized>(bytes: &T) -> String {
     let digits: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect();
     let group = |group: &[u8]| -> String {
         let bits = (0..3).fold(0, |bits, at| bits << 8 | usize::from(*group.get(at).unwrap_or(&0)));
         (0..4).map(|at| if at > group.len() { '=' } else { digits[bits >> (18 - 6 * at) & 63] }).collect()
     };
-    text.as_bytes().chunks(3).map(group).collect()
+    bytes.as_ref().chunks(3).map(group).collect()
 }
