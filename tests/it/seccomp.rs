@@ -24,6 +24,8 @@ cases! {
 
 /// Docker's default profile of 2026, in its own form.
 const DOCKER: &str = include_str!("seccomp/docker.json");
+/// Rules that lie across each other, of every kind.
+const ODD: &str = include_str!("seccomp/odd.json");
 
 /// What the prober found out: the answer to each `ABI WHAT`.
 type Answers = BTreeMap<String, String>;
@@ -112,6 +114,10 @@ fn docker_answers_every_call_the_same(t: &Sandbox) {
     let native = found.iter().filter(|difference| difference.starts_with("native ")).count();
     assert_eq!(native, 6 + 4, "{found:?}");
     assert!(found.iter().all(|difference| difference.contains('(')), "a whole call is shut: {found:?}");
+
+    let option = format!("seccomp={}", t.file("odd.json", ODD));
+    let odd = differences(&probed(t, &["--security-opt", &option]), &docker(&["--security-opt", &option]));
+    assert_eq!(odd, [""; 0], "an odd profile's meaning differs from Docker's");
 
     // What this engine has built in is older than the profile of 2026. That has shut io_uring, AF_ALG and
     // AF_VSOCK, and opened what is younger, or was shut for holes that are long closed.
