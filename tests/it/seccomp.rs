@@ -24,6 +24,10 @@ cases! {
 
 /// Docker's default profile of 2026, in its own form.
 const DOCKER: &str = include_str!("seccomp/docker.json");
+/// The other capabilities that the profile has rules for, but SYS_CHROOT, which is there by
+/// default, and BPF and PERFMON, of which Debian's Docker doesn't know.
+const OTHERS: [&str; 8] =
+    ["SYS_BOOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_RAWIO", "SYS_TIME", "SYS_TTY_CONFIG", "SYSLOG"];
 /// Rules that lie across each other, of every kind.
 const ODD: &str = include_str!("seccomp/odd.json");
 
@@ -103,11 +107,23 @@ fn docker_answers_every_call_the_same(t: &Sandbox) {
     let of_file = probed(t, &["--security-opt", &option]);
     let ours = probed(t, &[]);
 
-    // The same profile means the same.
+    // The same profile means the same, with more and with fewer capabilities too.
     let is_newer = newer_than(&theirs);
     let found = differences(&of_file, &theirs);
     let none: &[&String] = &[];
     assert_eq!(unexplained(&found, &[&is_newer]), none, "a profile's meaning differs from Docker's");
+    let [first, second, third] = [&["SYS_ADMIN"][..], &["SYS_PTRACE", "DAC_READ_SEARCH"], &OTHERS];
+    for names in [first, second, third] {
+        let mut flags: Vec<String> = names.iter().map(|name| format!("--cap-add={name}")).collect();
+        flags.push("--cap-drop=SYS_CHROOT".to_owned());
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let with_file = [&flags[..], &["--security-opt", &option]].concat();
+        let (theirs, of_file) = (docker(&with_file), probed(t, &with_file));
+        let found = differences(&of_file, &theirs);
+        assert_eq!(unexplained(&found, &[&newer_than(&theirs)]), none, "a profile's meaning differs with {names:?}");
+        let found = differences(&probed(t, &flags), &of_file);
+        assert_eq!(unexplained(&found, &[&is_on_purpose]), none, "the default is not Docker's with {names:?}");
+    }
     // The default is that profile, and a few rules that are stricter.
     let found = differences(&ours, &of_file);
     assert_eq!(unexplained(&found, &[&is_on_purpose]), none, "the default is not Docker's");
