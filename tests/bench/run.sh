@@ -23,7 +23,7 @@ stop_docker() {
 	rmdir "/sys/fs/cgroup"/*/"ccrun-bench-$$" 2>/dev/null || :
 	rm -rf "$docker_dir"
 }
-cleanup() { [ -z "$registry" ] || kill "$registry" 2>/dev/null || :; stop_docker; rm -rf "$work"; }
+cleanup() { [ -z "$registry" ] || kill "$registry" 2>/dev/null || :; stop_docker; umount "$work/podman/overlay" 2>/dev/null || :; rm -rf "$work"; }
 trap cleanup EXIT
 export CCRUN_ROOT=$work/store
 have() { command -v "$1" >/dev/null 2>&1; }
