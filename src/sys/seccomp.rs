@@ -16,11 +16,11 @@ pub struct Instruction {
 }
 
 /// Refused calls are written to the audit log.
-pub const FILTER_FLAG_LOG: u64 = libc::SECCOMP_FILTER_FLAG_LOG as u64;
+pub const FILTER_FLAG_LOG: u64 = libc::SECCOMP_FILTER_FLAG_LOG;
 /// What the filter answers "notify" is asked of whoever holds the listener.
-pub const FILTER_FLAG_NEW_LISTENER: u64 = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER as u64;
+pub const FILTER_FLAG_NEW_LISTENER: u64 = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
 /// Leaves a guard against reads by speculation (CVE-2018-3639) off.
-pub const FILTER_FLAG_SPEC_ALLOW: u64 = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW as u64;
+pub const FILTER_FLAG_SPEC_ALLOW: u64 = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
 /// The kernel's struct sock_fprog.
 #[repr(C)]

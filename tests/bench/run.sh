@@ -1,7 +1,8 @@
 #!/bin/bash
 # make bench: what a start costs beside a C program with the same system calls and
-# beside ccrun's peers, and what unpacking costs beside `gzip -dc | tar x`. Prints
-# ratios; asserts nothing. CCRUN and IT name the binaries, RUNS the number of runs.
+# beside ccrun's peers, what the system call filter costs beside Docker's, and what
+# unpacking costs beside `gzip -dc | tar x`. Prints ratios; asserts nothing. CCRUN and
+# IT name the binaries, RUNS the number of runs.
 set -euo pipefail
 export LC_ALL=C
 # crun refuses the hybrid of both cgroup versions, so the new one goes out of its sight.
@@ -13,8 +14,16 @@ busybox=$(cd "$here/../../rootfs-fixtures/out/busybox" && pwd)
 runs=${RUNS:-40}
 work=$(mktemp -d /var/tmp/ccrun-bench.XXXXXX)
 chmod 755 "$work"
-registry=
-cleanup() { [ -z "$registry" ] || kill "$registry" 2>/dev/null || :; rm -rf "$work"; }
+registry='' engine='' docker_dir=''
+stop_docker() {
+	[ -n "$engine" ] || return 0
+	kill "$engine" 2>/dev/null || :
+	wait "$engine" 2>/dev/null || :
+	engine=
+	rmdir "/sys/fs/cgroup"/*/"ccrun-bench-$$" 2>/dev/null || :
+	rm -rf "$docker_dir"
+}
+cleanup() { [ -z "$registry" ] || kill "$registry" 2>/dev/null || :; stop_docker; umount "$work/podman/overlay" 2>/dev/null || :; rm -rf "$work"; }
 trap cleanup EXIT
 export CCRUN_ROOT=$work/store
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -65,7 +74,9 @@ peak() {
 
 cc=gcc
 have musl-gcc && cc=musl-gcc
-"$cc" -O2 -static -idirafter /usr/include -idirafter "/usr/include/$(uname -m)-linux-gnu" -o "$work/floor" "$here/floor.c"
+build() { "$cc" -O2 -static -idirafter /usr/include -idirafter "/usr/include/$(uname -m)-linux-gnu" -o "$work/$1" "$here/$1.c"; }
+build floor
+build getpid
 mkdir "$work/state"
 
 # crun wants a bundle; like ccrun, it gets a user namespace and an upper layer.
@@ -108,6 +119,36 @@ import json
 a, b = [r['median'] * 1000 for r in json.load(open('$work/hyperfine'))['results']]
 print(f'floor {a:.2f} ms, ccrun {b:.2f} ms, {b / a:.2f} ×')")" || :
 fi
+
+# The Docker Engine, which wants a mount namespace of its own and a short path for its socket.
+start_docker() {
+	docker_dir=/run/ccrun-bench.$$
+	mkdir -p "$docker_dir"
+	unshare -m sh -c "mount --make-rprivate /; mkdir -p /etc/docker; mount -t tmpfs none /etc/docker
+		exec dockerd --bridge=none --iptables=false --ip6tables=false --data-root $work/docker --exec-root $docker_dir/exec \
+			-p $docker_dir/pid -H unix://$docker_dir/socket --cgroup-parent=/ccrun-bench-$$" >"$work/dockerd" 2>&1 &
+	engine=$!
+	docker="docker -H unix://$docker_dir/socket"
+	for ((i = 0; i < 200; i++)); do $docker version >/dev/null 2>&1 && break; sleep 0.1; done
+	tar -C "$busybox" -c . | $docker import - bench >/dev/null
+}
+
+# Each call of a filtered process asks the filter. By turns, and the best of each, as the differences are small.
+echo
+echo "a system call that does nothing (getpid), ns"
+best() { sort -n "$1" | head -n 1; }
+in_ccrun() { "$CCRUN" run --rm --rootfs "$busybox" -v "$work/getpid:/getpid:ro" "$@" /getpid; }
+in_docker() { $docker run --rm --network none -v "$work/getpid:/getpid:ro" bench /getpid; }
+if [ "$(id -u)" = 0 ] && have dockerd && have docker; then start_docker; fi
+for ((i = 0; i < 7; i++)); do
+	in_ccrun --security-opt seccomp=unconfined >>"$work/ns.free"
+	in_ccrun >>"$work/ns.ccrun"
+	[ -z "$engine" ] || in_docker >>"$work/ns.docker"
+done
+printf '%-28s %8s\n' "without a filter" "$(best "$work/ns.free")" "ccrun's filter" "$(best "$work/ns.ccrun")"
+[ -z "$engine" ] || awk -v ours="$(best "$work/ns.ccrun")" -v theirs="$(best "$work/ns.docker")" \
+	'BEGIN { printf "%-28s %8s   ccrun is %.3f × that\n", "Docker'"'"'s filter", theirs, ours / theirs }'
+stop_docker
 
 echo
 echo "size and memory"

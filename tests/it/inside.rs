@@ -34,6 +34,7 @@ pub fn run(words: &[String]) -> ExitCode {
         ["burn", seconds] => burn(seconds.parse().expect("seconds")),
         ["measured", file, program, ref args @ ..] => return measured(file, program, args),
         ["forks", count] => forks(count.parse().expect("count")),
+        ["syscalls"] => crate::seccomp::prober::run(),
         ["eat", megabytes] => eat(megabytes.parse().expect("megabytes")),
         _ => panic!("--inside {words:?}?"),
     }

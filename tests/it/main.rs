@@ -46,6 +46,7 @@ mod pull;
 mod ranges;
 mod readme;
 mod run;
+mod seccomp;
 mod tidy;
 mod transport;
 mod tty;
@@ -76,6 +77,7 @@ const CASES: &[&[Case]] = &[
     isolation::CASES,
     ranges::CASES,
     packages::CASES,
+    seccomp::CASES,
     options::CASES,
     privileges::CASES,
     privileges::in_force::CASES,

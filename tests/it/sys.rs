@@ -1,5 +1,7 @@
 //! The few system calls that std has no words for. The only `unsafe` of the tests.
 
+pub mod seccomp;
+
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};

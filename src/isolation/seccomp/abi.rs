@@ -110,6 +110,6 @@ impl Abi {
     /// The number in a row of the table.
     pub fn of_row(&self, row: &Row) -> Option<u32> {
         let number = row.1[self.column];
-        (number != syscalls::NONE).then_some(number.into())
+        (number != syscalls::NONE).then_some(number)
     }
 }

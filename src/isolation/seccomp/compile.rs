@@ -162,23 +162,34 @@ fn ranges<'a>(arch: u32, rules: &[Rules<'a>], foreign: Action) -> Vec<Range<'a>>
     abis.sort_unstable_by_key(|rules| rules.abi.bit);
     for (at, rules) in abis.iter().enumerate() {
         let bit = rules.abi.bit;
-        // Nearly all numbers are small: putting each into its place is quicker than to sort them.
-        let mut places: [Option<&'a Answer>; 1024] = [None; 1024];
+        // Nearly all numbers are small: putting each into its place is quicker than to sort them. A place
+        // holds one more than where among the calls its own is.
+        let mut places = [0u16; 1024];
         let mut far = Vec::new();
-        for &(number, answer) in &rules.calls {
+        for (&(number, answer), at) in rules.calls.iter().zip(1..) {
             match places.get_mut(number as usize) {
-                Some(place) => *place = Some(answer),
+                Some(place) => *place = at,
                 None => far.push((number, answer)),
             }
         }
         far.sort_unstable_by_key(|call| call.0);
-        let near = places.iter().zip(0..).filter_map(|(place, number)| place.map(|answer| (number, answer)));
+        let near = places.iter().filter(|at| **at != 0).map(|at| rules.calls[usize::from(*at) - 1]);
         add(bit, Leaf::Do(rules.unlisted));
+        // Where the run of calls with one answer ends that we are in.
+        let mut end = bit;
+        let mut run = Leaf::Do(rules.unlisted);
         for (number, answer) in near.chain(far) {
             let leaf = if answer.cases.is_empty() { Leaf::Do(answer.otherwise) } else { Leaf::Ask(answer) };
-            add(bit | number, leaf);
-            add((bit | number) + 1, Leaf::Do(rules.unlisted));
+            let at = bit | number;
+            if at != end {
+                add(end, Leaf::Do(rules.unlisted));
+            }
+            if at != end || leaf != run {
+                add(at, leaf);
+            }
+            (end, run) = (at + 1, leaf);
         }
+        add(end, Leaf::Do(rules.unlisted));
         if let Some((newest, action)) = rules.newer {
             add((bit | newest) + 1, Leaf::Do(action));
         }

@@ -152,8 +152,8 @@ impl Answers {
             // Linux in the forms that programs ask for, and the question which one it is: not those with
             // an address space that is easy to guess.
             personality: Answer {
-                cases: [0, 0x8, 0x2_0000, 0x2_0008, u32::MAX]
-                    .map(|persona| one(Condition::word(0, Op::Equal, persona), Action::Allow))
+                cases: [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff]
+                    .map(|value| one(Condition { argument: 0, mask: u64::MAX, op: Op::Equal, value }, Action::Allow))
                     .into(),
                 otherwise: EPERM,
             },

@@ -151,11 +151,10 @@ fn applies(object: &Object, member: &str, machine: &Machine) -> Result<Vec<bool>
 }
 
 fn action(name: &str, errno: Option<u64>) -> Result<Action> {
-    // The kernel keeps 16 bits for it, and makes 4095 of more.
+    // The kernel makes 4095 of more.
     let number = match errno {
-        Some(errno) => {
-            u16::try_from(errno).map_err(|_| Error::new(format!("{errno} is no errno")).hint("0 to 65535"))?
-        }
+        Some(errno @ 0..=4095) => errno as u16,
+        Some(errno) => return Err(Error::new(format!("{errno} is no errno")).hint("0 to 4095")),
         None => libc::EPERM as u16,
     };
     Ok(match name {

@@ -48,10 +48,10 @@ impl Filter {
 
     /// The profile in a file of the user's.
     pub fn read(path: &Path, capabilities: Set) -> Result<Filter> {
-        let named = |error: Error| error.context(format!("seccomp profile {}", path.display()));
-        let text = text(path).map_err(named)?;
+        let text = text(path)?;
         let machine = json::Machine { capabilities, kernel: process::kernel_version() };
-        json::parse(&text, &machine).and_then(|profile| profile.compile()).map_err(named)
+        let filter = json::parse(&text, &machine).and_then(|profile| profile.compile());
+        filter.map_err(|error| error.context(format!("seccomp profile {}", path.display())))
     }
 
     /// From here on it holds for this process and all that it starts. It needs CAP_SYS_ADMIN in this
@@ -62,11 +62,15 @@ impl Filter {
 }
 
 fn text(path: &Path) -> Result<Vec<u8>> {
+    let shown = path.display();
+    let failed = |call: &str, error| {
+        Error::io(format!("{call} {shown}"), &error).context(format!("opening seccomp profile ({shown}) failed"))
+    };
     let mut text = Vec::new();
-    let file = File::open(path).map_err(|e| Error::io("open", &e))?;
-    file.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(|e| Error::io("read", &e))?;
+    let file = File::open(path).map_err(|error| failed("open", error))?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(|error| failed("read", error))?;
     if text.len() as u64 > MOST_BYTES {
-        return Err(Error::new("more than 1 MiB"));
+        return Err(Error::new(format!("seccomp profile {shown}: more than 1 MiB")));
     }
     Ok(text)
 }

@@ -240,7 +240,7 @@ table! {
     "lstat"                             6    107      6      -    107
     "lstat64"                           -    196      -      -    196
     "madvise"                          28    219     28    233    220
-    "map_shadow_stack"                453    453    453    453    453
+    "map_shadow_stack"                453    453      -    453    453
     "mbind"                           237    274    237    235    319
     "membarrier"                      324    375    324    283    389
     "memfd_create"                    319    356    319    279    385
@@ -499,7 +499,7 @@ table! {
     "unlinkat"                        263    301    263     35    328
     "unshare"                         272    310    272     97    337
     "uprobe"                          336      -      -      -      -
-    "uretprobe"                       335      -    335      -      -
+    "uretprobe"                       335      -      -      -      -
     "uselib"                          134     86      -      -     86
     "userfaultfd"                     323    374    323    282    388
     "ustat"                           136     62    136      -     62

@@ -157,7 +157,9 @@ fn each_call(values: &[u64], mut check: impl FnMut(&Call)) {
         let private = [983_041, 983_042, 983_045, 983_046, 0x3fff_ffff];
         for number in (0..1024).chain(private) {
             for value in values {
-                check(&Call { arch: abi.audit, number: abi.bit | number, arguments: [*value; 6] });
+                // The kernel gives what a 32-bit program has.
+                let value = if abi.audit == ABIS[0].audit { *value } else { u64::from(*value as u32) };
+                check(&Call { arch: abi.audit, number: abi.bit | number, arguments: [value; 6] });
             }
         }
     }
@@ -233,7 +235,8 @@ fn the_default_is_dockers_but_for_what_is_stricter_on_purpose() {
             } else if is("ioctl") {
                 [0x5412, 0x541c].contains(&low) && answer == EPERM && docker == ALLOW
             } else {
-                is("personality") && call.arguments[0] == u64::MAX && answer == ALLOW && docker == EPERM
+                // Of x32 Docker compares the low half alone.
+                is("personality") && call.number & X32_BIT != 0 && answer == EPERM && docker == ALLOW
             };
             assert!(expected, "{call:x?} {answer:#x}, Docker's {docker:#x}");
             stricter += 1;
@@ -316,16 +319,23 @@ impl Random {
 fn any_profile_means_what_it_says() {
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
     let mut random = Random(seed);
+    let mut checked = 0;
     for _ in 0..60 {
         let profile = random.profile();
         let machine = machine(random.of(&SETS));
         let reading = Reading::new(&profile, &machine);
-        let program = compiled(&profile.to_string(), &machine).unwrap();
+        let program = match compiled(&profile.to_string(), &machine) {
+            Ok(program) => program,
+            Err(error) if error.to_string().ends_with("the kernel takes 4096") => continue,
+            Err(error) => panic!("{error}: {profile}, seed {seed}"),
+        };
+        checked += 1;
         let values = [random.of(&VALUES), random.of(&VALUES)];
         each_call(&values, |call| {
             assert_eq!(run(&program, call).0, reading.answer(call), "{call:x?} by {profile}, seed {seed}");
         });
     }
+    assert!(checked > 40, "only {checked} of the profiles are short enough, seed {seed}");
 }
 
 #[test]
@@ -369,7 +379,7 @@ fn a_broken_profile_says_what_is_wrong_where() {
             "defaultAction: SCMP_ACT_NOTIFY: there is no agent to ask about system calls here",
         ),
         (top(r#""defaultErrnoRet":-1"#), "defaultErrnoRet is -1; a whole number from 0 on"),
-        (top(r#""defaultErrnoRet":70000"#), "defaultAction: 70000 is no errno; 0 to 65535"),
+        (top(r#""defaultErrnoRet":4096"#), "defaultAction: 4096 is no errno; 0 to 4095"),
         (top(r#""syscalls":{}"#), "syscalls is no list"),
         (top(r#""syscalls":[7]"#), "syscalls[0]: no object"),
         (top(r#""listenerPath":"/run/a""#), "listenerPath: there is no agent to ask about system calls here"),
