@@ -39,6 +39,7 @@ mod layers;
 mod lifecycle;
 mod limits;
 mod login;
+mod mounts;
 mod options;
 mod packages;
 mod privileges;
@@ -75,6 +76,7 @@ const CASES: &[&[Case]] = &[
     run::CASES,
     isolation::CASES,
     ranges::CASES,
+    mounts::CASES,
     packages::CASES,
     options::CASES,
     privileges::CASES,
