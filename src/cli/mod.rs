@@ -42,6 +42,7 @@ mod version;
 use crate::container::walls::NamespaceWalls;
 use crate::error::{Error, Result, Visible};
 use crate::isolation::idmap::IdMap;
+use crate::isolation::own_file;
 use crate::store::Store;
 use crate::sys::tty;
 use parse::{Asked, Parsed};
@@ -94,6 +95,10 @@ static TABLE: Table = Table {
 
 /// Runs the command line `args` (without the program's own name); gives the exit status.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    if !own_file::is_at_home() {
+        complain(&Error::new("a container started this machine's ccrun, which is not for it"));
+        return 126;
+    }
     let outcome = match parse::parse(args, &TABLE) {
         Ok(Asked::Run(parsed)) => {
             let failure = parsed.command.failure;

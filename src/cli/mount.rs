@@ -4,7 +4,7 @@ use super::limits;
 use super::parse::{Parsed, utf8};
 use crate::container::spec::{Mount, Source, Tmpfs};
 use crate::error::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The mounts that the flags ask for, in their order.
 pub fn read(parsed: &Parsed) -> Result<Vec<Mount>> {
@@ -35,13 +35,17 @@ fn volume(text: &str) -> Result<Mount> {
         [source, goal, options] => (Some(source), goal, options),
         _ => return Err(wrong("too many colons")),
     };
-    let mut read_only = false;
+    let (mut read_only, mut copy) = (None, None);
     for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "ro" => read_only = true,
-            // Labels of SELinux, propagation (always private here), and no copying into a volume that is not new.
-            "rw" | "z" | "Z" | "rprivate" | "private" => {}
-            other => return Err(Error::new(format!("invalid mode: {other}")).hint("ro, rw and z are known")),
+        let is_new = match option {
+            "ro" | "rw" => read_only.replace(option == "ro").is_none(),
+            "nocopy" => copy.replace(false).is_none(),
+            // Labels of SELinux, and how soon macOS sees what is written.
+            "z" | "Z" | "consistent" | "cached" | "delegated" => true,
+            other => is_private(other)?,
+        };
+        if !is_new {
+            return Err(Error::new(format!("invalid mode: {options}")));
         }
     }
     let target = target(goal).map_err(|_| wrong("mount path must be absolute"))?;
@@ -51,32 +55,51 @@ fn volume(text: &str) -> Result<Mount> {
         Some(path) if path.starts_with(['/', '.']) => Source::Bind(absolute(path)?),
         Some(name) => Source::Volume(volume_name(name)?),
     };
-    Ok(Mount { source, target, read_only })
+    if copy.is_some() && matches!(source, Source::Bind(_)) {
+        return Err(wrong("nocopy is for volumes"));
+    }
+    Ok(Mount { source, target, read_only: read_only.unwrap_or(false), copy: copy.unwrap_or(true) })
+}
+
+/// Whether `mode` is a propagation that a container has here: none. What the host mounts later doesn't show inside
+/// either, so that a slave is like a private one; but who wants a shared one would wait for his mounts in vain.
+fn is_private(mode: &str) -> Result<bool> {
+    match mode {
+        "private" | "rprivate" | "slave" | "rslave" => Ok(true),
+        "shared" | "rshared" => {
+            Err(Error::new(format!("invalid mode: {mode}")).hint("what a container mounts does not show on the host"))
+        }
+        _ => Err(Error::new(format!("invalid mode: {mode}")).hint("ro, rw, z and nocopy are known")),
+    }
 }
 
 /// `type=bind,source=/a,target=/b,readonly`.
 fn in_words(text: &str) -> Result<Mount> {
     let wrong = |why: String| Error::new(format!("invalid argument \"{text}\" for \"--mount\" flag: {why}"));
-    let (mut kind, mut source, mut goal, mut read_only, mut options) = ("volume", None, None, false, Vec::new());
+    let (mut kind, mut source, mut goal, mut options) = ("volume", None, None, Vec::new());
+    let (mut read_only, mut copy) = (false, true);
+    let is_on = |key: &str, value: &str| match value {
+        "" | "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(wrong(format!("invalid value for {key}: {value}"))),
+    };
     for field in text.split(',') {
         let (key, value) = field.split_once('=').unwrap_or((field, ""));
         match key {
             "type" => kind = value,
             "source" | "src" => source = Some(value),
             "target" | "dst" | "destination" => goal = Some(value),
-            "readonly" | "ro" => {
-                read_only = match value {
-                    "" | "true" | "1" => true,
-                    "false" | "0" => false,
-                    _ => return Err(wrong(format!("invalid value for {key}: {value}"))),
-                }
-            }
+            "readonly" | "ro" => read_only = is_on(key, value)?,
+            "volume-nocopy" => copy = !is_on(key, value)?,
             "tmpfs-size" => options.push(format!(
                 "size={}",
                 limits::size(value).ok_or_else(|| wrong(format!("invalid value for {key}: {value}")))?
             )),
             "tmpfs-mode" if value.bytes().all(|b| matches!(b, b'0'..=b'7')) => options.push(format!("mode={value}")),
-            "bind-propagation" if ["rprivate", "private"].contains(&value) => {}
+            "bind-propagation" => drop(is_private(value)?),
+            "consistency" if ["", "default", "consistent", "cached", "delegated"].contains(&value) => {}
+            // What is mounted below comes along, and is read-only too if that is asked for.
+            "bind-recursive" if ["enabled", "readonly"].contains(&value) => {}
             _ => return Err(wrong(format!("unexpected key or value in '{field}'"))),
         }
     }
@@ -102,7 +125,7 @@ fn in_words(text: &str) -> Result<Mount> {
         ("tmpfs", Some(_)) => return Err(wrong("a tmpfs has no source".into())),
         _ => return Err(wrong(format!("mount type unknown: \"{kind}\"")).hint("bind, volume and tmpfs are known")),
     };
-    Ok(Mount { source, target, read_only })
+    Ok(Mount { source, target, read_only, copy })
 }
 
 /// `DIR[:OPTIONS]`: options of tmpfs(5), and what may be done on it.
@@ -126,15 +149,23 @@ fn tmpfs(text: &str) -> Result<Mount> {
         kept.push("mode=1777");
     }
     made.options = kept.join(",");
-    Ok(Mount { source: Source::Tmpfs(made), target: target(goal)?, read_only })
+    Ok(Mount { source: Source::Tmpfs(made), target: target(goal)?, read_only, copy: false })
 }
 
+/// The place inside, as Docker cleans it: `..` takes the name before it away, whatever that is.
 fn target(text: &str) -> Result<PathBuf> {
-    let path = Path::new(text);
+    let mut path = PathBuf::new();
+    for part in Path::new(text).components() {
+        if part == Component::ParentDir {
+            path.pop();
+        } else {
+            path.push(part);
+        }
+    }
     if !path.is_absolute() || path == Path::new("/") || text.contains('\0') {
         return Err(Error::new(format!("invalid mount path: '{text}' mount path must be absolute, and not '/'")));
     }
-    Ok(path.components().collect())
+    Ok(path)
 }
 
 fn absolute(path: &str) -> Result<PathBuf> {
@@ -163,15 +194,20 @@ mod tests {
         let made = |text| volume(text).unwrap();
         assert_eq!(
             made("data:/a/"),
-            Mount { source: Source::Volume("data".into()), target: "/a".into(), read_only: false }
+            Mount { source: Source::Volume("data".into()), target: "/a".into(), read_only: false, copy: true }
         );
         assert_eq!(
             made("/tmp:/a:ro,z"),
-            Mount { source: Source::Bind("/tmp".into()), target: "/a".into(), read_only: true }
+            Mount { source: Source::Bind("/tmp".into()), target: "/a".into(), read_only: true, copy: true }
         );
         assert_eq!(made("/a").source, Source::Anonymous);
+        assert_eq!(made("/a/../b/./c/").target, Path::new("/b/c"));
+        assert!(!made("data:/a:nocopy,rw,cached,rslave").copy);
         let said = |text| volume(text).unwrap_err().to_string();
         assert!(said("/tmp:/a:zz").starts_with("invalid mode: zz"));
+        assert!(said("/tmp:/a:ro,rw").starts_with("invalid mode: ro,rw"));
+        assert!(said("/tmp:/a:rshared").contains("does not show on the host"));
+        assert!(said("/tmp:/a:nocopy").contains("for volumes"));
         assert!(said("/tmp:rel").contains("mount path must be absolute"));
         assert!(said("a:b:c:d").contains("too many colons"));
         assert!(said("!x:/a").contains("invalid characters"));
@@ -180,7 +216,10 @@ mod tests {
     #[test]
     fn mounts_in_words_are_read() {
         let made = in_words("type=bind,source=/tmp,target=/a,readonly").unwrap();
-        assert_eq!(made, Mount { source: Source::Bind("/tmp".into()), target: "/a".into(), read_only: true });
+        assert_eq!(
+            made,
+            Mount { source: Source::Bind("/tmp".into()), target: "/a".into(), read_only: true, copy: true }
+        );
         let tmpfs = in_words("type=tmpfs,dst=/t,tmpfs-size=1m").unwrap();
         assert!(matches!(tmpfs.source, Source::Tmpfs(made) if made.options == "size=1048576"));
         for (text, said) in [
@@ -188,6 +227,9 @@ mod tests {
             ("type=x,target=/a", "mount type unknown"),
             ("type=bind,source=/tmp", "target is required"),
             ("type=volume,target=/a,bogus=1", "unexpected key"),
+            ("type=volume,target=/a,volume-nocopy=perhaps", "invalid value for volume-nocopy"),
+            ("type=bind,source=/tmp,target=/a,bind-propagation=shared", "does not show on the host"),
+            ("type=bind,source=/tmp,target=/a,bind-recursive=writable", "unexpected key"),
         ] {
             assert!(in_words(text).unwrap_err().to_string().contains(said), "{text}");
         }
@@ -202,7 +244,7 @@ mod tests {
         assert_eq!(made("/t"), Tmpfs { options: "mode=1777".into(), ..Tmpfs::default() });
         let open = Tmpfs { options: "size=1m,mode=700".into(), exec: true, suid: false, dev: false };
         assert_eq!(made("/t:size=1m,mode=700,exec"), open);
-        for bad in ["/t:bogus", "/t:huge=always", "rel", "/"] {
+        for bad in ["/t:bogus", "/t:huge=always", "rel", "/", "/..", "a/../../b"] {
             assert!(tmpfs(bad).is_err(), "{bad}");
         }
     }

@@ -45,7 +45,7 @@ pub static COMMAND: Command = Command {
         one(Some('h'), "hostname", "NAME", "Host name inside (default container)"),
         one(None, "entrypoint", "PROGRAM", "Run this in place of the image's entrypoint"),
         switch(None, "rm", "Remove the container when it ends"),
-        many(Some('v'), "volume", "SOURCE:DIR[:ro]", "Mount a directory of the host or a named volume"),
+        many(Some('v'), "volume", "SOURCE:DIR[:ro]", "Mount a file or directory of the host or a named volume"),
         many(None, "mount", "type=…,…", "Mount a bind, volume or tmpfs, in words"),
         many(None, "tmpfs", "DIR[:OPTIONS]", "Mount an empty file system in memory"),
         switch(None, "read-only", "Make the root file system read-only"),
@@ -132,6 +132,9 @@ fn run(parsed: &Parsed) -> Result<u8> {
         return Err(Error::new(format!("image {} was removed just now", image.id.short())));
     }
     let explain = |error: Error| if error.status() == Some(127) { error.hint(wanted.explain()) } else { error };
+    if spec.network == Network::Host {
+        say("the container shares this machine's network: services on 127.0.0.1 and abstract sockets are open to it");
+    }
     create::run(&store, &map, &spec, lock, &mut say).map_err(explain)
 }
 
@@ -204,7 +207,7 @@ fn with_image_volumes(mut mounts: Vec<Mount>, volumes: &[String]) -> Vec<Mount> 
         let allowed =
             target.is_absolute() && !["/", "/proc", "/sys", "/dev"].iter().any(|dir| target == Path::new(dir));
         if allowed && mounts.iter().all(|mount| mount.target != target) {
-            mounts.push(Mount { source: Source::Anonymous, target, read_only: false });
+            mounts.push(Mount { source: Source::Anonymous, target, read_only: false, copy: true });
         }
     }
     mounts

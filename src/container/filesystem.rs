@@ -214,7 +214,13 @@ fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>) ->
     let is_dir = fs::fstat(source.as_fd())?.is_dir();
     let place = mounts::mount_point(root, &wanted.target, if is_dir { Kind::Directory } else { Kind::File })?;
     procfs::check_target(place.as_fd(), &wanted.target, Some(source.as_fd()))?;
-    if matches!(wanted.source, Source::Volume(_) | Source::Anonymous) {
+    if fs::fstat(place.as_fd())?.is_dir() != is_dir {
+        return Err(Error::new("not a directory").hint(
+            "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists \
+             and is the expected type",
+        ));
+    }
+    if wanted.copy && matches!(wanted.source, Source::Volume(_) | Source::Anonymous) {
         fill(source.as_fd(), place.as_fd())?;
     }
     mount::move_mount(source.as_fd(), place.as_fd())

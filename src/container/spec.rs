@@ -64,6 +64,8 @@ pub struct Mount {
     /// Absolute, inside the container.
     pub target: PathBuf,
     pub read_only: bool,
+    /// Whether an empty volume begins with what the image has at its place.
+    pub copy: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! so they are made here, and sent to the child as descriptors.
 
 use super::filesystem::anonymous;
-use super::spec::{ContainerSpec, Root, Source};
+use super::spec::{ContainerSpec, Mount, Root, Source};
 use crate::error::{Error, Result};
 use crate::isolation::host_view;
 use crate::isolation::idmap::IdMap;
@@ -13,7 +13,7 @@ use crate::isolation::rootfs::open_directory;
 use crate::store::{Store, tree};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
 use crate::sys::process::Child;
-use crate::sys::{fs, socket};
+use crate::sys::{fs, mount, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -66,8 +66,8 @@ pub fn make(
         Root::Directory { path, .. } => vec![path.clone()],
         Root::Host => host_view::real_mounts()?,
     };
-    let is_bind = |source: &Source| matches!(source, Source::Bind(_));
-    if roots.is_empty() && shift.is_none() && !spec.mounts.iter().any(|mount| is_bind(&mount.source)) {
+    let is_bind = |wanted: &Mount| matches!(wanted.source, Source::Bind(_));
+    if roots.is_empty() && !spec.mounts.iter().any(|wanted| is_bind(wanted) || shift.is_some()) {
         return Ok(trees);
     }
     // What is the host's own belongs to the ids that the container's namespace has in it.
@@ -80,22 +80,24 @@ pub fn make(
                 let copy = tree::copy_shifted(&path, &dir.join("shifted"), map.root_ids())?;
                 trees.push(clone_tree(copy.as_fd(), false, MOUNT_ATTR_NODEV, shift)?);
             }
-            Err(error) => trees.push(unmapped(source.as_fd(), &path, (false, MOUNT_ATTR_NODEV), &error, say)?),
+            Err(error) => {
+                trees.push(unmapped(source.as_fd(), (&path, userns.as_fd()), (false, MOUNT_ATTR_NODEV), &error, say)?)
+            }
             Ok(tree) => trees.push(tree),
         }
     }
-    for (at, mount) in spec.mounts.iter().enumerate() {
-        let attributes = MOUNT_ATTR_NODEV | if mount.read_only { MOUNT_ATTR_RDONLY } else { 0 };
-        let (path, userns) = match (stored(store, dir, at, &mount.source)?, &mount.source) {
+    for (at, wanted) in spec.mounts.iter().enumerate() {
+        let attributes = MOUNT_ATTR_NODEV | if wanted.read_only { MOUNT_ATTR_RDONLY } else { 0 };
+        let (path, map) = match (stored(store, dir, at, &wanted.source)?, &wanted.source) {
             // Behind the base range it is a directory like any other, which the child opens.
             (Some(path), _) if shift.is_some() => (path, shift),
             (None, Source::Bind(path)) => (path.clone(), Some(userns.as_fd())),
             _ => continue,
         };
         let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
-        match clone_tree(source.as_fd(), true, attributes, userns) {
-            Err(error) if is_bind(&mount.source) => {
-                trees.push(unmapped(source.as_fd(), &path, (true, attributes), &error, say)?);
+        match clone_tree(source.as_fd(), true, attributes, map) {
+            Err(error) if is_bind(wanted) => {
+                trees.push(unmapped(source.as_fd(), (&path, userns.as_fd()), (true, attributes), &error, say)?);
             }
             other => trees.push(other?),
         }
@@ -103,16 +105,21 @@ pub fn make(
     Ok(trees)
 }
 
-/// A copy of what cannot be shown under other ids.
+/// A copy of what cannot be shown under other ids as a whole: what is mounted below `/` can not, but `/` itself can.
 fn unmapped(
     source: BorrowedFd<'_>,
-    path: &Path,
+    (path, userns): (&Path, BorrowedFd<'_>),
     (recursive, attributes): (bool, u64),
     error: &Error,
     say: &mut dyn FnMut(&str),
 ) -> Result<OwnedFd> {
-    say(&format!("no id-mapped mounts of {} here ({error}): its files are nobody's inside", path.display()));
-    clone_tree(source, recursive, attributes, None)
+    let tree = clone_tree(source, recursive, attributes, None)?;
+    let (path, top) = (path.display(), mount::mount_setattr(tree.as_fd(), false, 0, Some(userns)));
+    say(&match (recursive, top) {
+        (true, Ok(())) => format!("no id-mapped mounts of all that is mounted below {path}: there files are nobody's"),
+        _ => format!("no id-mapped mounts of {path} here ({error}): its files are nobody's inside"),
+    });
+    Ok(tree)
 }
 
 /// The directory of a volume, the mount at place `at`; `None` for what is not the store's.

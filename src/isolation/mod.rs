@@ -11,6 +11,7 @@ pub mod mounts;
 pub mod namespaces;
 pub mod network;
 pub mod overlay;
+pub mod own_file;
 pub mod priority;
 pub mod procfs;
 pub mod ranges;

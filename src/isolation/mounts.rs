@@ -41,6 +41,11 @@ fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind, links: u32) -> Re
         return Err(Error::call(format!("open {}", path.display()), libc::ENOENT));
     };
     let dir = find_or_make(root, parent, Kind::Directory, links)?;
+    // Nothing is made in /proc. What was missing there may have come since, as /proc/self/fd/4 does with `dir`, and
+    // then would be taken for a link like any other.
+    if fs::fstatfs(dir.as_fd())?.kind == libc::PROC_SUPER_MAGIC {
+        return Err(Error::call(format!("open {}", path.display()), libc::ENOENT));
+    }
     let name = crate::sys::cstr(name)?;
     let made = match kind {
         Kind::Directory => fs::mkdirat(dir.as_fd(), &name, 0o755),

@@ -169,7 +169,7 @@ pub fn open_own(name: &str) -> Result<File> {
 }
 
 fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
-    Ok(fs::fstatfs(fd)?.kind == i64::from(libc::PROC_SUPER_MAGIC))
+    Ok(fs::fstatfs(fd)?.kind == libc::PROC_SUPER_MAGIC)
 }
 
 /// Opens a file of the kernel's own, `None` where this kernel has no such file.

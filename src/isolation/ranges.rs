@@ -63,12 +63,13 @@ impl Range {
     pub fn shift(&self, base: u32) -> Result<Shift> {
         let parent = process::getpid();
         let holder = process::clone3(CLONE_NEWUSER, None, || {
-            let held = cred::set_pdeathsig(libc::SIGKILL).is_ok() && process::getppid() == parent;
+            if cred::set_pdeathsig(libc::SIGKILL).is_err() || process::getppid() != parent {
+                return 1;
+            }
             // It is there to be a namespace's first process, until it is killed.
-            while held {
+            loop {
                 let _ = signal::wait_any();
             }
-            1
         });
         let holder = Holder(holder.map_err(super::namespaces::explain)?);
         IdMap::moving(base, self.first).write(holder.0.pid())?;

@@ -271,6 +271,25 @@ pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
     }
 }
 
+/// Which file it is, and through which mount it was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub mount: u64,
+    pub ino: u64,
+}
+
+/// `statx(2)` with STATX_MNT_ID (Linux 5.8); links are followed.
+pub fn place(path: &CStr) -> Result<Place> {
+    let wanted = libc::STATX_INO | libc::STATX_MNT_ID;
+    let mut stat = MaybeUninit::<libc::statx>::zeroed();
+    // SAFETY: the path is a C string, and `stat` has room for what the kernel writes.
+    let done = unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), 0, wanted, stat.as_mut_ptr()) };
+    returned(done.into(), format_args!("statx({path:?})"))?;
+    // SAFETY: all zeros is a valid value, whatever the kernel has left as it was.
+    let stat = unsafe { stat.assume_init() };
+    Ok(Place { mount: stat.stx_mnt_id, ino: stat.stx_ino })
+}
+
 /// `fstatfs(2)`.
 pub fn fstatfs(fd: BorrowedFd<'_>) -> Result<StatFs> {
     let fd = fd.as_raw_fd();

@@ -27,6 +27,7 @@ pub fn run(words: &[String]) -> ExitCode {
         ["tree", dir] => print!("{}", Tree::read(Path::new(dir))),
         ["as", id, program, ref args @ ..] => return as_user(id.parse().expect("an id"), program, args),
         ["ids"] => println!("{} {}", sys::real_uid(), sys::uid()),
+        ["network-rights"] => network_rights(),
         ["escape"] => return escape(),
         ["peek"] => return crate::privileges::peek::run(),
         ["with-key", name, ref command @ ..] => return crate::privileges::peek::with_key(name, command),
@@ -55,6 +56,13 @@ fn as_user(id: u32, program: &str, args: &[&str]) -> ExitCode {
     let status = std::process::Command::new(program).args(args).status().expect("start");
     println!("{}", sys::uid());
     ExitCode::from(status.code().unwrap_or(255) as u8)
+}
+
+/// What needs a capability where nobody has set the network's switches.
+fn network_rights() {
+    let yes = |can: bool| if can { "yes" } else { "no" };
+    println!("echo socket: {}", yes(sys::can_ping()));
+    println!("port 80: {}", yes(std::net::TcpListener::bind("127.0.0.1:80").is_ok()));
 }
 
 /// One line for each file: all that a layer can say about it.

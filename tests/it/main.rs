@@ -39,6 +39,7 @@ mod layers;
 mod lifecycle;
 mod limits;
 mod login;
+mod mounts;
 mod options;
 mod packages;
 mod privileges;
@@ -76,6 +77,7 @@ const CASES: &[&[Case]] = &[
     run::CASES,
     isolation::CASES,
     ranges::CASES,
+    mounts::CASES,
     packages::CASES,
     seccomp::CASES,
     options::CASES,
