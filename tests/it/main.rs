@@ -29,6 +29,7 @@ mod users;
 mod archives;
 mod commands;
 mod credentials;
+mod emulation;
 mod errors;
 mod faults;
 mod hostile;
@@ -76,6 +77,7 @@ const CASES: &[&[Case]] = &[
     isolation::CASES,
     ranges::CASES,
     packages::CASES,
+    emulation::CASES,
     options::CASES,
     privileges::CASES,
     privileges::in_force::CASES,
