@@ -4,7 +4,7 @@ use super::user::User;
 use crate::error::Result;
 use crate::isolation::capabilities::{self, Set};
 use crate::isolation::emulation::credentials::Credentials;
-use crate::isolation::emulation::{self, Emulator, Powers};
+use crate::isolation::emulation::{self, Emulator};
 use crate::sys::notify::Listener;
 use crate::sys::{process, socket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,13 +30,7 @@ pub fn answerer(channel: &OwnedFd, set: Set) -> Result<Option<Emulator>> {
     let listener = Listener::new(process::keep_only(listener)?);
     // The original is closed.
     fds.into_iter().for_each(std::mem::forget);
-    let powers = Powers {
-        chown: set.has("CHOWN"),
-        setuid: set.has("SETUID"),
-        setgid: set.has("SETGID"),
-        mknod: set.has("MKNOD"),
-    };
-    let emulator = Emulator::new(listener, Credentials::new(*uid, *gid, groups), powers)?;
+    let emulator = Emulator::new(listener, Credentials::new(*uid, *gid, groups, set.bits()))?;
     capabilities::keep_emulation(set)?;
     Ok(Some(emulator))
 }

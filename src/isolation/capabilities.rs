@@ -107,6 +107,11 @@ impl Set {
         u64::from_str_radix(digits, 16).ok().map(Set)
     }
 
+    /// By number, a bit each.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
     pub fn with(self, others: Set) -> Set {
         Set(self.0 | others.0)
     }

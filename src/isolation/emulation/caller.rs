@@ -5,12 +5,12 @@ use crate::error::{Error, Result};
 use crate::sys::fs::{self, STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID, Statx};
 use crate::sys::memory::{process_vm_readv, process_vm_writev};
 use crate::sys::notify::{Answer, Listener, Notification};
-use crate::sys::process;
+use crate::sys::process::{self, pid_t};
 use crate::sys::resource::{RLIMIT_LOCKS, Rlimit, prlimit};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NOFOLLOW, O_PATH};
 use std::ffi::CString;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// What a step of answering gives: a value, or already the answer.
 pub type Step<T> = std::result::Result<T, Answer>;
@@ -30,6 +30,14 @@ pub enum Place {
     Path(i32, Vec<u8>),
 }
 
+/// The number of a process's credentials: its limit, or none of ours.
+pub fn number_of(pid: pid_t) -> usize {
+    match prlimit(pid, RLIMIT_LOCKS, None) {
+        Ok(Rlimit { soft, hard }) if soft != hard => soft as usize,
+        _ => 0,
+    }
+}
+
 /// What came of going to the caller's memory for `wanted` bytes.
 fn whole(done: Result<usize>, wanted: usize) -> Step<()> {
     match done {
@@ -45,6 +53,8 @@ pub struct Caller<'a> {
     pub listener: &'a Listener,
     /// /proc, opened when nobody else was there.
     pub proc: &'a OwnedFd,
+    /// Its number as a file system.
+    pub proc_device: u64,
 }
 
 impl Caller<'_> {
@@ -107,6 +117,12 @@ impl Caller<'_> {
         {
             return Ok(Place::Descriptor(number));
         }
+        // Each process's own directory there: ours would be another.
+        let own = [&b"/proc/self/"[..], b"/proc/thread-self/"].iter().find_map(|prefix| path.strip_prefix(*prefix));
+        let path = match own {
+            Some(rest) => [format!("/proc/{}/", self.call.pid).as_bytes(), rest].concat(),
+            None => path,
+        };
         Ok(Place::Path(dir, path))
     }
 
@@ -171,6 +187,15 @@ impl Caller<'_> {
         fs::statx(Some(self.proc.as_fd()), &path, flags & !AT_EMPTY_PATH, mask)
     }
 
+    /// The process that a file in /proc is about.
+    pub fn process_at(&self, place: &Place, nofollow: bool) -> Option<pid_t> {
+        let file = self.open(place, nofollow, 0).ok()?;
+        let name = crate::sys::cstr(format!("self/fd/{}", file.as_raw_fd())).ok()?;
+        let path = fs::readlinkat(self.proc.as_fd(), &name).ok()?;
+        let rest = path.windows(6).position(|part| part == b"/proc/").map(|at| &path[at + 6..])?;
+        std::str::from_utf8(rest.split(|byte| *byte == b'/').next()?).ok()?.parse().ok()
+    }
+
     /// Whether the caller's root directory is `root`.
     pub fn has_root(&self, root: &OwnedFd) -> Step<bool> {
         let name = crate::sys::cstr(format!("{}/root", self.call.pid))?;
@@ -200,13 +225,7 @@ impl Caller<'_> {
 
     /// The number of the caller's credentials.
     pub fn number(&self, table: &Table) -> usize {
-        if table.has_one() {
-            return 0;
-        }
-        match prlimit(self.call.pid, RLIMIT_LOCKS, None) {
-            Ok(Rlimit { soft, hard }) if soft != hard => soft as usize,
-            _ => 0,
-        }
+        if table.has_one() { 0 } else { number_of(self.call.pid) }
     }
 
     pub fn set_number(&self, number: usize) -> Step<()> {

@@ -8,7 +8,7 @@ use super::caller::{Caller, Place, Step};
 use super::credentials::Credentials;
 use super::files::{owner_of, record, told};
 use super::owners::{Owner, Owners};
-use super::people::Powers;
+use super::powers::MKNOD;
 use crate::sys::fs;
 use crate::sys::notify::Answer;
 #[cfg(target_arch = "x86_64")]
@@ -42,10 +42,10 @@ enum Made {
     },
 }
 
-pub fn create(caller: &Caller<'_>, who: &Credentials, owners: &mut Owners, powers: Powers) -> Step<Answer> {
+pub fn create(caller: &Caller<'_>, who: &Credentials, owners: &mut Owners) -> Step<Answer> {
     let (dir, path, made) = understand(caller)?;
     let is_device = matches!(made, Made::Device { .. });
-    if is_device && !(who.is_root_for_files() && powers.mknod) {
+    if is_device && !who.powers.can(MKNOD) {
         return Err(Answer::Errno(libc::EPERM));
     }
     let is_root = (who.user.file, who.group.file) == (0, 0);

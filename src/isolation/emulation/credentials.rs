@@ -1,5 +1,6 @@
 //! Who a process is by its own account: credentials(7), and the rules of setresuid(2) and its kin.
 
+use super::powers::Powers;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -90,75 +91,40 @@ impl Ids {
     }
 }
 
-/// Which of its capabilities count at present: the rules are those of capabilities(7), "Effect of user ID changes".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Capable {
-    /// Whether it can have them back.
-    permitted: bool,
-    /// Those over files: chown(2), mknod(2).
-    files: bool,
-    /// All others.
-    others: bool,
-}
-
-impl Capable {
-    fn all(so: bool) -> Capable {
-        Capable { permitted: so, files: so, others: so }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Credentials {
     pub user: Ids,
     pub group: Ids,
     /// In ascending order, as the kernel keeps them.
     pub groups: Vec<u32>,
-    capable: Capable,
+    pub powers: Powers,
 }
 
 impl Credentials {
-    pub fn new(uid: u32, gid: u32, groups: &[u32]) -> Credentials {
+    /// Of the first process, in a container that has the capabilities `bounding`.
+    pub fn new(uid: u32, gid: u32, groups: &[u32], bounding: u64) -> Credentials {
         let mut groups = groups.to_vec();
         groups.sort_unstable();
-        Credentials { user: Ids::all(uid), group: Ids::all(gid), groups, capable: Capable::all(uid == 0) }
+        Credentials { user: Ids::all(uid), group: Ids::all(gid), groups, powers: Powers::new(uid, bounding) }
     }
 
-    /// Whether root's power over ids and groups counts.
-    pub fn is_root(&self) -> bool {
-        self.capable.others
-    }
-
-    /// Whether root's power over files counts.
-    pub fn is_root_for_files(&self) -> bool {
-        self.capable.files
-    }
-
-    /// What setuid(2), setreuid(2) and setresuid(2) do besides.
+    /// With what setuid(2), setreuid(2) and setresuid(2) do besides.
     pub fn set_user(&mut self, user: Ids) {
-        let old = std::mem::replace(&mut self.user, user);
-        if old.known().contains(&0) && !user.known().contains(&0) {
-            self.capable = Capable::all(false);
-        } else if old.effective == 0 && user.effective != 0 {
-            (self.capable.files, self.capable.others) = (false, false);
-        } else if old.effective != 0 && user.effective == 0 {
-            self.capable = Capable::all(self.capable.permitted);
-        }
+        self.powers = self.powers.after_setuid(self.user, user);
+        self.user = user;
     }
 
-    /// What setfsuid(2) does besides.
+    /// With what setfsuid(2) does besides.
     pub fn set_file_user(&mut self, user: Ids) {
-        let old = std::mem::replace(&mut self.user, user);
-        if (old.file == 0) != (user.file == 0) {
-            self.capable.files = user.file == 0 && self.capable.permitted;
-        }
+        self.powers = self.powers.after_setfsuid(self.user, user);
+        self.user = user;
     }
 
     /// What execve(2) makes of them, if a program's set-user-id and set-group-id bits give it these effective ids.
     pub fn after_exec(mut self, uid: u32, gid: u32) -> Credentials {
         self.user = Ids { real: self.user.real, ..Ids::all(uid) };
         self.group = Ids { real: self.group.real, ..Ids::all(gid) };
-        self.capable = Capable::all(uid == 0);
-        self.capable.permitted |= self.user.real == 0;
+        self.powers = self.powers.after_exec(self.user);
         self
     }
 
@@ -278,30 +244,8 @@ mod tests {
     }
 
     #[test]
-    fn capabilities_come_and_go_with_the_effective_id() {
-        let mut who = Credentials::new(0, 0, &[]);
-        let capable = |who: &Credentials| (who.is_root(), who.is_root_for_files());
-        who.set_user(ids(0, 5, 0));
-        assert_eq!(capable(&who), (false, false));
-        who.set_file_user(who.user.set_file(0, false));
-        assert_eq!(capable(&who), (false, true));
-        who.set_user(ids(0, 0, 0));
-        assert_eq!(capable(&who), (true, true));
-        who.set_file_user(who.user.set_file(5, true));
-        assert_eq!(capable(&who), (true, false));
-        // Only setfsuid brings back what setfsuid took.
-        who.set_user(ids(0, 0, 0));
-        assert_eq!(capable(&who), (true, false));
-        who.set_user(Ids::all(5));
-        assert_eq!(capable(&who), (false, false));
-        let su = who.after_exec(0, 0);
-        assert_eq!((capable(&su), su.user), ((true, true), ids(5, 0, 0)));
-        assert_eq!(capable(&su.after_exec(5, 0)), (false, false));
-    }
-
-    #[test]
     fn only_the_owner_changes_a_group_and_only_to_one_of_his() {
-        let bob = Credentials::new(7, 70, &[90, 80]);
+        let bob = Credentials::new(7, 70, &[90, 80], 0);
         assert!(bob.may_chown((7, 70), UNCHANGED, 80) && bob.may_chown((7, 1), 7, 90));
         assert!(bob.may_chown((7, 1), UNCHANGED, 1) && bob.may_chown((1, 1), UNCHANGED, UNCHANGED));
         assert!(!bob.may_chown((7, 70), 8, UNCHANGED) && !bob.may_chown((7, 70), UNCHANGED, 91));
@@ -310,15 +254,15 @@ mod tests {
 
     #[test]
     fn numbers_are_given_once_and_not_without_end() {
-        let mut table = Table::new(Credentials::new(0, 0, &[]));
+        let mut table = Table::new(Credentials::new(0, 0, &[], 0));
         assert!(table.has_one());
-        assert_eq!(table.number(Credentials::new(1, 1, &[3, 2])), Some(1));
-        assert_eq!(table.number(Credentials::new(1, 1, &[2, 3])), Some(1));
+        assert_eq!(table.number(Credentials::new(1, 1, &[3, 2], 0)), Some(1));
+        assert_eq!(table.number(Credentials::new(1, 1, &[2, 3], 0)), Some(1));
         assert_eq!(table.get(1).user.real, 1);
         assert_eq!(table.get(99).user.real, 0);
         let many: Vec<u32> = (0..MOST_GROUPS as u32).collect();
-        let given = (2..100).filter(|uid| table.number(Credentials::new(*uid, 0, &many)).is_some()).count();
+        let given = (2..100).filter(|uid| table.number(Credentials::new(*uid, 0, &many, 0)).is_some()).count();
         assert_eq!(given, 15);
-        assert!((2..20_000).any(|uid| table.number(Credentials::new(uid, 1, &[])).is_none()));
+        assert!((2..20_000).any(|uid| table.number(Credentials::new(uid, 1, &[], 0)).is_none()));
     }
 }

@@ -4,6 +4,7 @@ use super::caller::{Caller, Step};
 use super::credentials::{Credentials, Table};
 use super::files::{owner_of, told};
 use super::owners::Owners;
+use super::people::become_another;
 use crate::sys::fs;
 use crate::sys::notify::Answer;
 use libc::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP};
@@ -35,11 +36,7 @@ pub fn execve(caller: &Caller<'_>, table: &mut Table, owners: &mut Owners) -> St
             gid = owner.gid;
         }
     }
-    let after = Credentials::clone(&before).after_exec(uid, gid);
-    if after != *before {
-        let number = table.number(after).ok_or(Answer::Errno(libc::EAGAIN))?;
-        caller.set_number(number)?;
-    }
+    become_another(caller, table, &before, Credentials::clone(&before).after_exec(uid, gid))?;
     Ok(Answer::Continue)
 }
 

@@ -1,9 +1,9 @@
 //! Calls about files that are there: whose they are, and who gets them.
 
-use super::caller::{Caller, Place, Step};
-use super::credentials::{Credentials, UNCHANGED};
+use super::caller::{Caller, Place, Step, number_of};
+use super::credentials::{Credentials, Table, UNCHANGED};
 use super::owners::{Identity, Owner, Owners};
-use super::people::Powers;
+use super::powers::CHOWN;
 use crate::sys::fs::{self, STATX_BASIC_STATS, STATX_BTIME, Statx};
 use crate::sys::notify::Answer;
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
@@ -18,8 +18,8 @@ pub enum Form {
 }
 
 /// stat(2) and statx(2). Most files are their real owner's: the kernel tells of those by itself.
-pub fn stat(caller: &Caller<'_>, owners: &mut Owners) -> Step<Answer> {
-    if owners.is_empty() {
+pub fn stat(caller: &Caller<'_>, table: &Table, owners: &mut Owners) -> Step<Answer> {
+    if owners.is_empty() && table.has_one() {
         return Ok(Answer::Continue);
     }
     let (word, address) = (|at| caller.int(at), |at| caller.address(at));
@@ -37,10 +37,13 @@ pub fn stat(caller: &Caller<'_>, owners: &mut Owners) -> Step<Answer> {
     };
     // What cannot be told is the kernel's to say, too.
     let mask = if let Form::Statx(mask) = form { mask } else { 0 };
-    let Ok(mut file) = place.and_then(|place| Ok(caller.look(&place, flags, mask)?)) else {
-        return Ok(Answer::Continue);
+    let Ok(place) = place else { return Ok(Answer::Continue) };
+    let Ok(mut file) = caller.look(&place, flags, mask) else { return Ok(Answer::Continue) };
+    let owner = match owners.get(&Identity::of(&file)) {
+        None if file.device() == caller.proc_device => owner_in_proc(caller, table, &place, flags),
+        owner => owner,
     };
-    let Some(owner) = owners.get(&Identity::of(&file)) else { return Ok(Answer::Continue) };
+    let Some(owner) = owner else { return Ok(Answer::Continue) };
     file.set_owner((owner.uid, owner.gid));
     if let Some((kind, major, minor)) = owner.device {
         file.set_device(kind, (major, minor));
@@ -52,8 +55,15 @@ pub fn stat(caller: &Caller<'_>, owners: &mut Owners) -> Step<Answer> {
     Ok(Answer::Value(0))
 }
 
+/// The files in /proc that are about a process are its user's, as `ps` and others read it there.
+fn owner_in_proc(caller: &Caller<'_>, table: &Table, place: &Place, flags: i32) -> Option<Owner> {
+    let number = number_of(caller.process_at(place, flags & AT_SYMLINK_NOFOLLOW != 0)?);
+    let who = table.get(number);
+    Some(Owner { uid: who.user.effective, gid: who.group.effective, device: None }).filter(|_| number != 0)
+}
+
 /// chown(2) and its kin.
-pub fn chown(caller: &Caller<'_>, who: &Credentials, owners: &mut Owners, powers: Powers) -> Step<Answer> {
+pub fn chown(caller: &Caller<'_>, who: &Credentials, owners: &mut Owners) -> Step<Answer> {
     let flags = match caller.call.number {
         libc::SYS_fchownat => caller.int(4),
         #[cfg(target_arch = "x86_64")]
@@ -74,7 +84,7 @@ pub fn chown(caller: &Caller<'_>, who: &Credentials, owners: &mut Owners, powers
     let mode = told_before.mode();
     // With the bits that it takes away on this occasion it is a change of mode, too, which is the owner's.
     let changes_mode = mode & libc::S_IFMT != libc::S_IFDIR && mode & (libc::S_ISUID | libc::S_ISGID) != 0;
-    let as_root = who.is_root_for_files() && powers.chown;
+    let as_root = who.powers.can(CHOWN);
     let as_user = who.may_chown((before.uid, before.gid), uid, gid) && (who.user.file == before.uid || !changes_mode);
     if !as_root && !as_user {
         return Err(Answer::Errno(libc::EPERM));

@@ -5,7 +5,7 @@
 //! setuid(2) answer EINVAL, and package managers give up. So these calls are made up:
 //! a seccomp filter stops them and asks PID 1, which answers in the kernel's stead
 //! (seccomp_unotify(2)). It keeps account of who each process says it is
-//! ([`credentials`]) and whose each file is ([`owners`]), so that what a process set it
+//! ([`credentials`]) and what it may ([`powers`]), and whose each file is ([`owners`]), so that what a process set it
 //! also reads back: `apt` becomes another user, and then makes sure that it can't
 //! become root again.
 //!
@@ -28,9 +28,9 @@ mod exec;
 mod files;
 mod owners;
 mod people;
+mod powers;
 mod serve;
 
-pub use people::Powers;
 pub use serve::Emulator;
 
 use crate::error::{Error, Result};
@@ -58,6 +58,8 @@ const ASKED: &[i64] = &[
     libc::SYS_getresuid,
     libc::SYS_getresgid,
     libc::SYS_getgroups,
+    libc::SYS_capget,
+    libc::SYS_capset,
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_fstat,
@@ -119,6 +121,7 @@ fn program() -> Result<Vec<seccomp::Instruction>> {
     // A clone with new namespaces; one without a thread's or fork's flags in sight, clone3(2), is said not to be there,
     // as Docker's profile says too.
     let clone = only(0, NEW_NAMESPACES, Op::NotEqual, 0, Action::Notify);
+    let keeps = only(0, u32::MAX, Op::Equal, libc::PR_SET_KEEPCAPS as u32, Action::Notify);
     let absent = Answer::from(Action::Errno(libc::ENOSYS as u16));
     // The limit that holds the numbers is ours.
     let done = Action::Errno(0);
@@ -129,6 +132,7 @@ fn program() -> Result<Vec<seccomp::Instruction>> {
     calls.push((libc::SYS_openat as u32, &openat));
     calls.push((libc::SYS_prlimit64 as u32, &prlimit));
     calls.push((libc::SYS_clone as u32, &clone));
+    calls.push((libc::SYS_prctl as u32, &keeps));
     calls.push((libc::SYS_clone3 as u32, &absent));
     #[cfg(target_arch = "x86_64")]
     calls.push((libc::SYS_open as u32, &open));

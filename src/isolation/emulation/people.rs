@@ -2,16 +2,8 @@
 
 use super::caller::{Caller, Step};
 use super::credentials::{Credentials, Ids, MOST_GROUPS, Table};
+use super::powers::{SETGID, SETUID};
 use crate::sys::notify::Answer;
-
-/// Which of root's powers the container has.
-#[derive(Clone, Copy, Debug)]
-pub struct Powers {
-    pub chown: bool,
-    pub setuid: bool,
-    pub setgid: bool,
-    pub mknod: bool,
-}
 
 /// Answers with ids, or the whole of them at the addresses that the arguments are.
 pub fn get(caller: &Caller<'_>, table: &Table) -> Step<Answer> {
@@ -48,9 +40,9 @@ fn get_groups(caller: &Caller<'_>, groups: &[u32]) -> Step<Answer> {
 }
 
 /// Gives the caller other credentials, if it may have them.
-pub fn set(caller: &Caller<'_>, table: &mut Table, powers: Powers) -> Step<Answer> {
+pub fn set(caller: &Caller<'_>, table: &mut Table) -> Step<Answer> {
     let before = table.get(caller.number(table));
-    let (setuid, setgid) = (before.is_root() && powers.setuid, before.is_root() && powers.setgid);
+    let (setuid, setgid) = (before.powers.can(SETUID), before.powers.can(SETGID));
     let (first, second, third) = (caller.word(0), caller.word(1), caller.word(2));
     let mut after = Credentials::clone(&before);
     let mut value = 0;
@@ -74,11 +66,71 @@ pub fn set(caller: &Caller<'_>, table: &mut Table, powers: Powers) -> Step<Answe
         _ => new_groups(caller, setgid).map(|groups| after.groups = groups),
     };
     done.map_err(Answer::Errno)?;
-    if after != *before {
-        let number = table.number(after).ok_or(Answer::Errno(libc::EAGAIN))?;
-        caller.set_number(number)?;
-    }
+    become_another(caller, table, &before, after)?;
     Ok(Answer::Value(value))
+}
+
+/// The caller's credentials were `before` and are `after` from here on.
+pub fn become_another(caller: &Caller<'_>, table: &mut Table, before: &Credentials, after: Credentials) -> Step<()> {
+    if after == *before {
+        return Ok(());
+    }
+    let number = table.number(after).ok_or(Answer::Errno(libc::EAGAIN))?;
+    caller.set_number(number)
+}
+
+/// prctl(2) with PR_SET_KEEPCAPS. The kernel does it too.
+pub fn keep_powers(caller: &Caller<'_>, table: &mut Table) -> Step<Answer> {
+    let before = table.get(caller.number(table));
+    let mut after = Credentials::clone(&before);
+    after.powers.kept = caller.address(1) == 1;
+    become_another(caller, table, &before, after)?;
+    Ok(Answer::Continue)
+}
+
+/// capset(2). The kernel takes the real ones away, too.
+pub fn set_powers(caller: &Caller<'_>, table: &mut Table) -> Step<Answer> {
+    let halves = halves(caller)?;
+    let mut bytes = [0; 2 * HALF];
+    caller.read(caller.address(1), &mut bytes[..halves * HALF])?;
+    let word = |at: usize| u64::from(u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap_or_default()));
+    let both = |at: usize| word(at) | word(HALF + at) << 32;
+    let before = table.get(caller.number(table));
+    let mut after = Credentials::clone(&before);
+    after.powers = before.powers.after_capset(both(0), both(4)).ok_or(Answer::Errno(libc::EPERM))?;
+    become_another(caller, table, &before, after)?;
+    Ok(Answer::Continue)
+}
+
+/// capget(2).
+pub fn get_powers(caller: &Caller<'_>, table: &Table) -> Step<Answer> {
+    let number = caller.number(table);
+    if number == 0 || caller.address(1) == 0 {
+        return Ok(Answer::Continue);
+    }
+    let halves = halves(caller)?;
+    let powers = table.get(number).powers;
+    let half = |shift: u32| [(powers.effective >> shift) as u32, (powers.permitted >> shift) as u32, 0];
+    let bytes: Vec<u8> = [half(0), half(32)].concat().iter().flat_map(|word| word.to_ne_bytes()).collect();
+    caller.write(caller.address(1), &bytes[..halves * HALF])?;
+    Ok(Answer::Value(0))
+}
+
+/// Effective, permitted and inheritable capabilities of 32 numbers, as the calls have them in memory.
+const HALF: usize = 12;
+
+/// How many of these the header of capget(2) and capset(2) tells of, if it is about the caller itself.
+fn halves(caller: &Caller<'_>) -> Step<usize> {
+    let mut header = [0; 8];
+    caller.read(caller.address(0), &mut header)?;
+    let [a, b, c, d, pid @ ..] = header;
+    let pid = i32::from_ne_bytes(pid);
+    match u32::from_ne_bytes([a, b, c, d]) {
+        _ if pid != 0 && pid != caller.call.pid => Err(Answer::Continue),
+        0x1998_0330 => Ok(1),
+        0x2007_1026 | 0x2008_0522 => Ok(2),
+        _ => Err(Answer::Continue),
+    }
 }
 
 /// The argument of setgroups(2).
