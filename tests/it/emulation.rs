@@ -15,6 +15,7 @@ cases! {
         a_user_cannot_become_root_again,
         ids_follow_the_rules_of_the_kernel,
         a_user_outlives_his_parent,
+        a_process_is_its_users,
         set_user_id_programs_run_as_their_owner,
         a_chroot_is_no_obstacle,
         the_command_itself_may_be_pid_1,
@@ -136,7 +137,7 @@ fn a_user_cannot_become_root_again(t: &Sandbox) {
 /// The digest is the kernel's: what it answers root and users with subordinate ids to the same calls.
 fn ids_follow_the_rules_of_the_kernel(t: &Sandbox) {
     let out = t.inside(&[], &["ids", "digest", "300"]).timeout(120).ok();
-    out.prints("sha256:5f8a7b5ad1296d7f68478c6e5bcb5f57ea4bd2bae2668b64a652c5a14da2870e\n");
+    out.prints("sha256:bbbce775c0e9ba80d68e4a3a3d30a29626fe4bf00d7b978f0dce6fb5fc0aff4d\n");
 }
 
 fn a_user_outlives_his_parent(t: &Sandbox) {
@@ -144,6 +145,18 @@ fn a_user_outlives_his_parent(t: &Sandbox) {
     prints(t, orphan, "started\ngone\n1000\n1000\n");
     prints(t, "su app -c 'setsid sh -c \"sleep 0.2; id -un\" & exit'; sleep 0.8", "app\n");
     prints(t, "su app -c 'ulimit -x 5; ulimit -x 0; id -u'", "1000\n");
+}
+
+fn a_process_is_its_users(t: &Sandbox) {
+    let own = "su app -c 'sleep 5 & stat -c %u:%g /proc/$! /proc/self /proc/1; cd /proc/$!; stat -c %u . status; kill $!'; \
+        stat -c %u:%g /proc/self/ /proc/$$/stat /proc/self/fd/0";
+    let out = script(t, &[], own).ok();
+    // /proc/self is a link, which is the host's.
+    let lines: Vec<&str> = out.stdout.lines().collect();
+    assert_eq!(lines, ["1000:1000", "65534:65534", "0:0", "1000", "1000", "0:0", "0:0", "0:0"]);
+    let ps = script(t, &[], "su app -c 'sleep 5 & ps -o user,comm; kill $!'").ok();
+    let app: Vec<&str> = ps.stdout.lines().filter(|line| line.starts_with("app ")).collect();
+    assert_eq!(app.len(), 3, "{}", ps.stdout);
 }
 
 fn set_user_id_programs_run_as_their_owner(t: &Sandbox) {

@@ -88,7 +88,8 @@ pub fn keep_powers(caller: &Caller<'_>, table: &mut Table) -> Step<Answer> {
     Ok(Answer::Continue)
 }
 
-/// capset(2). The kernel takes the real ones away, too.
+/// capset(2). What is given up for good the kernel takes away, too; what may come back, as it does with effective
+/// uid 0, would not come back from there.
 pub fn set_powers(caller: &Caller<'_>, table: &mut Table) -> Step<Answer> {
     let halves = halves(caller)?;
     let mut bytes = [0; 2 * HALF];
@@ -98,18 +99,18 @@ pub fn set_powers(caller: &Caller<'_>, table: &mut Table) -> Step<Answer> {
     let before = table.get(caller.number(table));
     let mut after = Credentials::clone(&before);
     after.powers = before.powers.after_capset(both(0), both(4)).ok_or(Answer::Errno(libc::EPERM))?;
+    let for_good = after.powers.permitted != before.powers.permitted;
     become_another(caller, table, &before, after)?;
-    Ok(Answer::Continue)
+    Ok(if for_good || table.has_one() { Answer::Continue } else { Answer::Value(0) })
 }
 
 /// capget(2).
 pub fn get_powers(caller: &Caller<'_>, table: &Table) -> Step<Answer> {
-    let number = caller.number(table);
-    if number == 0 || caller.address(1) == 0 {
+    if table.has_one() || caller.address(1) == 0 {
         return Ok(Answer::Continue);
     }
     let halves = halves(caller)?;
-    let powers = table.get(number).powers;
+    let powers = table.get(caller.number(table)).powers;
     let half = |shift: u32| [(powers.effective >> shift) as u32, (powers.permitted >> shift) as u32, 0];
     let bytes: Vec<u8> = [half(0), half(32)].concat().iter().flat_map(|word| word.to_ne_bytes()).collect();
     caller.write(caller.address(1), &bytes[..halves * HALF])?;

@@ -94,7 +94,9 @@ fn trial(seed: u64) -> String {
         let ids = [a.into(), b.into(), c.into()];
         let file = std::fs::metadata(&path).expect("stat");
         let groups: Vec<u32> = [a, b, c].into_iter().filter(|id| *id < 4).collect();
-        let (number, arguments) = match random.below(14) {
+        let mut header = [0x2008_0522u32, 0];
+        let mut data = powers();
+        let (number, arguments) = match random.below(17) {
             0 => (libc::SYS_setuid, ids),
             1 => (libc::SYS_setgid, ids),
             2 | 3 => (libc::SYS_setreuid, ids),
@@ -111,16 +113,37 @@ fn trial(seed: u64) -> String {
                 }
                 (libc::SYS_getuid, ids)
             }
+            12 => (libc::SYS_prctl, [libc::PR_SET_KEEPCAPS as u64, u64::from(a == 0), 0]),
+            13 | 14 => {
+                // Mostly what it has, and sometimes some of it.
+                (data[0], data[3]) = if b == 0 { (data[1], data[4]) } else { (data[1] & 1 << (b & 7), 0) };
+                if c == 0 {
+                    data[1] |= 1 << 21;
+                } else if c == 1 {
+                    data[1] = data[0];
+                }
+                (libc::SYS_capset, [header.as_mut_ptr() as u64, data.as_ptr() as u64, 0])
+            }
             _ => (libc::SYS_lchown, [c_path.as_ptr() as u64, a.into(), b.into()]),
         };
         let answer = sys::raw(number, arguments);
         let file = std::fs::metadata(&path).expect("stat");
-        let arguments = if number == libc::SYS_setgroups || number == libc::SYS_lchown { [0; 3] } else { arguments };
+        let addresses = [libc::SYS_setgroups, libc::SYS_lchown, libc::SYS_capset];
+        let arguments = if addresses.contains(&number) { [0; 3] } else { arguments };
         writeln!(all, "{number} {arguments:x?} = {answer}; {}:{} {:o}", file.uid(), file.gid(), file.mode())
             .expect("write");
+        writeln!(all, "{:x?}", powers()).expect("write");
         all += &show();
     }
     all
+}
+
+/// capget(2): effective, permitted, inheritable, of 32 capabilities each.
+fn powers() -> [u32; 6] {
+    let header = [0x2008_0522u32, 0];
+    let mut data = [0; 6];
+    assert_eq!(sys::raw(libc::SYS_capget, [header.as_ptr() as u64, data.as_mut_ptr() as u64, 0]), 0);
+    data
 }
 
 /// As many different users as one likes, one after another.
