@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 /// The program is run by the kernel; only who it runs as is ours to say. It is said before, as nobody is asked
 /// afterwards: so not unless the kernel will surely run it.
 pub fn execve(caller: &Caller<'_>, table: &mut Table, owners: &mut Owners) -> Step<Answer> {
-    if table.has_one() {
+    if table.has_one() && owners.is_empty() {
         return Ok(Answer::Continue);
     }
     let (dir, path, flags) = match caller.call.number {
