@@ -1,6 +1,7 @@
 //! The command: what happens between the fork from PID 1 and the first
 //! instruction of the program, in an order that leaves no power behind.
 
+use super::emulation;
 use super::plan::Plan;
 use super::spec::Security;
 use super::user::{self, User};
@@ -16,15 +17,20 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-/// Becomes the command; gives only what kept it from that.
-pub fn exec(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Error {
-    match prepare(plan, terminal) {
+/// Becomes the command; gives only what kept it from that. At the other end of `channel`, if there is one, somebody
+/// is ready to emulate root.
+pub fn exec(plan: &Plan<'_>, terminal: Option<OwnedFd>, channel: Option<&OwnedFd>) -> Error {
+    match prepare(plan, terminal, channel) {
         Ok((args, env)) => run(&args, &env),
         Err(error) => error,
     }
 }
 
-fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, Vec<CString>)> {
+fn prepare(
+    plan: &Plan<'_>,
+    terminal: Option<OwnedFd>,
+    channel: Option<&OwnedFd>,
+) -> Result<(Vec<CString>, Vec<CString>)> {
     let process = &plan.spec.process;
     // 1. A session of its own. Without -t it has no terminal, even if the streams are one: then
     //    nothing inside can type into the user's shell.
@@ -46,9 +52,13 @@ fn prepare(plan: &Plan<'_>, terminal: Option<OwnedFd>) -> Result<(Vec<CString>, 
 
     // 3. Give up power: first what programs may ever gain, then groups, group and user, in this order, as
     //    each step needs what the next one drops. Our own capabilities are left for the last step.
-    if plan.single_id {
-        become_single(&user)?;
-        only_own_group(&user)?;
+    match channel {
+        Some(channel) if user.uid == 0 => emulation::begin(channel, &user)?,
+        _ if plan.single_id => {
+            become_single(&user)?;
+            only_own_group(&user)?;
+        }
+        _ => {}
     }
     capabilities::bound(plan.spec.security.capabilities)?;
     if !plan.single_id {

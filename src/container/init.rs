@@ -3,10 +3,10 @@
 //! It is a clone of ccrun, never an exec of it, and cannot be looked into from
 //! inside (undumpable): its memory and its descriptors are the host's.
 
-use super::command;
 use super::filesystem;
 use super::plan::{Plan, message};
 use super::trees::Trees;
+use super::{command, emulation};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::procfs::Cover;
@@ -14,28 +14,66 @@ use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, priority, procfs, rootfs};
 use crate::sys::process::{self, pid_t};
+use crate::sys::signal::SignalFd;
 use crate::sys::{cred, namespace, signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The life of PID 1; gives its exit status. The end of `socket` tells the supervisor that the command runs.
 pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
     let started = build(plan, &socket).and_then(|terminal| {
+        let (ours, theirs) = if plan.single_id { Some(socket::socketpair()?) } else { None }.unzip();
         if !plan.spec.init {
-            return Err(command::exec(plan, terminal));
+            if let (Some(ours), Some(theirs)) = (&ours, &theirs) {
+                process::fork_unwaited(|| {
+                    process::close(theirs);
+                    emulate(plan, ours).map_or(125, |()| 0)
+                })?;
+            }
+            return Err(command::exec(plan, terminal, theirs.as_ref()));
         }
         let child = process::fork(|| {
-            let error = command::exec(plan, terminal);
+            // The other end must be gone when PID 1 is.
+            ours.iter().for_each(process::close);
+            let error = command::exec(plan, terminal, theirs.as_ref());
             fail(&socket, error)
         })?;
-        Ok(child.pid())
+        Ok((child.pid(), ours))
     });
     match started {
-        Ok(command) => {
+        Ok((command, channel)) => {
             drop(socket);
-            process::close_range_from(0);
-            reap(command).unwrap_or(125)
+            live(plan, command, channel).unwrap_or(125)
         }
         Err(error) => fail(&socket, error),
+    }
+}
+
+/// PID 1 with the container's command running: it keeps no descriptor but what it needs, and little power.
+fn live(plan: &Plan<'_>, command: pid_t, channel: Option<OwnedFd>) -> Result<i32> {
+    if let Some(channel) = channel
+        && let Some(mut emulator) = emulation::answerer(&channel, plan.spec.security.capabilities)?
+    {
+        std::mem::forget(channel);
+        let signals = SignalFd::new()?;
+        return reap(command, || {
+            loop {
+                if let Some(signal) = signals.read() {
+                    return Ok(signal);
+                }
+                emulator.serve_until(signals.as_fd())?;
+            }
+        });
+    }
+    process::close_range_from(0);
+    capabilities::keep_kill()?;
+    reap(command, signal::wait_any)
+}
+
+/// Emulates root where the command is PID 1 and cannot be asked to; ends when nobody is left to ask.
+fn emulate(plan: &Plan<'_>, channel: &OwnedFd) -> Result<()> {
+    match emulation::answerer(channel, plan.spec.security.capabilities)? {
+        Some(mut emulator) => emulator.serve(),
+        None => Ok(()),
     }
 }
 
@@ -131,10 +169,9 @@ fn switches(plan: &Plan<'_>) -> Switches {
 
 /// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when
 /// the command does. The kernel then kills what is left (pid_namespaces(7)).
-fn reap(command: pid_t) -> Result<i32> {
-    capabilities::keep_kill()?;
+fn reap(command: pid_t, mut next_signal: impl FnMut() -> Result<i32>) -> Result<i32> {
     loop {
-        match signal::wait_any()? {
+        match next_signal()? {
             libc::SIGCHLD => {
                 while let Some((pid, status)) = process::wait4(-1, libc::WNOHANG).unwrap_or(None) {
                     if pid == command {

@@ -2,6 +2,7 @@
 
 mod command;
 pub mod create;
+mod emulation;
 pub mod export;
 mod filesystem;
 mod host_files;

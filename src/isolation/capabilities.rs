@@ -73,7 +73,12 @@ const DEFAULT: [u32; 14] = [
     31, // SETFCAP
 ];
 
+const DAC_OVERRIDE: u64 = 1 << 1;
+const FOWNER: u64 = 1 << 3;
+const FSETID: u64 = 1 << 4;
 const KILL: u64 = 1 << 5;
+const SYS_CHROOT: u64 = 1 << 18;
+const SYS_PTRACE: u64 = 1 << 19;
 const SYS_ADMIN: u64 = 1 << 21;
 
 /// A number above every capability that a kernel has today; asking for more answers EINVAL.
@@ -100,6 +105,11 @@ impl Set {
     /// The set whose bits stand in /proc/PID/status as hexadecimal digits.
     pub fn from_hex(digits: &str) -> Option<Set> {
         u64::from_str_radix(digits, 16).ok().map(Set)
+    }
+
+    /// By number, a bit each.
+    pub fn bits(self) -> u64 {
+        self.0
     }
 
     pub fn with(self, others: Set) -> Set {
@@ -161,6 +171,12 @@ pub fn keep_admin() -> Result<()> {
 /// What is left to PID 1 once the container stands: passing signals on to any user's process.
 pub fn keep_kill() -> Result<()> {
     cred::capset(KILL)
+}
+
+/// What is left to the one who emulates root for others: looking into their memory, following them into their root
+/// directories, and the powers over files that the command has itself (`set`).
+pub fn keep_emulation(set: Set) -> Result<()> {
+    cred::capset(KILL | SYS_CHROOT | SYS_PTRACE | (DAC_OVERRIDE | FOWNER | FSETID) & set.0)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! safety. Flags and modes are libc's own constants.
 
 mod attributes;
+mod statx;
 
 use super::returned;
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use attributes::*;
+pub use statx::*;
 
 /// The kernel's resolve flags for [`openat2`].
 pub use libc::{RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};
@@ -299,6 +301,17 @@ pub fn fstatfs(fd: BorrowedFd<'_>) -> Result<StatFs> {
     returned(done.into(), format_args!("fstatfs({fd})"))?;
     // SAFETY: the call succeeded, so the kernel has filled the structure.
     Ok(unsafe { stat.assume_init() }.into())
+}
+
+/// Whether `fd` lies on a mount on which set-user-id bits do not count: `fstatfs(2)`, ST_NOSUID.
+pub fn is_nosuid(fd: BorrowedFd<'_>) -> Result<bool> {
+    let fd = fd.as_raw_fd();
+    let mut stat = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: `stat` has room for what the library writes.
+    let done = unsafe { libc::fstatvfs(fd, stat.as_mut_ptr()) };
+    returned(done.into(), format_args!("fstatvfs({fd})"))?;
+    // SAFETY: the call succeeded, so the structure is filled.
+    Ok(unsafe { stat.assume_init() }.f_flag & libc::ST_NOSUID as libc::c_ulong != 0)
 }
 
 /// `syncfs(2)`: everything written to the file system that holds `fd` reaches the disk.

@@ -6,9 +6,11 @@
 
 pub mod cred;
 pub mod fs;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod net;
+pub mod notify;
 pub mod process;
 pub mod resource;
 pub mod seccomp;

@@ -125,6 +125,18 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Child> {
     clone3(0, None, child)
 }
 
+/// [`fork`] of a process whose end is told to nobody: wait4(2) without __WALL does not even find it.
+pub fn fork_unwaited(child: impl FnOnce() -> i32) -> Result<pid_t> {
+    // SAFETY: no shared memory and no stack of its own, so that the child returns here on its own copy of this
+    // stack, as after fork(2); no flags and no signal.
+    let ret = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+    let pid = returned(ret, format_args!("clone(0)"))? as pid_t;
+    if pid == 0 {
+        _exit(child());
+    }
+    Ok(pid)
+}
+
 /// The flags as they would stand in C.
 pub fn clone_flags(flags: i32) -> String {
     let names = [
@@ -282,6 +294,14 @@ pub fn set_title(title: &str) -> Result<()> {
     super::cred::set_name(&super::cstr(title)?)
 }
 
+/// Closes every descriptor but `fd`, in a fresh clone that has nothing else to keep; gives it as the new number 0.
+pub fn keep_only(fd: &OwnedFd) -> Result<OwnedFd> {
+    dup2(fd.as_fd(), 0)?;
+    close_range_from(1);
+    // SAFETY: nobody owns 0 in this clone: the standard streams were the command's.
+    Ok(unsafe { OwnedFd::from_raw_fd(0) })
+}
+
 /// close_range(2) from `first` on; where the kernel lacks it (before 5.9), one by one.
 pub fn close_range_from(first: i32) {
     // SAFETY: the caller owns no descriptor at or above `first` any more: this runs in a fresh
@@ -334,6 +354,12 @@ pub fn find_program(name: &str) -> Option<std::path::PathBuf> {
 pub fn chdir(path: &CStr) -> Result<()> {
     // SAFETY: the path ends with NUL and is only read.
     returned(unsafe { libc::chdir(path.as_ptr()) }.into(), format_args!("chdir({path:?})")).map(drop)
+}
+
+/// chroot(2).
+pub fn chroot(path: &CStr) -> Result<()> {
+    // SAFETY: the path ends with NUL and is only read.
+    returned(unsafe { libc::chroot(path.as_ptr()) }.into(), format_args!("chroot({path:?})")).map(drop)
 }
 
 /// fchdir(2).

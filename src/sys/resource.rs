@@ -2,6 +2,11 @@
 
 use super::returned;
 use crate::error::Result;
+use libc::pid_t;
+
+/// File locks: a limit that the kernel keeps, and has ignored since Linux 2.4.25. The C libraries number limits in
+/// different types.
+pub const RLIMIT_LOCKS: u32 = libc::RLIMIT_LOCKS as u32;
 
 /// A soft and a hard limit; `u64::MAX` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,24 +15,23 @@ pub struct Rlimit {
     pub hard: u64,
 }
 
-/// prlimit(2) on this process, whose old limit is asked for.
-pub fn getrlimit(resource: u32) -> Result<Rlimit> {
+/// prlimit(2): the limit that process `pid` (0: this one) has; with `new` it gets another.
+pub fn prlimit(pid: pid_t, resource: u32, new: Option<Rlimit>) -> Result<Rlimit> {
+    let set = new.map(|limit| libc::rlimit64 { rlim_cur: limit.soft, rlim_max: limit.hard });
+    let set = set.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
-    let new = std::ptr::null::<libc::rlimit64>();
-    // SAFETY: `old` has room for what the kernel writes; no new limit is given; 0 means this process.
-    let ret = unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, new, &raw mut old) };
-    returned(ret, format_args!("prlimit64({resource})"))?;
+    // SAFETY: the kernel reads the new limit, if there is one, and `old` has room for what it writes.
+    let ret = unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, set, &raw mut old) };
+    returned(ret, format_args!("prlimit64({pid}, {resource}, {new:?})"))?;
     Ok(Rlimit { soft: old.rlim_cur, hard: old.rlim_max })
 }
 
-/// prlimit(2) on this process.
+pub fn getrlimit(resource: u32) -> Result<Rlimit> {
+    prlimit(0, resource, None)
+}
+
 pub fn setrlimit(resource: u32, limit: Rlimit) -> Result<()> {
-    let Rlimit { soft, hard } = limit;
-    let new = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
-    let old = std::ptr::null_mut::<libc::rlimit64>();
-    // SAFETY: the kernel reads `new`, which lives through the call; the old limit is not asked for.
-    let ret = unsafe { libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const new, old) };
-    returned(ret, format_args!("prlimit64({resource}, {soft}:{hard})")).map(drop)
+    prlimit(0, resource, Some(limit)).map(drop)
 }
 
 /// getpriority(2) of this process: its nice value, -20 to 19.

@@ -1,6 +1,7 @@
 //! What the tests' own binary does inside a container, where it is mounted as
 //! /it: `it --inside WORD …`. Static, so that it runs in any root file system.
 
+use crate::emulation::ids;
 use crate::image::sha256;
 use crate::judges::tree::Tree;
 use crate::sandbox::{Cmd, Sandbox};
@@ -34,6 +35,7 @@ pub fn run(words: &[String]) -> ExitCode {
         ["read-key", name] => return crate::privileges::peek::read_key(name),
         ["burn", seconds] => burn(seconds.parse().expect("seconds")),
         ["measured", file, program, ref args @ ..] => return measured(file, program, args),
+        ["ids", ref words @ ..] => ids::run(words),
         ["forks", count] => forks(count.parse().expect("count")),
         ["syscalls"] => crate::seccomp::prober::run(),
         ["eat", megabytes] => eat(megabytes.parse().expect("megabytes")),

@@ -29,6 +29,7 @@ mod users;
 mod archives;
 mod commands;
 mod credentials;
+mod emulation;
 mod errors;
 mod faults;
 mod hostile;
@@ -80,6 +81,7 @@ const CASES: &[&[Case]] = &[
     mounts::CASES,
     packages::CASES,
     seccomp::CASES,
+    emulation::CASES,
     options::CASES,
     privileges::CASES,
     privileges::in_force::CASES,

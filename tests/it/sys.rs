@@ -299,3 +299,26 @@ pub fn ways_into(pid: i32) -> Vec<&'static str> {
     }
     ways
 }
+
+/// A system call about ids, as it is: libc's own functions do it for all threads. Its value, or the errno below zero.
+pub fn raw(number: i64, arguments: [u64; 3]) -> i64 {
+    let [first, second, third] = arguments;
+    // SAFETY: callers pass plain numbers, or addresses of live arrays that are as long as the call wants them.
+    let ret = unsafe { libc::syscall(number, first, second, third) };
+    if ret < 0 { -i64::from(io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { ret }
+}
+
+/// What apt does to become nobody in particular, through libc and so in all threads.
+pub fn drop_to(uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: one group is given and counted; the others take plain numbers.
+    unsafe {
+        check(libc::setgroups(1, &gid))?;
+        check(libc::setresgid(gid, gid, gid))?;
+        check(libc::setresuid(uid, uid, uid)).map(drop)
+    }
+}
+
+pub fn seteuid(uid: u32) -> io::Result<()> {
+    // SAFETY: takes a plain number.
+    check(unsafe { libc::seteuid(uid) }).map(drop)
+}
