@@ -258,6 +258,14 @@ pub fn seek_data(fd: BorrowedFd<'_>, offset: u64) -> Result<Option<Range<u64>>> 
     }
 }
 
+/// `lseek(2)` with SEEK_END.
+pub fn seek_end(fd: BorrowedFd<'_>) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: no memory is passed.
+    let at = unsafe { libc::lseek(fd, 0, libc::SEEK_END) };
+    returned(at, format_args!("lseek({fd}, 0, SEEK_END)")).map(drop)
+}
+
 /// `flock(2)` with LOCK_SH, LOCK_EX or LOCK_UN, and LOCK_NB; starts again when a signal interrupts it.
 pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
     let fd = fd.as_raw_fd();

@@ -161,6 +161,27 @@ pub fn wait4(pid: pid_t, options: i32) -> Result<Option<(pid_t, Status)>> {
     }
 }
 
+/// What the children that were waited for have used, and theirs.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildrenUsage {
+    pub user: std::time::Duration,
+    pub system: std::time::Duration,
+    /// Bytes that the biggest of them held at most.
+    pub biggest: u64,
+}
+
+/// getrusage(2) with RUSAGE_CHILDREN.
+pub fn usage_of_children() -> ChildrenUsage {
+    // SAFETY: rusage is plain integers, and the kernel fills in all of it; it cannot fail.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        usage
+    };
+    let time = |time: libc::timeval| std::time::Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    ChildrenUsage { user: time(usage.ru_utime), system: time(usage.ru_stime), biggest: usage.ru_maxrss as u64 * 1024 }
+}
+
 /// execve(2). Returns only when it failed.
 pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Error {
     let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
