@@ -33,6 +33,7 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod scope;
 mod security;
 mod table;
 mod tag;

@@ -2,7 +2,7 @@
 
 use super::flag::{Command, many, one, switch};
 use super::parse::{Parsed, utf8};
-use super::{device, limits, mount, names, operand, security, ulimit};
+use super::{device, limits, mount, names, operand, scope, security, ulimit};
 use crate::container::create;
 use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
 use crate::error::{Error, Result};
@@ -113,6 +113,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
             .with_status(1));
     }
 
+    scope::enter(parsed, &limits)?;
     let (store, map) = super::open_store(parsed)?;
     let (wanted, command) = operand::understand(parsed, &store)?;
     let image = match &wanted {

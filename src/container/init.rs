@@ -26,7 +26,8 @@ pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
         let child = process::fork(|| {
             let error = command::exec(plan, terminal);
             fail(&socket, error)
-        })?;
+        })
+        .map_err(|error| no_room(error, plan))?;
         Ok(child.pid())
     });
     match started {
@@ -36,6 +37,16 @@ pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
             reap(command).unwrap_or(125)
         }
         Err(error) => fail(&socket, error),
+    }
+}
+
+/// PID 1 is a process, too.
+fn no_room(error: Error, plan: &Plan<'_>) -> Error {
+    match (error.errno(), plan.spec.limits.pids) {
+        (Some(libc::EAGAIN), Some(limit)) => error.hint(format!(
+            "--pids-limit {limit} leaves no room for the command beside ccrun as PID 1; --no-init does without it"
+        )),
+        _ => error,
     }
 }
 

@@ -394,6 +394,14 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     returned(size as i64, format_args!("read({})", fd.as_raw_fd())).map(|size| size as usize)
 }
 
+/// `write(2)` in one piece, as the files of the kernel's own file systems want it.
+pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<()> {
+    // SAFETY: the pointer and the length are of one slice, which is only read.
+    let size = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+    let fd = fd.as_raw_fd();
+    returned(size as i64, format_args!("write({fd}, {:?})", String::from_utf8_lossy(bytes))).map(drop)
+}
+
 /// `fcntl(2)` with O_NONBLOCK: reading and writing answer EAGAIN instead of waiting.
 pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: no memory is passed; `fd` is open by its type.

@@ -71,6 +71,17 @@ impl Host {
         place.ok_or_else(|| Error::call(format!("mkdir below {}", tree.ours.display()), libc::EACCES))
     }
 
+    /// Our own group in the tree of v2 and those above it, the nearest first, in which we may make others and move
+    /// our processes there: that takes the right to write in the nearest group that is above both.
+    fn v2_places<'a>(&self, tree: &'a Tree) -> impl Iterator<Item = &'a Path> + use<'a> {
+        let above = tree.ours.ancestors().take_while(|dir| dir.starts_with(&tree.point));
+        above.filter(|dir| fs::may_write(dir) && fs::may_write(&dir.join("cgroup.procs")))
+    }
+
+    pub fn may_use_v2(&self, tree: &Tree) -> bool {
+        self.v2_places(tree).next().is_some()
+    }
+
     /// The v2 group in which we may make others with `needed`, and all controllers that it then hands on; of
     /// `wanted`, those that there are.
     pub fn v2_parent(
@@ -83,7 +94,10 @@ impl Host {
         let hand_on = |dir: &Path| {
             let mut handed = v2::available(dir)?;
             if let Some(controller) = needed.iter().find(|controller| !handed.contains(controller)) {
-                return Err(Error::new(format!("{} has no controller '{}'", dir.display(), controller.name())));
+                let error = Error::new(format!("{} has no controller '{}'", dir.display(), controller.name()));
+                let hint = "as root, printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | systemctl edit --stdin \
+                    --drop-in=delegate user@.service, then log in anew";
+                return Err(if self.uid == 0 { error } else { error.hint(hint) });
             }
             handed.retain(|controller| needed.contains(controller) || wanted.contains(controller));
             v2::hand_on(dir, &handed).map(|()| handed)
@@ -92,10 +106,7 @@ impl Host {
             return descend(&tree.point, parent, &hand_on);
         }
         let mut refused = None;
-        for dir in tree.ours.ancestors().take_while(|dir| dir.starts_with(&tree.point)) {
-            if !fs::may_write(dir) || !fs::may_write(&dir.join("cgroup.procs")) {
-                continue;
-            }
+        for dir in self.v2_places(tree) {
             match hand_on(dir) {
                 // A group of our own in between: systemd takes controllers away from groups of its own where it
                 // does not need them itself, and cannot as long as a group below hands them on.

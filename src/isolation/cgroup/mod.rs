@@ -82,6 +82,14 @@ impl Cgroup {
         }
     }
 
+    /// Whether `limits` take a group in the tree of v2 and there is none where we may make one: then systemd can
+    /// help, which gives users nothing of v1.
+    pub fn is_for_systemd(limits: &Limits) -> bool {
+        let Ok(host) = Host::read() else { return false };
+        let in_v2 = limits.controllers().into_iter().any(|controller| host.v1(controller).is_none());
+        in_v2 && host.v2().is_some_and(|tree| !host.may_use_v2(&tree))
+    }
+
     fn has(&self, controller: Controller) -> bool {
         let in_v1 = self.v1.iter().any(|hierarchy| hierarchy.controllers.contains(&controller));
         in_v1 || self.unified.as_ref().is_some_and(|unified| unified.controllers.contains(&controller))
@@ -263,6 +271,10 @@ fn not_ours(error: Error) -> Error {
         Some(libc::EACCES | libc::EPERM | libc::EROFS) => error.hint(
             "no cgroup here may be written by you: run ccrun as root, or through systemd-run --user --scope \
              -p Delegate=yes ccrun …",
+        ),
+        Some(libc::EBUSY) => error.hint(
+            "a cgroup that holds processes cannot limit others: start ccrun in one without any beside it, as \
+             systemd-run --scope -p Delegate=yes ccrun … does",
         ),
         _ => error,
     }

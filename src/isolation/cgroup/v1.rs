@@ -3,7 +3,7 @@
 
 use super::files::{absent_is_fine, read, write, write_if_there};
 use super::limits::{BlockIo, Controller, Cpu, Limits, Memory, PERIOD, Rate};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::path::Path;
 
 /// Writes the limits of one controller into its group `dir`.
@@ -59,16 +59,24 @@ fn set_cpu(dir: &Path, cpu: &Cpu) -> Result<()> {
 /// A new group of this controller has no CPUs and no memory nodes, and takes nobody in until it has both.
 fn set_cpuset(dir: &Path, cpu: &Cpu) -> Result<()> {
     for (file, asked) in [("cpuset.cpus", &cpu.cpus), ("cpuset.mems", &cpu.mems)] {
-        match asked {
-            Some(list) => write(dir, file, list)?,
-            None if read(&dir.join(file))?.trim().is_empty() => {
-                let parent = dir.parent().ok_or_else(|| Error::new(format!("{} has no parent", dir.display())))?;
-                write(dir, file, read(&parent.join(file))?.trim())?;
-            }
-            None => {}
+        let inherited = inherit(dir, file)?;
+        if let Some(list) = asked.as_ref().filter(|list| **list != inherited) {
+            write(dir, file, list)?;
         }
     }
     Ok(())
+}
+
+/// Gives `dir` what its parent has, if it has nothing. The top of the tree has all there is.
+fn inherit(dir: &Path, file: &str) -> Result<String> {
+    let own = read(&dir.join(file))?;
+    match (own.trim(), dir.parent()) {
+        ("", Some(parent)) => {
+            let list = inherit(parent, file)?;
+            write(dir, file, &list).map(|()| list)
+        }
+        (own, _) => Ok(own.to_owned()),
+    }
 }
 
 fn set_block_io(dir: &Path, block_io: &BlockIo) -> Result<()> {
