@@ -30,7 +30,8 @@ pub fn devices(parsed: &Parsed) -> Result<BlockIo> {
             let (path, weight) = split(parsed, flag, text)?;
             let weight = weight.parse().ok().filter(|weight| *weight == 0 || (10..=1000).contains(weight));
             let wrong = || limits::invalid(parsed, flag, text, &format!("invalid weight for device: {text}"));
-            all.weight_device.push((device(path)?, weight.ok_or_else(wrong)?));
+            let weight = weight.ok_or_else(wrong)?;
+            all.weight_device.push((device(path)?, weight));
         } else if let Some((_, what)) = RATES.into_iter().find(|(name, _)| *name == flag) {
             let text = utf8(value, flag)?;
             let (path, rate) = split(parsed, flag, text)?;
