@@ -94,60 +94,73 @@ impl Host {
         let hand_on = |dir: &Path| {
             let mut handed = v2::available(dir)?;
             if let Some(controller) = needed.iter().find(|controller| !handed.contains(controller)) {
-                let error = Error::new(format!("{} has no controller '{}'", dir.display(), controller.name()));
-                let hint = "as root, printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | systemctl edit --stdin \
-                    --drop-in=delegate user@.service, then log in anew";
-                return Err(if self.uid == 0 { error } else { error.hint(hint) });
+                return Err(not_handed_on(dir, *controller));
             }
             handed.retain(|controller| needed.contains(controller) || wanted.contains(controller));
             v2::hand_on(dir, &handed).map(|()| handed)
         };
+        // Makes the groups on the way from `top` down to `below`, each handing on to the next what the last is to have.
+        let descend = |top: &Path, below: &Path| {
+            let mut found = (top.to_owned(), hand_on(top)?);
+            for part in below.components() {
+                found.0.push(part);
+                super::files::mkdir(&found.0)?;
+                found.1 = hand_on(&found.0)?;
+            }
+            Ok(found)
+        };
         if let Some(parent) = asked {
-            return descend(&tree.point, parent, &hand_on);
+            return descend(&tree.point, parent);
         }
+        let in_room = |dir: &Path| make_room(dir).then(|| descend(dir, Path::new("")));
         let mut refused = None;
         for dir in self.v2_places(tree) {
-            match hand_on(dir) {
-                // A group of our own in between: systemd takes controllers away from groups of its own where it
-                // does not need them itself, and cannot as long as a group below hands them on.
-                Ok(handed) if self.uid == 0 && dir.file_name().is_none_or(|name| name != OWN) => {
-                    return descend(dir, Path::new(OWN), &hand_on).map(|(own, _)| (own, handed));
-                }
-                Ok(handed) => return Ok((dir.to_owned(), handed)),
-                Err(error) => refused = refused.or(Some(error)),
+            // A group of our own in between: systemd takes controllers away from groups of its own where it does
+            // not need them itself, and cannot as long as a group below hands them on.
+            let own = if dir.starts_with(tree.point.join(OWN)) { "" } else { OWN };
+            let error = match descend(dir, Path::new(own)) {
+                Err(error) => error,
+                found => return found,
+            };
+            // A scope or service of systemd's that holds nobody but us was made for us.
+            let is_unit = dir.extension().is_some_and(|kind| kind == "scope" || kind == "service");
+            if error.errno() == Some(libc::EBUSY)
+                && dir == tree.ours
+                && is_unit
+                && let Some(found) = in_room(dir)
+            {
+                return found;
             }
-            if dir == tree.ours && make_room(dir) {
-                return hand_on(dir).map(|handed| (dir.to_owned(), handed));
-            }
+            refused = refused.or(Some(error));
         }
-        let error = || Error::call(format!("mkdir below {}", tree.ours.display()), libc::EACCES);
-        let error = refused.unwrap_or_else(error);
+        let Some(error) = refused else { return Err(self.nowhere(tree)) };
+        let room = if error.errno() == Some(libc::EBUSY) { in_room(&tree.ours) } else { None };
+        room.unwrap_or(Err(error))
+    }
+
+    fn nowhere(&self, tree: &Tree) -> Error {
+        let error = Error::call(format!("mkdir below {}", tree.ours.display()), libc::EACCES);
         let delegated = self.delegated(tree);
         if !fs::may_write(&delegated) {
-            return Err(error);
+            return error;
         }
-        Err(error.hint(format!(
+        error.hint(format!(
             "{0} is yours, but only processes that were started below it may use it: as root, echo PID > \
              {0}/login/cgroup.procs, with your shell's",
             delegated.display()
-        )))
+        ))
     }
 }
 
-/// Makes the groups on the way from `top` down to `below`, each handing on to the next what the last is to have.
-fn descend(
-    top: &Path,
-    below: &Path,
-    hand_on: &dyn Fn(&Path) -> Result<Vec<Controller>>,
-) -> Result<(PathBuf, Vec<Controller>)> {
-    let mut dir = top.to_owned();
-    let mut handed = hand_on(&dir)?;
-    for part in below.components() {
-        dir.push(part);
-        super::files::mkdir(&dir)?;
-        handed = hand_on(&dir)?;
+fn not_handed_on(dir: &Path, controller: Controller) -> Error {
+    let error = Error::new(format!("{} has no controller '{}'", dir.display(), controller.name()));
+    if !dir.to_string_lossy().contains("/user@") {
+        return error;
     }
-    Ok((dir, handed))
+    error.hint(
+        "as root, mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory \
+         pids\\n' >/etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload, then log in anew",
+    )
 }
 
 /// A group that was delegated to us holds us ourselves, and so cannot hand anything on (EBUSY) until we

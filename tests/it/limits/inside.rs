@@ -90,7 +90,7 @@ fn without_limits_nothing_is_missed(t: &Sandbox) {
         .quiet();
     if t.mode == Mode::Root {
         let hide = format!(
-            "umount -R /sys/fs/cgroup; {} run --rm --rootfs {} true && {} run --rm -m 64m --rootfs {} true",
+            "sed -n 's/^[^ ]* \\([^ ]*\\) .*/\\1/p' /proc/mounts | grep /sys/fs/cgroup | sort -r | xargs -n 1 umount; {} run --rm --rootfs {} true && {} run --rm -m 64m --rootfs {} true",
             t.ccrun, t.busybox, t.ccrun, t.busybox
         );
         let out = t.command("unshare", &["-m", "sh", "-c", &hide]).env("CCRUN_ROOT", &t.store).out();
