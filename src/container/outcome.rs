@@ -2,7 +2,7 @@
 
 use super::spec::ContainerSpec;
 use crate::isolation::cgroup::Cgroup;
-use crate::isolation::kernel_log::KernelLog;
+use crate::isolation::kernel_log::{KernelLog, Killed};
 use crate::sys::process::{self, Status};
 use std::time::{Duration, Instant};
 
@@ -34,16 +34,13 @@ impl Watch {
 
     fn out_of_memory(self, spec: &ContainerSpec, limit: u64, status: Status) -> String {
         let who = if status.code() == 137 { "the container was ended" } else { "a process in the container was ended" };
-        let killed = self.log.and_then(|log| log.killed_in(&spec.id));
-        let biggest = killed.map_or_else(String::new, |killed| {
-            format!(
-                "; the biggest process was {} (pid {} on the host) with {}",
-                killed.name,
-                killed.pid,
-                binary(killed.bytes)
-            )
-        });
-        format!("out of memory: {who}, as it reached its limit of {} (--memory){biggest}", binary(limit))
+        let biggest = match self.log.and_then(|log| log.killed_in(&spec.id)) {
+            Some(Killed { name, pid, bytes }) => format!("was {name} (pid {pid} on the host) with {}", binary(bytes)),
+            // The kernel counts this for everybody, but without a name.
+            None => format!("had {}", binary(process::usage_of_children().biggest)),
+        };
+        let limit = binary(limit);
+        format!("out of memory: {who}, as it reached its limit of {limit} (--memory); the biggest process {biggest}")
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A container's process is gone when its end is noticed, and sampling would find
 //! what was big a moment ago. The log tells what was chosen. Not everybody may
-//! read it (kernel.dmesg_restrict), and then nothing is said of the process.
+//! read it (kernel.dmesg_restrict).
 
 use crate::sys::fs;
 use std::os::fd::{AsFd, OwnedFd};

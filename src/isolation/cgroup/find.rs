@@ -20,6 +20,7 @@ pub struct Host {
     mountinfo: String,
     own: String,
     uid: u32,
+    is_there: fn(&Path) -> bool,
 }
 
 /// A tree where it is mounted.
@@ -35,24 +36,33 @@ pub struct Tree {
 impl Host {
     pub fn read() -> Result<Host> {
         let read = |path| read(Path::new(path));
-        Ok(Host { mountinfo: read("/proc/self/mountinfo")?, own: read("/proc/self/cgroup")?, uid: cred::geteuid() })
+        let (mountinfo, own) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
+        Ok(Host { mountinfo, own, uid: cred::geteuid(), is_there: |dir| dir.join("cgroup.procs").exists() })
     }
 
     /// The v1 tree that has the controller.
     pub fn v1(&self, controller: Controller) -> Option<Tree> {
         let has = |list: &str| list.split(',').any(|name| name == controller.v1_name());
-        let mount = mounts(&self.mountinfo).find(|mount| mount.kind == "cgroup" && has(mount.options))?;
         let (names, path) = self.own.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
             fields.next().filter(|names| has(names)).zip(fields.next())
         })?;
-        Some(Tree { options: names.to_owned(), ..mount.tree(path)? })
+        let tree = self.tree(path, |mount| mount.kind == "cgroup" && has(mount.options))?;
+        Some(Tree { options: names.to_owned(), ..tree })
     }
 
     /// The tree of v2, which may be there without any controller.
     pub fn v2(&self) -> Option<Tree> {
         let path = self.own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-        mounts(&self.mountinfo).find(|mount| mount.kind == "cgroup2")?.tree(path)
+        self.tree(path, |mount| mount.kind == "cgroup2")
+    }
+
+    /// The first of the mounts that shows our own group: others may be mounted deeper, or covered.
+    fn tree(&self, path: &str, is_it: impl Fn(&Mount<'_>) -> bool) -> Option<Tree> {
+        mounts(&self.mountinfo)
+            .filter(is_it)
+            .filter_map(|mount| mount.tree(path))
+            .find(|tree| (self.is_there)(&tree.ours))
     }
 
     /// What root has delegated to a user of the machine, once: `ccrun/UID` below the top of the tree.
@@ -222,10 +232,13 @@ mod tests {
     fn host() -> Host {
         let mountinfo = "\
 32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct
+34 31 0:32 /docker/z /mnt/memory rw,relatime shared:4 - cgroup cgroup rw,memory
+33 31 0:32 / /gone/memory rw,relatime shared:4 - cgroup cgroup rw,memory
 35 31 0:32 /docker/x /sys/fs/cgroup/memory rw,relatime shared:4 - cgroup cgroup rw,memory
 41 31 0:38 / /elsewhere/unified rw,relatime - cgroup2 cgroup2 rw\n";
         let own = "4:memory:/docker/x/y\n1:cpu,cpuacct:/\n0::/a/b\n";
-        Host { mountinfo: mountinfo.into(), own: own.into(), uid: 7 }
+        let is_there = |dir: &Path| !dir.starts_with("/gone");
+        Host { mountinfo: mountinfo.into(), own: own.into(), uid: 7, is_there }
     }
 
     #[test]
