@@ -35,12 +35,16 @@ impl Watch {
     fn out_of_memory(self, spec: &ContainerSpec, limit: u64, status: Status) -> String {
         let who = if status.code() == 137 { "the container was ended" } else { "a process in the container was ended" };
         let biggest = match self.log.and_then(|log| log.killed_in(&spec.id)) {
-            Some(Killed { name, pid, bytes }) => format!("was {name} (pid {pid} on the host) with {}", binary(bytes)),
-            // The kernel counts this for everybody, but without a name.
-            None => format!("had {}", binary(process::usage_of_children().biggest)),
+            Some(Killed { name, pid, bytes }) => {
+                format!("; the biggest process was {name} (pid {pid} on the host) with {}", binary(bytes))
+            }
+            // PID 1 has lived to wait for it: then the kernel has counted what it had, though not its name.
+            None if matches!(status, Status::Exited(_)) => {
+                format!("; the biggest process had {}", binary(process::usage_of_children().biggest))
+            }
+            None => String::new(),
         };
-        let limit = binary(limit);
-        format!("out of memory: {who}, as it reached its limit of {limit} (--memory); the biggest process {biggest}")
+        format!("out of memory: {who}, as it reached its limit of {} (--memory){biggest}", binary(limit))
     }
 }
 
