@@ -6,9 +6,11 @@
 //! read it (kernel.dmesg_restrict).
 
 use crate::sys::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::fd::AsFd;
 
-pub struct KernelLog(OwnedFd);
+pub struct KernelLog(File);
 
 /// Who was killed.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +25,8 @@ pub struct Killed {
 impl KernelLog {
     /// Opened so that only what comes later is read.
     pub fn from_now_on() -> Option<KernelLog> {
-        let log = fs::open(c"/dev/kmsg", libc::O_RDONLY | libc::O_NONBLOCK, 0).ok()?;
-        fs::seek_end(log.as_fd()).ok()?;
+        let mut log = File::from(fs::open(c"/dev/kmsg", libc::O_RDONLY | libc::O_NONBLOCK, 0).ok()?);
+        log.seek(SeekFrom::End(0)).ok()?;
         Some(KernelLog(log))
     }
 

@@ -258,14 +258,6 @@ pub fn seek_data(fd: BorrowedFd<'_>, offset: u64) -> Result<Option<Range<u64>>> 
     }
 }
 
-/// `lseek(2)` with SEEK_END.
-pub fn seek_end(fd: BorrowedFd<'_>) -> Result<()> {
-    let fd = fd.as_raw_fd();
-    // SAFETY: no memory is passed.
-    let at = unsafe { libc::lseek(fd, 0, libc::SEEK_END) };
-    returned(at, format_args!("lseek({fd}, 0, SEEK_END)")).map(drop)
-}
-
 /// `flock(2)` with LOCK_SH, LOCK_EX or LOCK_UN, and LOCK_NB; starts again when a signal interrupts it.
 pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
     let fd = fd.as_raw_fd();
@@ -392,14 +384,6 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: the pointer and the length are of one slice, which is ours to write.
     let size = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
     returned(size as i64, format_args!("read({})", fd.as_raw_fd())).map(|size| size as usize)
-}
-
-/// `write(2)` in one piece, as the files of the kernel's own file systems want it.
-pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<()> {
-    // SAFETY: the pointer and the length are of one slice, which is only read.
-    let size = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
-    let fd = fd.as_raw_fd();
-    returned(size as i64, format_args!("write({fd}, {:?})", String::from_utf8_lossy(bytes))).map(drop)
 }
 
 /// `fcntl(2)` with O_NONBLOCK: reading and writing answer EAGAIN instead of waiting.

@@ -121,8 +121,10 @@ pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -
     // SAFETY: CLONE_PIDFD made this descriptor for us alone.
     let child = Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } };
     if let Some(cgroup) = to_move {
-        let moved = super::fs::openat(cgroup, c"cgroup.procs", libc::O_WRONLY, 0)
-            .and_then(|procs| super::fs::write(procs.as_fd(), pid.to_string().as_bytes()));
+        let moved = super::fs::openat(cgroup, c"cgroup.procs", libc::O_WRONLY, 0).and_then(|procs| {
+            let written = std::io::Write::write_all(&mut std::fs::File::from(procs), pid.to_string().as_bytes());
+            written.map_err(|e| Error::io(format!("write {pid} to cgroup.procs"), &e))
+        });
         if let Err(error) = moved {
             child.signal(libc::SIGKILL)?;
             child.wait()?;

@@ -71,7 +71,7 @@ fn the_hosts_groups_do_not_show(t: &Sandbox) {
     for network in ["none", "host"] {
         let flags = ["--network", network, "-m", "64m", "--cpus", "0.5", "--cpuset-cpus", "0", "/bin/sh", "-c", script];
         // A 0 would be a process from outside this PID namespace.
-        t.run(&flags).ok().prints("/\nmounted\n0\n").quiet();
+        t.run(&flags).ok().prints("/\nmounted\n0\n");
     }
     t.nothing_left();
 }
