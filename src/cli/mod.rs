@@ -1,5 +1,6 @@
 //! The command line: what the user says, and what he is told.
 
+mod block_io;
 mod capabilities;
 mod device;
 mod df;
@@ -32,6 +33,7 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod scope;
 mod security;
 mod table;
 mod tag;

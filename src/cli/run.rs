@@ -2,7 +2,7 @@
 
 use super::flag::{Command, many, one, switch};
 use super::parse::{Parsed, utf8};
-use super::{device, limits, mount, names, operand, security, ulimit};
+use super::{device, limits, mount, names, operand, scope, security, ulimit};
 use crate::container::create;
 use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
 use crate::error::{Error, Result};
@@ -52,9 +52,28 @@ pub static COMMAND: Command = Command {
         switch(None, "init", "Make ccrun PID 1, which reaps processes and passes signals on (default)"),
         switch(None, "no-init", "Make the command itself PID 1"),
         one(None, "network", "none|host", "Network: none (default, loopback only) or the host's"),
-        one(Some('m'), "memory", "BYTES", "Limit of memory, such as 64m or 1g"),
-        one(None, "cpus", "NUMBER", "Limit of CPU time, such as 0.5"),
-        one(None, "pids-limit", "NUMBER", "Limit of processes; -1 for none"),
+        limits::MEMORY,
+        limits::MEMORY_SWAP,
+        limits::MEMORY_RESERVATION,
+        one(None, "memory-swappiness", "NUMBER", "How readily memory is swapped out, 0 to 100 (cgroup v1 only)"),
+        limits::CPUS,
+        limits::CPU_SHARES,
+        limits::CPU_QUOTA,
+        limits::CPU_PERIOD,
+        limits::CPUSET_CPUS,
+        limits::CPUSET_MEMS,
+        limits::PIDS_LIMIT,
+        limits::BLKIO_WEIGHT,
+        many(None, "blkio-weight-device", "DEVICE:NUMBER", "Share of one busy disk"),
+        many(None, "device-read-bps", "DEVICE:BYTES", "Limit of bytes read from a disk in a second"),
+        many(None, "device-write-bps", "DEVICE:BYTES", "Limit of bytes written to a disk in a second"),
+        many(None, "device-read-iops", "DEVICE:NUMBER", "Limit of reads from a disk in a second"),
+        many(None, "device-write-iops", "DEVICE:NUMBER", "Limit of writes to a disk in a second"),
+        one(None, "oom-score-adj", "NUMBER", "Whom the kernel ends first when out of memory, -1000 to 1000"),
+        switch(None, "oom-kill-disable", "Refused: use --oom-score-adj"),
+        one(None, "shm-size", "BYTES", "Size of /dev/shm (default 64m)"),
+        one(None, "cgroup-parent", "PATH", "Cgroup of the host, from its top, below which the container's is made"),
+        switch(None, "stats", "Tell at the end what time and memory it took"),
         many(None, "cap-add", "NAME", "Give a capability more than the default ones, or ALL"),
         many(None, "cap-drop", "NAME", "Take a capability away, or ALL"),
         switch(None, "privileged", "Give all that the caller's user namespace can have, which is no root's power"),
@@ -77,6 +96,7 @@ pub static COMMAND: Command = Command {
 fn run(parsed: &Parsed) -> Result<u8> {
     // Everything that can be wrong with the arguments is found before anything is made.
     let limits = limits::read(parsed)?;
+    let (shm_size, cgroup_parent) = (limits::shm_size(parsed)?, limits::cgroup_parent(parsed)?);
     let network = network(parsed)?;
     let security = security::read(parsed)?;
     let mounts = mount::read(parsed)?;
@@ -93,6 +113,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
             .with_status(1));
     }
 
+    scope::enter(parsed, &limits)?;
     let (store, map) = super::open_store(parsed)?;
     let (wanted, command) = operand::understand(parsed, &store)?;
     let image = match &wanted {
@@ -120,6 +141,9 @@ fn run(parsed: &Parsed) -> Result<u8> {
         devices,
         network,
         limits,
+        cgroup_parent,
+        shm_size,
+        stats: parsed.is_on("stats"),
         security,
         init: !parsed.is_on("no-init") && parsed.one("init").is_none_or(|value| value != "false"),
         remove: parsed.is_on("rm"),
@@ -279,6 +303,7 @@ fn request(parsed: &Parsed) -> Result<Request> {
         ulimits: ulimit::read(parsed)?,
         terminal: parsed.is_on("tty"),
         interactive: parsed.is_on("interactive"),
+        oom_score_adj: limits::oom_score_adj(parsed)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The supervisor's side of a run: make the container, wait, take everything away.
 
 use super::init;
+use super::outcome::Watch;
 use super::plan::{Plan, message};
 use super::spec::{ContainerSpec, Mount, Source};
 use super::{supervise, trees};
@@ -8,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::ranges::{self, Range};
-use crate::isolation::{devices, namespaces, rlimit};
+use crate::isolation::{devices, namespaces, oom, rlimit};
 use crate::store::Store;
 use crate::store::containers::{Live, Processes, Record, State, now};
 use crate::store::locks::{self, Lock};
-use crate::sys::process::{self, Child, Status};
+use crate::sys::process::{self, Child};
 use crate::sys::{signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -58,16 +59,24 @@ fn run_in(
 ) -> Result<u8> {
     make_volumes(store, spec, &live.dir)?;
     // On record before it is made: whatever happens from here on, a sweeper finds it.
-    let cgroup = Cgroup::plan(&format!("ccrun-{}", spec.id), &spec.limits)?;
+    let mut cgroup = Cgroup::plan(&format!("ccrun-{}", spec.id), &spec.limits, spec.cgroup_parent.as_deref())?;
     store.save_record(&record(spec, &cgroup))?;
     drop(lock);
+    if let Some(text) = cgroup.discarded() {
+        say(text);
+    }
+    if let Some(score) = spec.process.oom_score_adj {
+        oom::go_along(score)?;
+    }
+    let watch = Watch::begin(spec);
     let made = cgroup.make();
     let outcome = made.and_then(|()| start(store, map, spec, live, &cgroup, say)).and_then(|started| {
         let status = match started.terminal {
-            Some(master) => supervise::wait_with_terminal(&started.child, master, spec.process.interactive),
-            None => supervise::wait(&started.child),
+            Some(master) => supervise::wait_with_terminal(&started.child, master, spec.process.interactive)?,
+            None => supervise::wait(&started.child)?,
         };
-        status.map(Status::code)
+        watch.end(spec, &cgroup, status, say);
+        Ok(status.code())
     });
     cgroup.remove();
     outcome
@@ -97,13 +106,13 @@ fn start(
         single_id: map.is_single(),
         last_gid: map.last_gid(),
         mapped: map.is_shifted(),
-        own_cgroup: !spec.limits.is_empty(),
+        cgroup,
     };
     rlimit::raise(&spec.process.ulimits)?;
     let (ours, theirs) = socket::socketpair()?;
     let unified = cgroup.open_unified()?;
     // 1. The child, in all its namespaces at once, and in its cgroup where that is v2.
-    let flags = namespaces::flags(spec.network.is_own());
+    let flags = namespaces::flags(spec.network.is_own(), !cgroup.is_none());
     let child = process::clone3(flags, unified.as_ref().map(AsFd::as_fd), || {
         // Copies of what is the supervisor's alone, from here on.
         process::close(&ours);
@@ -111,12 +120,11 @@ fn start(
         init::pid1(&plan, theirs)
     })
     .map_err(namespaces::explain)?;
-    // 2. What it waits for: its ids, its v1 cgroups, the host's directories under its ids.
+    // 2. What it waits for: its ids, the host's directories under its ids.
     let ready = (|| {
         let mut own = if map.is_shifted() { own_ids(store, map, spec, live, say) } else { None };
         let inside = own.as_ref().map_or_else(|| map.clone(), |own| own.range.map());
         inside.write(child.pid())?;
-        cgroup.join(child.pid())?;
         let trees = match map.is_shifted() {
             true => trees::make(store, spec, &child, &live.dir, (map, own.as_mut()), say)?,
             false => Vec::new(),

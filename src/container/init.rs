@@ -12,7 +12,7 @@ use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::procfs::Cover;
 use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
-use crate::isolation::{capabilities, namespaces, network, priority, procfs, rootfs};
+use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
 use crate::sys::process::{self, pid_t};
 use crate::sys::signal::SignalFd;
 use crate::sys::{cred, namespace, signal, socket};
@@ -36,7 +36,8 @@ pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
             ours.iter().for_each(process::close);
             let error = command::exec(plan, terminal, theirs.as_ref());
             fail(&socket, error)
-        })?;
+        })
+        .map_err(|error| no_room(error, plan))?;
         Ok((child.pid(), ours))
     });
     match started {
@@ -77,6 +78,16 @@ fn emulate(plan: &Plan<'_>, channel: &OwnedFd) -> Result<()> {
     }
 }
 
+/// PID 1 is a process, too.
+fn no_room(error: Error, plan: &Plan<'_>) -> Error {
+    match (error.errno(), plan.spec.limits.pids) {
+        (Some(libc::EAGAIN), Some(limit)) => error.hint(format!(
+            "--pids-limit {limit} leaves no room for the command beside ccrun as PID 1; --no-init does without it"
+        )),
+        _ => error,
+    }
+}
+
 fn fail(socket: &OwnedFd, error: Error) -> i32 {
     let bytes = error.to_bytes();
     let length = bytes.len().min(message::MOST_BYTES);
@@ -93,9 +104,13 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     rootfs::make_private().map_err(namespaces::explain)?;
     let devices = HostDevices::open()?;
     priority::reset()?;
+    plan.cgroup.join()?;
+    if let Some(score) = spec.process.oom_score_adj {
+        oom::set_score(score)?;
+    }
 
-    // 2. Wait for the supervisor: it writes the id maps and puts us into the cgroup, and as root
-    //    it sends mounts whose files it has mapped to our ids.
+    // 2. Wait for the supervisor: it writes the id maps, and as root it sends mounts whose files it has mapped
+    //    to our ids.
     let trees = Trees::receive(socket)?;
 
     // 3. Shut ourselves off before anything of the container's is touched. Not earlier: the files of
@@ -129,7 +144,12 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     let mut cover = (!spec.security.privileged).then(|| Cover::new(devices.null()));
     procfs::mount_proc(root_dir.as_fd(), &switches(plan), cover.as_mut())?;
     procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), cover.as_mut())?;
-    let dev = devices::mount_dev(root_dir.as_fd(), &devices, plan.single_id)?;
+    if !plan.cgroup.is_none() {
+        // Not by clone3, which would have its root where the supervisor is: this one has it where we are.
+        namespace::unshare(process::CLONE_NEWCGROUP)?;
+    }
+    plan.cgroup.mount_view(root_dir.as_fd())?;
+    let dev = devices::mount_dev(root_dir.as_fd(), &devices, plan.single_id, spec.shm_size)?;
     filesystem::mount_extras(plan, sources, root_dir.as_fd())?;
     more.mount(root_dir.as_fd())?;
 
@@ -145,14 +165,10 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     // 8. Leave the host's tree for good.
     rootfs::pivot_to(&root_dir)?;
 
-    // 9. What is left are the namespaces without files. The cgroup namespace made by clone3 has its root
-    //    where the supervisor is; this one has it where we were put.
+    // 9. What is left are the namespaces without files.
     namespace::sethostname(&spec.hostname)?;
     if spec.network.is_own() {
         network::bring_up()?;
-    }
-    if plan.own_cgroup {
-        namespace::unshare(process::CLONE_NEWCGROUP)?;
     }
     Ok(terminal)
 }

@@ -8,6 +8,7 @@ mod filesystem;
 mod host_files;
 pub mod in_force;
 mod init;
+mod outcome;
 mod plan;
 pub mod spec;
 mod supervise;

@@ -2,6 +2,7 @@
 //! that come back over the socket between them.
 
 use super::spec::ContainerSpec;
+use crate::isolation::cgroup::Cgroup;
 use std::path::Path;
 
 /// What the child needs to know beside the specification.
@@ -15,8 +16,8 @@ pub struct Plan<'a> {
     pub last_gid: u32,
     /// Whether the host's directories come from the supervisor, with their owners mapped to the container's.
     pub mapped: bool,
-    /// Whether the container has cgroups of its own, and so wants them to be its root.
-    pub own_cgroup: bool,
+    /// The cgroups that it goes into.
+    pub cgroup: &'a Cgroup,
 }
 
 /// Messages of the child to the supervisor begin with one of these.

@@ -42,6 +42,8 @@ pub struct Process {
     pub terminal: bool,
     /// Whether what the user types goes to the terminal.
     pub interactive: bool,
+    /// How readily the kernel ends it when the machine is out of memory, -1000 to 1000.
+    pub oom_score_adj: Option<i32>,
 }
 
 /// What the command may do at most, whoever it becomes.
@@ -107,6 +109,12 @@ pub struct ContainerSpec {
     pub devices: Vec<Device>,
     pub network: Network,
     pub limits: Limits,
+    /// Below which group of the host's the container's own is to be, from the top of each tree.
+    pub cgroup_parent: Option<PathBuf>,
+    /// Bytes that /dev/shm may take.
+    pub shm_size: u64,
+    /// Whether the user wants to be told what it has used.
+    pub stats: bool,
     pub security: Security,
     /// Whether PID 1 is ccrun (else the command itself).
     pub init: bool,
@@ -130,6 +138,7 @@ pub struct Request {
     pub ulimits: Vec<Ulimit>,
     pub terminal: bool,
     pub interactive: bool,
+    pub oom_score_adj: Option<i32>,
 }
 
 impl Request {
@@ -171,7 +180,8 @@ impl Request {
         }
         let user = self.user.or_else(|| config.map(|config| config.user.clone())).unwrap_or_default();
         let (groups, ulimits, terminal, interactive) = (self.groups, self.ulimits, self.terminal, self.interactive);
-        Ok(Process { args, env: env.0, cwd, user, groups, ulimits, terminal, interactive })
+        let oom_score_adj = self.oom_score_adj;
+        Ok(Process { args, env: env.0, cwd, user, groups, ulimits, terminal, interactive, oom_score_adj })
     }
 }
 

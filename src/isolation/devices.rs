@@ -61,8 +61,8 @@ fn host_node(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd> {
 }
 
 /// Mounts /dev with all that belongs in it inside `root`; gives it opened.
-/// `single_id`: there is no group 5 (tty) to give terminals to.
-pub fn mount_dev(root: BorrowedFd<'_>, devices: &HostDevices, single_id: bool) -> Result<OwnedFd> {
+/// `single_id`: there is no group 5 (tty) to give terminals to. `shm_size`: the bytes that /dev/shm may take.
+pub fn mount_dev(root: BorrowedFd<'_>, devices: &HostDevices, single_id: bool, shm_size: u64) -> Result<OwnedFd> {
     let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME;
     let dev = mounts::fresh(c"tmpfs", "mode=755,size=65536k", attributes)?;
     mounts::attach_below(root, c"dev", dev.as_fd())?;
@@ -77,7 +77,7 @@ pub fn mount_dev(root: BorrowedFd<'_>, devices: &HostDevices, single_id: bool) -
         if single_id { "newinstance,ptmxmode=0666,mode=0620" } else { "newinstance,ptmxmode=0666,mode=0620,gid=5" };
     let quiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     mount_below(dev.as_fd(), c"pts", c"devpts", quiet, pts)?;
-    mount_below(dev.as_fd(), c"shm", c"tmpfs", quiet | MOUNT_ATTR_NODEV, "mode=1777,size=65536k")?;
+    mount_below(dev.as_fd(), c"shm", c"tmpfs", quiet | MOUNT_ATTR_NODEV, &format!("mode=1777,size={shm_size}"))?;
     mount_below(dev.as_fd(), c"mqueue", c"mqueue", quiet | MOUNT_ATTR_NODEV, "")?;
     Ok(dev)
 }

@@ -9,11 +9,12 @@ use crate::sys::process::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
 };
 
-/// The namespaces of a container: all that clone3 can make but the network's,
-/// which it shares with the host under `--network host`.
-pub fn flags(own_network: bool) -> i32 {
-    let all = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP;
-    if own_network { all | CLONE_NEWNET } else { all }
+/// The namespaces of a container: all that clone3 can make but the network's, which it shares with the host
+/// under `--network host`, and that of cgroups if the container has some of its own: clone3 would make it with
+/// the supervisor's as its root.
+pub fn flags(own_network: bool, own_cgroup: bool) -> i32 {
+    let all = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
+    all | if own_network { CLONE_NEWNET } else { 0 } | if own_cgroup { 0 } else { CLONE_NEWCGROUP }
 }
 
 /// Adds to a failed clone, map or first mount the setting of this host that forbids user namespaces.

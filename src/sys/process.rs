@@ -88,7 +88,7 @@ impl AsFd for Child {
 /// whose child may start inside the cgroup v2 directory `cgroup` (Linux 5.7).
 /// The child runs `child` on a copy of this process's memory and ends with its value.
 ///
-/// Where the kernel or a seccomp filter knows no clone3, clone(2) does the same but for `cgroup`.
+/// Where the kernel or a seccomp filter knows no clone3, clone(2) does the same, and a move of the child.
 ///
 /// Call it from a single-threaded process only: other threads' locks would stay taken in the copy.
 pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -> i32) -> Result<Child> {
@@ -107,7 +107,9 @@ pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -
     // SAFETY: no CLONE_VM and no stack given, so that the child returns here on its own copy of
     // this stack, as after fork(2); `pidfd` outlives the call.
     let mut ret = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size) };
-    if ret < 0 && cgroup.is_none() && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS) {
+    let mut to_move = None;
+    if ret < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS) {
+        to_move = cgroup;
         let flags = (flags | libc::CLONE_PIDFD | libc::SIGCHLD) as u32 as u64;
         // SAFETY: as above; clone(2) stores the pidfd where the parent's thread id would go.
         ret = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
@@ -117,7 +119,19 @@ pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -
         _exit(child());
     }
     // SAFETY: CLONE_PIDFD made this descriptor for us alone.
-    Ok(Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+    let child = Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } };
+    if let Some(cgroup) = to_move {
+        let moved = super::fs::openat(cgroup, c"cgroup.procs", libc::O_WRONLY, 0).and_then(|procs| {
+            let written = std::io::Write::write_all(&mut std::fs::File::from(procs), pid.to_string().as_bytes());
+            written.map_err(|e| Error::io(format!("write {pid} to cgroup.procs"), &e))
+        });
+        if let Err(error) = moved {
+            child.signal(libc::SIGKILL)?;
+            child.wait()?;
+            return Err(error.context("move the child into its cgroup"));
+        }
+    }
+    Ok(child)
 }
 
 /// fork(2): [`clone3`] without new namespaces.
@@ -171,6 +185,27 @@ pub fn wait4(pid: pid_t, options: i32) -> Result<Option<(pid_t, Status)>> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// What the children that were waited for have used, and theirs.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildrenUsage {
+    pub user: std::time::Duration,
+    pub system: std::time::Duration,
+    /// Bytes that the biggest of them held at most.
+    pub biggest: u64,
+}
+
+/// getrusage(2) with RUSAGE_CHILDREN.
+pub fn usage_of_children() -> ChildrenUsage {
+    // SAFETY: rusage is plain integers, and the kernel fills in all of it; it cannot fail.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        usage
+    };
+    let time = |time: libc::timeval| std::time::Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    ChildrenUsage { user: time(usage.ru_utime), system: time(usage.ru_stime), biggest: usage.ru_maxrss as u64 * 1024 }
 }
 
 /// execve(2). Returns only when it failed.

@@ -4,10 +4,12 @@
  * processes, a system call filter of the same kind (a search by halves in as
  * many ranges), no options, no checks beyond "it worked", nothing kept.
  *
- *     floor STATE ROOTFS COMMAND [ARG…]
+ *     floor [--limits] STATE ROOTFS COMMAND [ARG…]
  *
  * STATE is an empty directory for the upper layer. As root, container ids map to
  * an unprivileged range; as an ordinary user only the user's own id exists.
+ * --limits: what -m 64m --cpus 0.5 --pids-limit 20 writes, and the groups on
+ * /sys/fs/cgroup inside (as root).
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -49,7 +51,9 @@
 struct attr { unsigned long long set, clear, propagation, userns_fd; };
 
 static const char *state, *rootfs;
-static int lower = -1;
+static int lower = -1, limits, unified;
+static char group[3][512];
+static const char *controllers[] = { "memory", "cpu", "pids" };
 
 static void must(int ok, const char *what) { if (!ok) err(125, "%s", what); }
 
@@ -204,6 +208,57 @@ static void give_up_power(void)
 	must(syscall(SYS_capset, &header, data) == 0, "capset");
 }
 
+/* On v2 one group for all, else one for each: below our own, as ccrun makes them. */
+static void make_groups(void)
+{
+	char line[512], *name, *own;
+	unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0;
+	if (unified) {
+		put("/sys/fs/cgroup/cgroup.subtree_control", "+memory +cpu +pids +io");
+		snprintf(group[0], sizeof group[0], "/sys/fs/cgroup/floor-%d", getpid());
+		must(mkdir(group[0], 0755) == 0, group[0]);
+		put(at(group[0], "memory.max"), "67108864");
+		put(at(group[0], "memory.oom.group"), "1");
+		put(at(group[0], "memory.swap.max"), "0");
+		put(at(group[0], "cpu.max"), "50000 100000");
+		put(at(group[0], "pids.max"), "20");
+		return;
+	}
+	FILE *file = fopen("/proc/self/cgroup", "re");
+	must(file != NULL, "/proc/self/cgroup");
+	while (fgets(line, sizeof line, file)) {
+		if (!(name = strchr(line, ':')) || !(own = strchr(++name, ':'))) continue;
+		*own++ = 0;
+		own[strcspn(own, "\n")] = 0;
+		for (int i = 0; i < 3; i++)
+			if (strcmp(name, controllers[i]) == 0)
+				snprintf(group[i], sizeof group[i], "/sys/fs/cgroup/%s/%s/floor-%d", name, own + 1, getpid());
+	}
+	fclose(file);
+	for (int i = 0; i < 3; i++) must(mkdir(group[i], 0755) == 0, group[i]);
+	put(at(group[0], "memory.limit_in_bytes"), "67108864");
+	put(at(group[0], "memory.memsw.limit_in_bytes"), "67108864");
+	put(at(group[1], "cpu.cfs_period_us"), "100000");
+	put(at(group[1], "cpu.cfs_quota_us"), "50000");
+	put(at(group[2], "pids.max"), "20");
+}
+
+static void show_groups(void)
+{
+	unsigned long quiet = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	must(unshare(CLONE_NEWCGROUP) == 0, "unshare");
+	if (unified) {
+		must(mount("cgroup", "root/sys/fs/cgroup", "cgroup2", quiet | MS_RDONLY, NULL) == 0, "cgroup2");
+		return;
+	}
+	must(mount("tmpfs", "root/sys/fs/cgroup", "tmpfs", quiet, "mode=755,size=64k") == 0, "tmpfs");
+	for (int i = 0; i < 3; i++) {
+		const char *target = at("root/sys/fs/cgroup", controllers[i]);
+		must(mkdir(target, 0755) == 0 && mount("cgroup", target, "cgroup", quiet | MS_RDONLY, controllers[i]) == 0, target);
+	}
+	must(mount(NULL, "root/sys/fs/cgroup", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | quiet, NULL) == 0, "read-only");
+}
+
 /* The container's side: from the clone to execve. */
 static int init(char **command)
 {
@@ -221,6 +276,7 @@ static int init(char **command)
 	must(mount("overlay", "root", "overlay", 0, options) == 0, options);
 	must(mount("proc", "root/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "proc");
 	must(mount("sysfs", "root/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) == 0, "sys");
+	if (limits) show_groups();
 	make_dev();
 	mask();
 	static const char *files[] = { "hosts", "hostname", "resolv.conf" };
@@ -263,7 +319,11 @@ int main(int argc, char **argv)
 {
 	int ready[2], status, root = geteuid() == 0;
 	char map[64], path[64], go;
-	if (argc < 4) errx(125, "usage: floor STATE ROOTFS COMMAND [ARG...]");
+	if (argc > 1 && strcmp(argv[1], "--limits") == 0) {
+		limits = 1;
+		argv++, argc--;
+	}
+	if (argc < 4) errx(125, "usage: floor [--limits] STATE ROOTFS COMMAND [ARG...]");
 	state = argv[1];
 	rootfs = argv[2];
 	umask(022);
@@ -282,11 +342,20 @@ int main(int argc, char **argv)
 		.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWNET,
 		.exit_signal = SIGCHLD,
 	};
+	if (limits) {
+		make_groups();
+		args.flags &= ~(unsigned long long)CLONE_NEWCGROUP;
+		if (unified) {
+			args.flags |= CLONE_INTO_CGROUP;
+			args.cgroup = open(group[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		}
+	}
 	pid_t pid = syscall(SYS_clone3, &args, sizeof args);
 	must(pid >= 0, "clone3");
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(ready[1]);
+		for (int i = 0; i < 3 && limits && !unified; i++) put(at(group[i], "tasks"), "0");
 		must(read(ready[0], &go, 1) == 1, "wait for the id maps");
 		_exit(init(argv + 3));
 	}
@@ -304,6 +373,7 @@ int main(int argc, char **argv)
 	must(write(ready[1], "", 1) == 1, "go");
 	must(waitpid(pid, &status, 0) == pid, "waitpid");
 	/* What --rm does. */
+	for (int i = 0; i < 3 && group[i][0]; i++) must(rmdir(group[i]) == 0, group[i]);
 	{
 		rmdir("work/work");
 		rmdir("work");

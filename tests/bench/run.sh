@@ -55,10 +55,11 @@ compare() {
 		: "${first:=$us}"
 		awk -v name="${names[n]}" -v us="$us" -v first="$first" \
 			'BEGIN { printf "%-28s %8.2f ms   %5.2f × the first\n", name, us / 1000, us / first }'
+		means[n]=$us
 	done
 	names=() commands=()
 }
-names=() commands=()
+names=() commands=() means=()
 
 # The sum of the peaks of a command's process and its children, in kB.
 peak() {
@@ -118,6 +119,20 @@ if have hyperfine; then
 import json
 a, b = [r['median'] * 1000 for r in json.load(open('$work/hyperfine'))['results']]
 print(f'floor {a:.2f} ms, ccrun {b:.2f} ms, {b / a:.2f} ×')")" || :
+fi
+
+if [ "$(id -u)" = 0 ]; then
+	echo
+	echo "what limits add (-m 64m --cpus 0.5 --pids-limit 20), as root"
+	limits=(-m 64m --cpus 0.5 --pids-limit 20)
+	row "floor" "$work/floor" "$work/state" "$busybox" /bin/true
+	row "floor, limits" "$work/floor" --limits "$work/state" "$busybox" /bin/true
+	row "ccrun, no cgroup on v1" "$CCRUN" run --rm --pids-limit -1 --rootfs "$busybox" /bin/true
+	row "ccrun, as it is" "$CCRUN" run --rm --rootfs "$busybox" /bin/true
+	row "ccrun, limits" "$CCRUN" run --rm "${limits[@]}" --rootfs "$busybox" /bin/true
+	compare
+	awk -v c=$((means[1] - means[0])) -v default=$((means[3] - means[2])) -v rust=$((means[4] - means[2])) \
+		'BEGIN { printf "limits add %.2f ms to the floor, %.2f ms to ccrun: %.2f ×; the default %.2f ms\n", c / 1000, rust / 1000, rust / c, default / 1000 }'
 fi
 
 # The Docker Engine, which wants a mount namespace of its own and a short path for its socket.

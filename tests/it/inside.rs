@@ -33,7 +33,8 @@ pub fn run(words: &[String]) -> ExitCode {
         ["peek"] => return crate::privileges::peek::run(),
         ["with-key", name, ref command @ ..] => return crate::privileges::peek::with_key(name, command),
         ["read-key", name] => return crate::privileges::peek::read_key(name),
-        ["burn", seconds] => burn(seconds.parse().expect("seconds")),
+        ["burn", seconds] => burn(Instant::now(), Duration::from_secs(seconds.parse().expect("seconds"))),
+        ["burn-from", start, ms] => burn_from(start.parse().expect("ms"), ms.parse().expect("ms")),
         ["measured", file, program, ref args @ ..] => return measured(file, program, args),
         ["ids", ref words @ ..] => ids::run(words),
         ["forks", count] => forks(count.parse().expect("count")),
@@ -115,12 +116,20 @@ fn escape() -> ExitCode {
 }
 
 /// Keeps one CPU busy and prints how many milliseconds of it were had.
-fn burn(seconds: u64) {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < end {
+fn burn(start: Instant, span: Duration) {
+    let before = sys::cpu_time();
+    while Instant::now() < start + span {
         std::hint::black_box((0..10_000u64).fold(0, |sum, n| sum ^ n.wrapping_mul(sum)));
     }
-    println!("{}", sys::cpu_time().as_millis());
+    println!("{}", (sys::cpu_time() - before).as_millis());
+}
+
+/// The same from a time on (milliseconds since 1970), so that several do it at once.
+fn burn_from(start: u64, ms: u64) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    let wait = Duration::from_millis(start).checked_sub(now).expect("started in time");
+    std::thread::sleep(wait);
+    burn(Instant::now(), Duration::from_millis(ms));
 }
 
 /// Starts that many sleeping processes; prints how many there were.

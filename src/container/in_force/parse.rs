@@ -60,6 +60,10 @@ pub fn mounts(mountinfo: &str) -> Mounts {
         if ours.is_empty() || !["/proc", "/sys"].iter().any(|top| std::path::Path::new(place).starts_with(top)) {
             continue;
         }
+        // The container's own groups: nothing of the host's is shut there.
+        if std::path::Path::new(place).starts_with("/sys/fs/cgroup") {
+            continue;
+        }
         found.masked.retain(|other| other != place);
         found.read_only.retain(|other| other != place);
         match kind {
@@ -107,7 +111,8 @@ mod tests {
 4 2 0:3 /null /proc/kcore rw - devtmpfs devtmpfs rw
 5 2 0:4 / /proc/acpi ro - tmpfs tmpfs rw
 6 1 0:5 / /sys ro - sysfs sysfs rw
-7 6 0:6 / /sys/fs/cgroup rw - cgroup2 none rw
+7 6 0:6 / /sys/fs/cgroup ro - tmpfs none rw
+17 7 0:6 / /sys/fs/cgroup/pids ro - cgroup none rw
 8 1 0:7 / /process ro - tmpfs tmpfs rw
 9 2 0:2 /irq /proc/irq ro - proc proc rw
 10 9 0:2 /irq /proc/irq rw - proc proc rw

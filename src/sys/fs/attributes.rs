@@ -64,6 +64,13 @@ pub fn utimensat(dir: BorrowedFd<'_>, name: &CStr, atime: Time, mtime: Time, fla
     returned(done.into(), format_args!("utimensat({dir}, {name:?}, {mtime:?}, {flags:#x})")).map(drop)
 }
 
+/// `faccessat(2)` with W_OK for the effective ids: whether we may write there, a read-only mount counted in.
+pub fn may_write(path: &std::path::Path) -> bool {
+    let Ok(path) = crate::sys::cstr(path) else { return false };
+    // SAFETY: the path is a C string that lives through the call.
+    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) == 0 }
+}
+
 /// `fsetxattr(2)`.
 pub fn fsetxattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> {
     let fd = fd.as_raw_fd();

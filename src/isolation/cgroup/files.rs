@@ -1,0 +1,47 @@
+//! Reading and writing the files of a cgroup.
+
+use crate::error::{Error, Result};
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+
+pub fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::io(format!("read {}", path.display()), &e))
+}
+
+/// Writes in one piece, as the kernel wants it. Not fs::write: the kernel makes these files, and a missing one
+/// means that it does not have what is asked for.
+pub fn write(dir: &Path, file: &str, value: impl Display) -> Result<()> {
+    let path = dir.join(file);
+    let value = value.to_string();
+    let open = std::fs::OpenOptions::new().write(true).open(&path);
+    open.and_then(|mut file| file.write_all(value.as_bytes()))
+        .map_err(|e| Error::io(format!("write {value:?} to {}", path.display()), &e))
+}
+
+pub fn write_if_there(dir: &Path, file: &str, value: impl Display) -> Result<()> {
+    absent_is_fine(write(dir, file, value))
+}
+
+/// No failure where the kernel has no such file.
+pub fn absent_is_fine(written: Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// A limit as v2 writes it: -1 stands for none.
+pub fn or_max(limit: i64) -> String {
+    if limit < 0 { "max".to_owned() } else { limit.to_string() }
+}
+
+/// Makes a cgroup, for which making a directory is all there is to do.
+pub fn mkdir(dir: &Path) -> Result<()> {
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Error::io(format!("mkdir {}", dir.display()), &error))
+        }
+        _ => Ok(()),
+    }
+}

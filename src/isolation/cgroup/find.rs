@@ -1,0 +1,256 @@
+//! Where the trees of cgroups are, and where in them we may make a group.
+//!
+//! Nothing is at a fixed path: which tree has a controller, and where it is
+//! mounted, stands in /proc/self/mountinfo (proc_pid_mountinfo(5)), and which
+//! group we are in in /proc/self/cgroup. A controller is in a tree of v1 or in
+//! that of v2, never in both.
+
+use super::files::read;
+use super::limits::Controller;
+use super::v2;
+use crate::error::{Error, Result};
+use crate::sys::{cred, fs, process};
+use std::path::{Path, PathBuf};
+
+/// Below the top of each tree, where root's containers and what was delegated to users lie.
+const OWN: &str = "ccrun";
+
+/// The trees of this machine, and the groups that we are in.
+pub struct Host {
+    mountinfo: String,
+    own: String,
+    uid: u32,
+    is_there: fn(&Path) -> bool,
+}
+
+/// A tree where it is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    pub point: PathBuf,
+    /// Our own group in it, as a directory.
+    pub ours: PathBuf,
+    /// The controllers of a v1 tree, as they are named to mount it.
+    pub options: String,
+}
+
+impl Host {
+    pub fn read() -> Result<Host> {
+        let read = |path| read(Path::new(path));
+        let (mountinfo, own) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
+        Ok(Host { mountinfo, own, uid: cred::geteuid(), is_there: |dir| dir.join("cgroup.procs").exists() })
+    }
+
+    /// The v1 tree that has the controller.
+    pub fn v1(&self, controller: Controller) -> Option<Tree> {
+        let has = |list: &str| list.split(',').any(|name| name == controller.v1_name());
+        let (names, path) = self.own.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            fields.next().filter(|names| has(names)).zip(fields.next())
+        })?;
+        let tree = self.tree(path, |mount| mount.kind == "cgroup" && has(mount.options))?;
+        Some(Tree { options: names.to_owned(), ..tree })
+    }
+
+    /// The tree of v2, which may be there without any controller.
+    pub fn v2(&self) -> Option<Tree> {
+        let path = self.own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+        self.tree(path, |mount| mount.kind == "cgroup2")
+    }
+
+    /// The first of the mounts that shows our own group: others may be mounted deeper, or covered.
+    fn tree(&self, path: &str, is_it: impl Fn(&Mount<'_>) -> bool) -> Option<Tree> {
+        mounts(&self.mountinfo)
+            .filter(is_it)
+            .filter_map(|mount| mount.tree(path))
+            .find(|tree| (self.is_there)(&tree.ours))
+    }
+
+    /// What root has delegated to a user of the machine, once: `ccrun/UID` below the top of the tree.
+    fn delegated(&self, tree: &Tree) -> PathBuf {
+        tree.point.join(OWN).join(self.uid.to_string())
+    }
+
+    /// The v1 group in which we may make others: our own, or what was delegated to us. In v1 it takes no more
+    /// than the right to write there to move a process of one's own.
+    pub fn v1_parent(&self, tree: &Tree, asked: Option<&Path>) -> Result<PathBuf> {
+        if let Some(parent) = asked {
+            return Ok(tree.point.join(parent));
+        }
+        let places = [tree.ours.clone(), self.delegated(tree)];
+        let place = places.into_iter().find(|dir| fs::may_write(dir));
+        place.ok_or_else(|| Error::call(format!("mkdir below {}", tree.ours.display()), libc::EACCES))
+    }
+
+    /// Our own group in the tree of v2 and those above it, the nearest first, in which we may make others and move
+    /// our processes there: that takes the right to write in the nearest group that is above both.
+    fn v2_places<'a>(&self, tree: &'a Tree) -> impl Iterator<Item = &'a Path> + use<'a> {
+        let above = tree.ours.ancestors().take_while(|dir| dir.starts_with(&tree.point));
+        above.filter(|dir| fs::may_write(dir) && fs::may_write(&dir.join("cgroup.procs")))
+    }
+
+    pub fn may_use_v2(&self, tree: &Tree) -> bool {
+        self.v2_places(tree).next().is_some()
+    }
+
+    /// The v2 group in which we may make others with `needed`, and all controllers that it then hands on; of
+    /// `wanted`, those that there are.
+    pub fn v2_parent(
+        &self,
+        tree: &Tree,
+        asked: Option<&Path>,
+        needed: &[Controller],
+        wanted: &[Controller],
+    ) -> Result<(PathBuf, Vec<Controller>)> {
+        let hand_on = |dir: &Path| {
+            let mut handed = v2::available(dir)?;
+            if let Some(controller) = needed.iter().find(|controller| !handed.contains(controller)) {
+                return Err(not_handed_on(dir, *controller));
+            }
+            handed.retain(|controller| needed.contains(controller) || wanted.contains(controller));
+            v2::hand_on(dir, &handed).map(|()| handed)
+        };
+        // Makes the groups on the way from `top` down to `below`, each handing on to the next what the last is to have.
+        let descend = |top: &Path, below: &Path| {
+            let mut found = (top.to_owned(), hand_on(top)?);
+            for part in below.components() {
+                found.0.push(part);
+                super::files::mkdir(&found.0)?;
+                found.1 = hand_on(&found.0)?;
+            }
+            Ok(found)
+        };
+        if let Some(parent) = asked {
+            return descend(&tree.point, parent);
+        }
+        let in_room = |dir: &Path| make_room(dir).then(|| descend(dir, Path::new("")));
+        let mut refused = None;
+        for dir in self.v2_places(tree) {
+            // A group of our own in between: systemd takes controllers away from groups of its own where it does
+            // not need them itself, and cannot as long as a group below hands them on.
+            let own = if dir.starts_with(tree.point.join(OWN)) { "" } else { OWN };
+            let error = match descend(dir, Path::new(own)) {
+                Err(error) => error,
+                found => return found,
+            };
+            // A scope or service of systemd's that holds nobody but us was made for us.
+            let is_unit = dir.extension().is_some_and(|kind| kind == "scope" || kind == "service");
+            if error.errno() == Some(libc::EBUSY)
+                && dir == tree.ours
+                && is_unit
+                && let Some(found) = in_room(dir)
+            {
+                return found;
+            }
+            refused = refused.or(Some(error));
+        }
+        let Some(error) = refused else { return Err(self.nowhere(tree)) };
+        let room = if error.errno() == Some(libc::EBUSY) { in_room(&tree.ours) } else { None };
+        room.unwrap_or(Err(error))
+    }
+
+    fn nowhere(&self, tree: &Tree) -> Error {
+        let error = Error::call(format!("mkdir below {}", tree.ours.display()), libc::EACCES);
+        let delegated = self.delegated(tree);
+        if !fs::may_write(&delegated) {
+            return error;
+        }
+        error.hint(format!(
+            "{0} is yours, but only processes that were started below it may use it: as root, echo PID > \
+             {0}/login/cgroup.procs, with your shell's",
+            delegated.display()
+        ))
+    }
+}
+
+fn not_handed_on(dir: &Path, controller: Controller) -> Error {
+    let error = Error::new(format!("{} has no controller '{}'", dir.display(), controller.name()));
+    if !dir.to_string_lossy().contains("/user@") {
+        return error;
+    }
+    error.hint(
+        "as root, mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory \
+         pids\\n' >/etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload, then log in anew",
+    )
+}
+
+/// A group that was delegated to us holds us ourselves, and so cannot hand anything on (EBUSY) until we
+/// have moved into a child of it. Only if we are alone there: others are not ours to move.
+fn make_room(dir: &Path) -> bool {
+    let me = process::getpid().to_string();
+    let alone = std::fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|procs| procs.trim() == me);
+    let leaf = dir.join("ccrun-supervisor");
+    alone && super::files::mkdir(&leaf).is_ok() && super::files::write(&leaf, "cgroup.procs", me).is_ok()
+}
+
+/// Makes what [`Host::v2_parent`] has found again, if the last container there has taken it away just now.
+pub fn remake(parent: &Path, controllers: &[Controller]) -> Result<()> {
+    if parent.file_name().is_some_and(|name| name == OWN) {
+        super::files::mkdir(parent)?;
+        v2::hand_on(parent, controllers)?;
+    }
+    Ok(())
+}
+
+/// Removes the group in between when nobody uses it any more.
+pub fn remove_empty(parent: &Path) {
+    if parent.file_name().is_some_and(|name| name == OWN) {
+        let _ = std::fs::remove_dir(parent);
+    }
+}
+
+struct Mount<'a> {
+    root: &'a str,
+    point: &'a str,
+    kind: &'a str,
+    options: &'a str,
+}
+
+impl Mount<'_> {
+    /// The tree whose group `path` we are in; the mount shows it from `root` on.
+    fn tree(&self, path: &str) -> Option<Tree> {
+        let inside = Path::new(path).strip_prefix(self.root).ok()?;
+        let point = PathBuf::from(self.point);
+        // Not join of an empty path, which would leave a slash at the end.
+        let ours = if inside.as_os_str().is_empty() { point.clone() } else { point.join(inside) };
+        Some(Tree { ours, point, options: String::new() })
+    }
+}
+
+/// Root, mount point, type and super options of each mount.
+fn mounts(mountinfo: &str) -> impl Iterator<Item = Mount<'_>> {
+    mountinfo.lines().filter_map(|line| {
+        let (mount, fs) = line.split_once(" - ")?;
+        let (mut mount, mut fs) = (mount.split(' ').skip(3), fs.split(' '));
+        Some(Mount { root: mount.next()?, point: mount.next()?, kind: fs.next()?, options: fs.nth(1)? })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> Host {
+        let mountinfo = "\
+32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu,cpuacct
+34 31 0:32 /docker/z /mnt/memory rw,relatime shared:4 - cgroup cgroup rw,memory
+33 31 0:32 / /gone/memory rw,relatime shared:4 - cgroup cgroup rw,memory
+35 31 0:32 /docker/x /sys/fs/cgroup/memory rw,relatime shared:4 - cgroup cgroup rw,memory
+41 31 0:38 / /elsewhere/unified rw,relatime - cgroup2 cgroup2 rw\n";
+        let own = "4:memory:/docker/x/y\n1:cpu,cpuacct:/\n0::/a/b\n";
+        let is_there = |dir: &Path| !dir.starts_with("/gone");
+        Host { mountinfo: mountinfo.into(), own: own.into(), uid: 7, is_there }
+    }
+
+    #[test]
+    fn controllers_are_found_through_mountinfo() {
+        let tree = |point: &str, ours: &str, options: &str| {
+            Some(Tree { point: point.into(), ours: ours.into(), options: options.into() })
+        };
+        let host = host();
+        assert_eq!(host.v1(Controller::Cpu), tree("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu", "cpu,cpuacct"));
+        assert_eq!(host.v1(Controller::Memory), tree("/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/y", "memory"));
+        assert_eq!(host.v1(Controller::Pids), None);
+        assert_eq!(host.v2(), tree("/elsewhere/unified", "/elsewhere/unified/a/b", ""));
+        assert_eq!(host.delegated(&host.v2().unwrap()), Path::new("/elsewhere/unified/ccrun/7"));
+    }
+}
