@@ -309,6 +309,17 @@ pub fn fstatfs(fd: BorrowedFd<'_>) -> Result<StatFs> {
     Ok(unsafe { stat.assume_init() }.into())
 }
 
+/// `fstatvfs(3)`: how the file system is mounted, `libc::ST_*`. Not every libc shows it in what fstatfs gives.
+pub fn mount_flags(fd: BorrowedFd<'_>) -> Result<u64> {
+    let fd = fd.as_raw_fd();
+    let mut stat = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: `stat` has room for what the call writes.
+    let done = unsafe { libc::fstatvfs(fd, stat.as_mut_ptr()) };
+    returned(done.into(), format_args!("fstatvfs({fd})"))?;
+    // SAFETY: the call succeeded, so the structure is filled.
+    Ok(unsafe { stat.assume_init() }.f_flag)
+}
+
 /// `syncfs(2)`: everything written to the file system that holds `fd` reaches the disk.
 pub fn syncfs(fd: BorrowedFd<'_>) -> Result<()> {
     let fd = fd.as_raw_fd();

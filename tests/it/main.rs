@@ -27,6 +27,7 @@ mod tar;
 mod users;
 
 mod archives;
+mod check;
 mod commands;
 mod credentials;
 mod errors;
@@ -48,6 +49,7 @@ mod ranges;
 mod readme;
 mod run;
 mod seccomp;
+mod stats;
 mod tidy;
 mod transport;
 mod tty;
@@ -98,6 +100,8 @@ const CASES: &[&[Case]] = &[
     archives::CASES,
     archives::interop::CASES,
     archives::hostile::CASES,
+    check::CASES,
+    stats::CASES,
     errors::CASES,
     tidy::CASES,
 ];
