@@ -40,15 +40,23 @@ fn by_hand(user: &User) -> Result<Step> {
     let mut made = Vec::new();
     for place in &places {
         if !place.is_made_for(user.uid) {
-            place.make(user.uid, user.gid)?;
+            // The last container of root's there takes the group above away with it.
+            place.make(user.uid, user.gid).or_else(|error| match error.errno() {
+                Some(libc::ENOENT) => place.make(user.uid, user.gid),
+                _ => Err(error),
+            })?;
             made.push(place.dir.display().to_string());
         }
     }
     let moved: usize = places.iter().filter(|place| place.is_v2).map(|place| gather(place, user.uid)).sum();
-    let moved = if moved == 0 { String::new() } else { format!("moved {moved} processes of {} into it", user.name) };
+    let moved = match moved {
+        0 => String::new(),
+        1 => format!("moved a process of {} there", user.name),
+        _ => format!("moved {moved} processes of {} there", user.name),
+    };
     Ok(match (made.is_empty(), moved.is_empty()) {
         (true, true) => Step::Already(format!("{} has cgroups", user.name)),
-        (true, false) => Step::Done(format!("{} has a cgroup: {moved}", user.name)),
+        (true, false) => Step::Done(format!("{} has a cgroup; {moved}", user.name)),
         (false, _) => {
             let then = if moved.is_empty() { moved } else { format!(", and {moved}") };
             Step::Done(format!("gave {} the cgroups {} until the next boot{then}", user.name, made.join(" ")))

@@ -172,10 +172,7 @@ fn not_handed_on(dir: &Path, controller: Controller) -> Error {
     if !dir.to_string_lossy().contains("/user@") {
         return error;
     }
-    error.hint(
-        "as root, mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory \
-         pids\\n' >/etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload, then log in anew",
-    )
+    error.hint("once, as root: ccrun check --fix USER; then log in anew")
 }
 
 /// A group that was delegated to us holds us ourselves, and so cannot hand anything on (EBUSY) until we
