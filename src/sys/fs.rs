@@ -4,6 +4,7 @@
 //! safety. Flags and modes are libc's own constants.
 
 mod attributes;
+mod statfs;
 
 use super::returned;
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use attributes::*;
+pub use statfs::*;
 
 /// The kernel's resolve flags for [`openat2`].
 pub use libc::{RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};
@@ -79,25 +81,6 @@ impl From<libc::stat> for Stat {
             atime: Time { seconds: stat.st_atime as i64, nanoseconds: stat.st_atime_nsec as u32 },
             mtime: Time { seconds: stat.st_mtime as i64, nanoseconds: stat.st_mtime_nsec as u32 },
         }
-    }
-}
-
-/// What fstatfs and statfs tell.
-#[derive(Clone, Copy, Debug)]
-pub struct StatFs {
-    /// The type's magic number (`libc::PROC_SUPER_MAGIC` and its like).
-    pub kind: i64,
-    /// Bytes that an ordinary user may still write; `u64::MAX` where nobody counts.
-    pub available: u64,
-}
-
-// As above: the widths differ between architectures.
-#[allow(clippy::unnecessary_cast)]
-impl From<libc::statfs> for StatFs {
-    fn from(stat: libc::statfs) -> StatFs {
-        // Some file systems keep no account at all, and tell so by having no blocks.
-        let counted = (stat.f_bavail as u64).saturating_mul(stat.f_bsize as u64);
-        StatFs { kind: stat.f_type as i64, available: if stat.f_blocks == 0 { u64::MAX } else { counted } }
     }
 }
 
@@ -296,28 +279,6 @@ pub fn place(path: &CStr) -> Result<Place> {
     // SAFETY: all zeros is a valid value, whatever the kernel has left as it was.
     let stat = unsafe { stat.assume_init() };
     Ok(Place { mount: stat.stx_mnt_id, ino: stat.stx_ino })
-}
-
-/// `fstatfs(2)`.
-pub fn fstatfs(fd: BorrowedFd<'_>) -> Result<StatFs> {
-    let fd = fd.as_raw_fd();
-    let mut stat = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: `stat` has room for what the kernel writes.
-    let done = unsafe { libc::fstatfs(fd, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("fstatfs({fd})"))?;
-    // SAFETY: the call succeeded, so the kernel has filled the structure.
-    Ok(unsafe { stat.assume_init() }.into())
-}
-
-/// `fstatvfs(3)`: how the file system is mounted, `libc::ST_*`. Not every libc shows it in what fstatfs gives.
-pub fn mount_flags(fd: BorrowedFd<'_>) -> Result<u64> {
-    let fd = fd.as_raw_fd();
-    let mut stat = MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: `stat` has room for what the call writes.
-    let done = unsafe { libc::fstatvfs(fd, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("fstatvfs({fd})"))?;
-    // SAFETY: the call succeeded, so the structure is filled.
-    Ok(unsafe { stat.assume_init() }.f_flag)
 }
 
 /// `syncfs(2)`: everything written to the file system that holds `fd` reaches the disk.
