@@ -2,6 +2,7 @@
 
 mod block_io;
 mod capabilities;
+mod check;
 mod device;
 mod df;
 mod export;
@@ -35,10 +36,12 @@ mod run;
 mod save;
 mod scope;
 mod security;
+mod stats;
 mod table;
 mod tag;
 mod ulimit;
 mod units;
+mod update;
 mod version;
 
 use crate::container::walls::NamespaceWalls;
@@ -69,6 +72,8 @@ static TABLE: Table = Table {
         &logout::COMMAND,
         &ps::COMMAND,
         &rm::COMMAND,
+        &stats::COMMAND,
+        &update::COMMAND,
         &export::COMMAND,
         &inspect::COMMAND,
         &inspect::IMAGE,
@@ -77,6 +82,7 @@ static TABLE: Table = Table {
         &prune::SYSTEM,
         &prune::IMAGE,
         &prune::CONTAINER,
+        &check::COMMAND,
         &version::COMMAND,
     ],
     aliases: &[
@@ -92,6 +98,8 @@ static TABLE: Table = Table {
         ("container ls", &ps::COMMAND),
         ("container rm", &rm::COMMAND),
         ("container run", &run::COMMAND),
+        ("container stats", &stats::COMMAND),
+        ("container update", &update::COMMAND),
     ],
 };
 
@@ -128,11 +136,10 @@ fn complain(error: &Error) {
 /// image says of itself moves the cursor.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    let safe = |line: &str| line.split('\t').map(|text| Visible(text).to_string()).collect::<Vec<_>>().join("\t");
-    let visible: String;
+    let safe: String;
     let text = if tty::isatty(out.as_fd()) {
-        visible = text.split('\n').map(safe).collect::<Vec<_>>().join("\n");
-        &visible
+        safe = visible(text);
+        &safe
     } else {
         text
     };
@@ -142,11 +149,22 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// The store that `--root`, `$CCRUN_ROOT` or the user's home says, behind the walls that fit the user.
-fn open_store(parsed: &Parsed) -> Result<(Store, IdMap)> {
+/// Text without anything that moves the cursor but tabs and the ends of lines.
+fn visible(text: &str) -> String {
+    let safe = |line: &str| line.split('\t').map(|text| Visible(text).to_string()).collect::<Vec<_>>().join("\t");
+    text.split('\n').map(safe).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the store is: as `--root`, `$CCRUN_ROOT` or the user's home says.
+fn store_root(parsed: &Parsed) -> Result<PathBuf> {
     let named = parsed.root.clone().or_else(|| std::env::var_os("CCRUN_ROOT")).filter(|root| !root.is_empty());
     let root = named.map_or_else(Store::default_root, |root| Ok(PathBuf::from(root)))?;
-    let root = Store::prepare(&root)?;
+    std::path::absolute(&root).map_err(|e| Error::io(format!("store {}", root.display()), &e))
+}
+
+/// That store, behind the walls that fit the user.
+fn open_store(parsed: &Parsed) -> Result<(Store, IdMap)> {
+    let root = Store::prepare(&store_root(parsed)?)?;
     let map = IdMap::of_caller(&root.join("idmap"))?;
     let walls = NamespaceWalls { map: map.clone() };
     Ok((Store::open(root, Box::new(walls)), map))

@@ -10,6 +10,18 @@ pub fn room(bytes: u64) -> String {
     digits(bytes, 4)
 }
 
+/// A number of bytes of memory in units of 1024, as Docker has it there: `560KiB`, `7.742GiB`.
+pub fn binary(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let unit = (1..UNITS.len()).take_while(|unit| bytes >> (10 * unit) > 0).count();
+    let value = bytes as f64 / (1u64 << (10 * unit)) as f64;
+    // Four digits in all, as printf's %.4g has them.
+    let decimals = (1..4).find(|digits| value < 10f64.powi(*digits)).map_or(0, |digits| (4 - digits) as usize);
+    let number = format!("{value:.decimals$}");
+    let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
+    format!("{number}{}", UNITS[unit])
+}
+
 fn digits(bytes: u64, digits: i32) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     let mut value = bytes as f64;
@@ -172,6 +184,23 @@ mod tests {
             (5_000_000, "5MB"),
         ] {
             assert_eq!(room(bytes), text);
+        }
+    }
+
+    #[test]
+    fn memory_reads_as_dockers() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1KiB"),
+            (573_440, "560KiB"),
+            (64 << 20, "64MiB"),
+            (1_619_000, "1.544MiB"),
+            (12_910_000, "12.31MiB"),
+            (8_312_000_000, "7.741GiB"),
+            (u64::MAX, "16EiB"),
+        ] {
+            assert_eq!(binary(bytes), text);
         }
     }
 

@@ -1,16 +1,19 @@
 //! A container's life: from what the user asked for to its exit status.
 
+pub mod check;
 mod command;
 pub mod create;
 mod emulation;
 pub mod export;
 mod filesystem;
+pub mod fix;
 mod host_files;
 pub mod in_force;
 mod init;
 mod outcome;
 mod plan;
 pub mod spec;
+pub mod stats;
 mod supervise;
 mod trees;
 mod user;

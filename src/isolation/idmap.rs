@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// As many ids as an ordinary image uses.
-pub(super) const IDS: u32 = 65536;
+pub const IDS: u32 = 65536;
 
 /// Above the ranges of useradd, systemd-nspawn and SSSD and below 2³¹.
 pub(super) const FREE_RANGE: u32 = 2_100_000_000;
@@ -49,12 +49,18 @@ impl IdMap {
     /// The map for the calling user. Root's choice of a base range is kept in the file `kept`,
     /// because the files of the store lie in it.
     pub fn of_caller(kept: &Path) -> Result<IdMap> {
+        let map = IdMap::to_be(kept)?;
+        if map.is_shifted() && !kept.exists() {
+            keep_base(kept, map.uids[0].outside)?;
+        }
+        Ok(map)
+    }
+
+    /// The same, without a trace: a range that is not kept may be another one the next time.
+    pub fn to_be(kept: &Path) -> Result<IdMap> {
         let (uid, gid) = (cred::geteuid(), cred::getegid());
         if uid == 0 {
-            if let Some(base) = base_range(kept)? {
-                return Ok(IdMap::of_range(base));
-            }
-            return Ok(IdMap::single(uid, gid));
+            return Ok(base_range(kept)?.map_or_else(|| IdMap::single(uid, gid), IdMap::of_range));
         }
         let helpers = (process::find_program("newuidmap"), process::find_program("newgidmap"));
         let (Some(newuidmap), Some(newgidmap)) = helpers else {
@@ -78,6 +84,11 @@ impl IdMap {
         })
     }
 
+    /// The caller alone, as container root.
+    pub fn single_of_caller() -> IdMap {
+        IdMap::single(cred::geteuid(), cred::getegid())
+    }
+
     /// The ids 0–65535 are those from `first` on.
     pub(super) fn of_range(first: u32) -> IdMap {
         IdMap::moving(0, first)
@@ -92,6 +103,10 @@ impl IdMap {
     fn single(uid: u32, gid: u32) -> IdMap {
         let one = |outside| vec![Extent { inside: 0, outside, count: 1 }];
         IdMap { uids: one(uid), gids: one(gid), writer: Writer::Ourselves }
+    }
+
+    pub fn uids(&self) -> &[Extent] {
+        &self.uids
     }
 
     /// Whether container root is the only id there is.
@@ -191,17 +206,26 @@ fn base_range(kept: &Path) -> Result<Option<u32>> {
     if !is_covered(base) {
         return Ok(None);
     }
+    Ok(Some(base))
+}
+
+fn keep_base(kept: &Path, base: u32) -> Result<()> {
     // A name of our own: another process may be the first as well, and it chooses the same.
     let new = kept.with_extension(format!("new{}", process::getpid()));
     std::fs::write(&new, format!("{base}\n"))
         .and_then(|()| std::fs::rename(&new, kept))
-        .map_err(|e| Error::io(format!("write {}", kept.display()), &e))?;
-    Ok(Some(base))
+        .map_err(|e| Error::io(format!("write {}", kept.display()), &e))
 }
 
 /// The first range of this host that nobody has a part of.
 fn free_range(taken: &[(u32, u32)]) -> u32 {
     (0..).map(|slot| FREE_RANGE + slot * IDS).find(|first| touches_none(*first, taken)).unwrap_or(FREE_RANGE)
+}
+
+/// The first range from `first` on that ends by `end` and that nobody has a part of, by these texts.
+pub fn free_range_from(first: u32, end: u32, subordinates: &[&str], passwd: &str) -> Option<u32> {
+    let taken = taken(subordinates, passwd);
+    (first..=end.saturating_sub(IDS)).step_by(IDS as usize).find(|first| touches_none(*first, &taken))
 }
 
 /// Whether no user of this host has a part of the range from `first` on, and this user namespace has all of it.
@@ -233,7 +257,7 @@ fn range_of(line: &str) -> Option<(u32, u32)> {
 }
 
 /// The first range of at least one id that a subuid(5) text grants to one of `users`.
-fn subordinate(text: &str, users: &[&str]) -> Option<(u32, u32)> {
+pub fn subordinate(text: &str, users: &[&str]) -> Option<(u32, u32)> {
     text.lines()
         .filter(|line| line.split(':').next().is_some_and(|user| !user.is_empty() && users.contains(&user)))
         .find_map(|line| range_of(line).filter(|(start, count)| *count > 0 && start.checked_add(*count).is_some()))
@@ -248,7 +272,7 @@ fn covers(map: &str, base: u32) -> bool {
     })
 }
 
-fn user_name(uid: u32) -> Option<String> {
+pub fn user_name(uid: u32) -> Option<String> {
     let passwd = read_or_empty("/etc/passwd");
     let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
     line.split(':').next().map(str::to_owned)

@@ -16,6 +16,7 @@ pub mod oom;
 pub mod overlay;
 pub mod own_file;
 pub mod priority;
+pub mod processes;
 pub mod procfs;
 pub mod ranges;
 pub mod rlimit;

@@ -18,34 +18,91 @@ pub fn flags(own_network: bool, own_cgroup: bool) -> i32 {
 }
 
 /// Adds to a failed clone, map or first mount the setting of this host that forbids user namespaces.
-/// The errno alone misleads: it is EPERM, EACCES, EINVAL or ENOSPC for the same answer "not allowed here".
 pub fn explain(error: Error) -> Error {
-    let setting = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
-    let denied = error.errno().is_none_or(|errno| [libc::EPERM, libc::EACCES].contains(&errno));
-    if error.errno() == Some(libc::ENOSPC) || setting("/proc/sys/user/max_user_namespaces") == "0" {
-        return error.hint(
-            "user namespaces are switched off or used up on this host: as root, sysctl user.max_user_namespaces=15000",
-        );
+    match Bar::behind(&error) {
+        Some(bar) => error.hint(bar.hint()),
+        None => error,
     }
-    if denied && setting("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
-        return error
-            .hint("this host lets only root make user namespaces: as root, sysctl kernel.unprivileged_userns_clone=1");
-    }
-    if denied && setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
-        let exe = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or("/path/to/ccrun".into());
-        return error.hint(format!(
-            "Ubuntu's AppArmor (kernel.apparmor_restrict_unprivileged_userns) forbids user namespaces to programs \
-             without a profile: once, as root, printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile ccrun {exe} \
-             flags=(unconfined) {{\\n  userns,\\n}}\\n' > /etc/apparmor.d/ccrun && apparmor_parser -r \
-             /etc/apparmor.d/ccrun; or run ccrun with sudo"
-        ));
-    }
-    match error.errno() {
-        Some(libc::EINVAL) => error.hint("this kernel may have been built without user namespaces (CONFIG_USER_NS)"),
-        Some(libc::EUSERS) => error.hint("user namespaces are nested too deeply here"),
-        Some(libc::EPERM) => {
-            error.hint("user namespaces are not allowed here; inside a chroot or another container they often are not")
+}
+
+/// What of a host forbids user namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bar {
+    /// There may be none, or no more.
+    UsedUp,
+    /// Only root may make them (Debian's own setting of old).
+    RootOnly,
+    /// Ubuntu's: none for programs without a profile.
+    AppArmor,
+    NotBuilt,
+    TooDeep,
+    Chroot,
+    /// A seccomp filter, such as other containers have.
+    Filter,
+    /// Something else: often the walls of another container.
+    Unknown,
+}
+
+impl Bar {
+    /// The errno alone misleads: it is EPERM, EACCES, EINVAL or ENOSPC for the same answer "not allowed here".
+    pub fn behind(error: &Error) -> Option<Bar> {
+        let setting = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+        let denied = error.errno().is_none_or(|errno| [libc::EPERM, libc::EACCES].contains(&errno));
+        if error.errno() == Some(libc::ENOSPC) || setting("/proc/sys/user/max_user_namespaces") == "0" {
+            return Some(Bar::UsedUp);
         }
-        _ => error,
+        if denied && setting("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
+            return Some(Bar::RootOnly);
+        }
+        if denied && setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
+            return Some(Bar::AppArmor);
+        }
+        match error.errno() {
+            Some(libc::EINVAL) => Some(Bar::NotBuilt),
+            Some(libc::EUSERS) => Some(Bar::TooDeep),
+            Some(libc::EPERM) if in_chroot() => Some(Bar::Chroot),
+            Some(libc::EPERM) if is_filtered() => Some(Bar::Filter),
+            Some(libc::EPERM) => Some(Bar::Unknown),
+            _ => None,
+        }
     }
+
+    /// What it is and the way out, as a message ends.
+    pub fn hint(self) -> String {
+        let fix = || {
+            let exe = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or("ccrun".into());
+            format!("once, as root: {exe} check --fix USER")
+        };
+        match self {
+            Bar::UsedUp => "user namespaces are switched off or used up on this host: as root, sysctl \
+                            user.max_user_namespaces=15000"
+                .into(),
+            Bar::RootOnly => "this host lets only root make user namespaces: as root, sysctl \
+                              kernel.unprivileged_userns_clone=1"
+                .into(),
+            Bar::AppArmor => format!(
+                "Ubuntu's AppArmor (kernel.apparmor_restrict_unprivileged_userns) forbids user namespaces to programs \
+                 without a profile: {}; or run ccrun with sudo",
+                fix()
+            ),
+            Bar::NotBuilt => "this kernel may have been built without user namespaces (CONFIG_USER_NS)".into(),
+            Bar::TooDeep => "user namespaces are nested too deeply here".into(),
+            Bar::Chroot => "the kernel lets nobody make user namespaces in a chroot".into(),
+            Bar::Filter => "a seccomp filter forbids user namespaces here, as in another container".into(),
+            Bar::Unknown => {
+                "user namespaces are not allowed here; inside a chroot or another container they often are not".into()
+            }
+        }
+    }
+}
+
+/// In a chroot no mount has our root as its place (proc_pid_mountinfo(5)), unless it was made of a mount.
+fn in_chroot() -> bool {
+    std::fs::read_to_string("/proc/self/mountinfo")
+        .is_ok_and(|mounts| !mounts.lines().any(|line| line.split(' ').nth(4) == Some("/")))
+}
+
+fn is_filtered() -> bool {
+    std::fs::read_to_string("/proc/self/status")
+        .is_ok_and(|status| status.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|n| n.trim() == "2")))
 }

@@ -18,23 +18,29 @@
 //! given the directory of it (`-v $HOME:/home`) there is no help: what may write there may
 //! replace ccrun as any other file.
 
-use crate::sys::fs::{self, Place};
+use crate::error::Result;
+use crate::sys::fs::{self, STATX_BASIC_STATS, STATX_MNT_ID, Statx};
+use std::ffi::CStr;
 
 /// Whether this program was started by its file's place among the mounts of this namespace, as all are but for
 /// one that a container reaches through /proc.
 pub fn is_at_home() -> bool {
-    let Ok(own) = fs::place(c"/proc/self/exe") else { return true };
+    let Ok(own) = look(c"/proc/self/exe") else { return true };
     let by_name = std::fs::read_link("/proc/self/exe").ok().and_then(|path| crate::sys::cstr(path).ok());
-    if by_name.and_then(|path| fs::place(&path).ok()) == Some(own) {
+    if by_name.and_then(|path| look(&path).ok()).is_some_and(|named| named.is_same_place(&own)) {
         return true;
     }
     // Without a name nobody starts it again: a newer ccrun has replaced it, or it is in memory alone.
     let is_gone =
         std::fs::metadata("/proc/self/exe").is_ok_and(|meta| std::os::unix::fs::MetadataExt::nlink(&meta) == 0);
-    is_gone || is_mounted_here(own)
+    is_gone || is_mounted_here(&own)
 }
 
-fn is_mounted_here(own: Place) -> bool {
+fn look(path: &CStr) -> Result<Statx> {
+    fs::statx(None, path, 0, STATX_BASIC_STATS | STATX_MNT_ID)
+}
+
+fn is_mounted_here(own: &Statx) -> bool {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounts.lines().any(|line| line.split(' ').next().and_then(|id| id.parse().ok()) == Some(own.mount))
+    mounts.lines().any(|line| line.split(' ').next().and_then(|id| id.parse().ok()) == Some(own.mount()))
 }

@@ -84,10 +84,7 @@ impl Cover<'_> {
 /// what is not the container's; without `cover` nothing is. All goes by the new mount's descriptor, wherever somebody
 /// may move it to.
 pub fn mount_proc(root: BorrowedFd<'_>, switches: &sysctl::Switches, cover: Option<&mut Cover<'_>>) -> Result<()> {
-    let proc = mounts::fresh(c"proc", "", QUIET).map_err(|error| {
-        let hint = "a fresh /proc is refused where parts of the host's are covered, as inside another container";
-        if error.errno() == Some(libc::EPERM) { error.hint(hint) } else { error }
-    })?;
+    let proc = fresh()?;
     mounts::attach_below(root, c"proc", proc.as_fd())?;
     switches.set(proc.as_fd())?;
     let Some(cover) = cover else { return Ok(()) };
@@ -98,6 +95,14 @@ pub fn mount_proc(root: BorrowedFd<'_>, switches: &sysctl::Switches, cover: Opti
         mount::move_mount(copy.as_fd(), place.as_fd())?;
     }
     MASKED_PROC.iter().try_for_each(|name| cover.hide(proc.as_fd(), name))
+}
+
+/// A proc of this PID namespace, as it comes.
+pub fn fresh() -> Result<OwnedFd> {
+    mounts::fresh(c"proc", "", QUIET).map_err(|error| {
+        let hint = "a fresh /proc is refused where parts of the host's are covered, as inside another container";
+        if error.errno() == Some(libc::EPERM) { error.hint(hint) } else { error }
+    })
 }
 
 /// Mounts /sys read-only inside `root`: our own network namespace's, if it is ours, else the host's.

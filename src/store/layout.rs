@@ -28,12 +28,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Makes the store's directory at `root` when it is not there; gives its absolute path.
+    /// Makes the store's directory at the absolute path `root` when it is not there, and gives it back.
     /// A directory that belongs to somebody else is refused: what it holds becomes file systems that we run.
     pub fn prepare(root: &Path) -> Result<PathBuf> {
-        let root = std::path::absolute(root).map_err(|e| Error::io(format!("store {}", root.display()), &e))?;
-        make_private(&root)?;
-        let meta = std::fs::metadata(&root).map_err(|e| Error::io(format!("store {}", root.display()), &e))?;
+        make_private(root)?;
+        let meta = std::fs::metadata(root).map_err(|e| Error::io(format!("store {}", root.display()), &e))?;
         let me = sys::cred::geteuid();
         if meta.uid() != me {
             return Err(Error::new(format!(
@@ -47,7 +46,7 @@ impl Store {
             return Err(Error::new(format!("store {} is open to other users", root.display()))
                 .hint(format!("set-user-id programs of images lie there: chmod 700 {}", root.display())));
         }
-        Ok(root)
+        Ok(root.to_owned())
     }
 
     /// The store at `root`, which [`Store::prepare`] gave.

@@ -4,6 +4,7 @@
 //! safety. Flags and modes are libc's own constants.
 
 mod attributes;
+mod statfs;
 mod statx;
 
 use super::returned;
@@ -14,6 +15,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use attributes::*;
+pub use statfs::*;
 pub use statx::*;
 
 /// The kernel's resolve flags for [`openat2`].
@@ -81,25 +83,6 @@ impl From<libc::stat> for Stat {
             atime: Time { seconds: stat.st_atime as i64, nanoseconds: stat.st_atime_nsec as u32 },
             mtime: Time { seconds: stat.st_mtime as i64, nanoseconds: stat.st_mtime_nsec as u32 },
         }
-    }
-}
-
-/// What fstatfs and statfs tell.
-#[derive(Clone, Copy, Debug)]
-pub struct StatFs {
-    /// The type's magic number (`libc::PROC_SUPER_MAGIC` and its like).
-    pub kind: i64,
-    /// Bytes that an ordinary user may still write; `u64::MAX` where nobody counts.
-    pub available: u64,
-}
-
-// As above: the widths differ between architectures.
-#[allow(clippy::unnecessary_cast)]
-impl From<libc::statfs> for StatFs {
-    fn from(stat: libc::statfs) -> StatFs {
-        // Some file systems keep no account at all, and tell so by having no blocks.
-        let counted = (stat.f_bavail as u64).saturating_mul(stat.f_bsize as u64);
-        StatFs { kind: stat.f_type as i64, available: if stat.f_blocks == 0 { u64::MAX } else { counted } }
     }
 }
 
@@ -271,47 +254,6 @@ pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
             answer => return answer.map(drop),
         }
     }
-}
-
-/// Which file it is, and through which mount it was reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub mount: u64,
-    pub ino: u64,
-}
-
-/// `statx(2)` with STATX_MNT_ID (Linux 5.8); links are followed.
-pub fn place(path: &CStr) -> Result<Place> {
-    let wanted = libc::STATX_INO | libc::STATX_MNT_ID;
-    let mut stat = MaybeUninit::<libc::statx>::zeroed();
-    // SAFETY: the path is a C string, and `stat` has room for what the kernel writes.
-    let done = unsafe { libc::statx(libc::AT_FDCWD, path.as_ptr(), 0, wanted, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("statx({path:?})"))?;
-    // SAFETY: all zeros is a valid value, whatever the kernel has left as it was.
-    let stat = unsafe { stat.assume_init() };
-    Ok(Place { mount: stat.stx_mnt_id, ino: stat.stx_ino })
-}
-
-/// `fstatfs(2)`.
-pub fn fstatfs(fd: BorrowedFd<'_>) -> Result<StatFs> {
-    let fd = fd.as_raw_fd();
-    let mut stat = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: `stat` has room for what the kernel writes.
-    let done = unsafe { libc::fstatfs(fd, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("fstatfs({fd})"))?;
-    // SAFETY: the call succeeded, so the kernel has filled the structure.
-    Ok(unsafe { stat.assume_init() }.into())
-}
-
-/// Whether `fd` lies on a mount on which set-user-id bits do not count: `fstatfs(2)`, ST_NOSUID.
-pub fn is_nosuid(fd: BorrowedFd<'_>) -> Result<bool> {
-    let fd = fd.as_raw_fd();
-    let mut stat = MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: `stat` has room for what the library writes.
-    let done = unsafe { libc::fstatvfs(fd, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("fstatvfs({fd})"))?;
-    // SAFETY: the call succeeded, so the structure is filled.
-    Ok(unsafe { stat.assume_init() }.f_flag & libc::ST_NOSUID as libc::c_ulong != 0)
 }
 
 /// `syncfs(2)`: everything written to the file system that holds `fd` reaches the disk.

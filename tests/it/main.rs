@@ -27,6 +27,7 @@ mod tar;
 mod users;
 
 mod archives;
+mod check;
 mod commands;
 mod credentials;
 mod emulation;
@@ -49,6 +50,7 @@ mod ranges;
 mod readme;
 mod run;
 mod seccomp;
+mod stats;
 mod tidy;
 mod transport;
 mod tty;
@@ -100,6 +102,8 @@ const CASES: &[&[Case]] = &[
     archives::CASES,
     archives::interop::CASES,
     archives::hostile::CASES,
+    check::CASES,
+    stats::CASES,
     errors::CASES,
     tidy::CASES,
 ];

@@ -67,7 +67,7 @@ impl Host {
 
     /// What root has delegated to a user of the machine, once: `ccrun/UID` below the top of the tree.
     fn delegated(&self, tree: &Tree) -> PathBuf {
-        tree.point.join(OWN).join(self.uid.to_string())
+        delegated(tree, self.uid)
     }
 
     /// The v1 group in which we may make others: our own, or what was delegated to us. In v1 it takes no more
@@ -83,7 +83,7 @@ impl Host {
 
     /// Our own group in the tree of v2 and those above it, the nearest first, in which we may make others and move
     /// our processes there: that takes the right to write in the nearest group that is above both.
-    fn v2_places<'a>(&self, tree: &'a Tree) -> impl Iterator<Item = &'a Path> + use<'a> {
+    pub fn v2_places<'a>(&self, tree: &'a Tree) -> impl Iterator<Item = &'a Path> + use<'a> {
         let above = tree.ours.ancestors().take_while(|dir| dir.starts_with(&tree.point));
         above.filter(|dir| fs::may_write(dir) && fs::may_write(&dir.join("cgroup.procs")))
     }
@@ -162,15 +162,17 @@ impl Host {
     }
 }
 
+/// The group that root may delegate to the user of this number.
+pub fn delegated(tree: &Tree, uid: u32) -> PathBuf {
+    tree.point.join(OWN).join(uid.to_string())
+}
+
 fn not_handed_on(dir: &Path, controller: Controller) -> Error {
     let error = Error::new(format!("{} has no controller '{}'", dir.display(), controller.name()));
     if !dir.to_string_lossy().contains("/user@") {
         return error;
     }
-    error.hint(
-        "as root, mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory \
-         pids\\n' >/etc/systemd/system/user@.service.d/delegate.conf && systemctl daemon-reload, then log in anew",
-    )
+    error.hint("once, as root: ccrun check --fix USER; then log in anew")
 }
 
 /// A group that was delegated to us holds us ourselves, and so cannot hand anything on (EBUSY) until we

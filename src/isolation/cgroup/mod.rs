@@ -13,8 +13,10 @@
 
 mod files;
 mod find;
+pub mod host;
 pub mod limits;
-mod usage;
+mod update;
+pub mod usage;
 mod v1;
 mod v2;
 pub mod view;
@@ -165,17 +167,18 @@ impl Cgroup {
 
     /// Writes those of `limits` that are there into a group that is made.
     pub fn set(&self, limits: &Limits) -> Result<()> {
-        for controller in limits.controllers() {
-            let v1 = self.v1.iter().find(|hierarchy| hierarchy.controllers.contains(&controller));
-            let unified = self.unified.iter().find(|unified| unified.controllers.contains(&controller));
-            let written = match (v1, unified) {
-                (Some(hierarchy), _) => v1::set(&hierarchy.dir, controller, limits),
-                (None, Some(unified)) => v2::set(&unified.dir, controller, limits),
-                (None, None) => Err(missing(controller)),
-            };
-            written.map_err(|error| error.context(format!("limit {}", controller.name())))?;
-        }
-        Ok(())
+        limits.controllers().into_iter().try_for_each(|controller| self.set_one(controller, limits))
+    }
+
+    fn set_one(&self, controller: Controller, limits: &Limits) -> Result<()> {
+        let v1 = self.v1.iter().find(|hierarchy| hierarchy.controllers.contains(&controller));
+        let unified = self.unified.iter().find(|unified| unified.controllers.contains(&controller));
+        let written = match (v1, unified) {
+            (Some(hierarchy), _) => v1::set(&hierarchy.dir, controller, limits),
+            (None, Some(unified)) => v2::set(&unified.dir, controller, limits),
+            (None, None) => Err(missing(controller)),
+        };
+        written.map_err(|error| error.context(format!("limit {}", controller.name())))
     }
 
     /// Whether there is a group at all.

@@ -69,7 +69,7 @@ impl Cgroup {
     }
 
     /// The first of the group's directories that has the file.
-    fn text(&self, file: &str) -> Option<String> {
+    pub(super) fn text(&self, file: &str) -> Option<String> {
         self.paths().find_map(|dir| std::fs::read_to_string(dir.join(file)).ok())
     }
 
@@ -88,7 +88,7 @@ impl Cgroup {
 }
 
 /// v1 writes "no limit" as the greatest number of whole pages.
-const UNLIMITED: u64 = 1 << 62;
+pub const UNLIMITED: u64 = 1 << 62;
 
 /// Lines of a name and a number.
 fn table(text: &str) -> HashMap<&str, u64> {

@@ -50,5 +50,6 @@ fn is_honoured(caller: &Caller<'_>, file: &OwnedFd) -> bool {
         fs::read(opened.as_fd(), &mut magic).ok()?;
         Some(&magic == b"\x7fELF")
     };
-    !caller.has_no_new_privs() && !fs::is_nosuid(file.as_fd()).unwrap_or(true) && starts_as_program() == Some(true)
+    let counts_here = || fs::mount_flags(file.as_fd()).is_ok_and(|flags| flags & libc::ST_NOSUID == 0);
+    !caller.has_no_new_privs() && counts_here() && starts_as_program() == Some(true)
 }

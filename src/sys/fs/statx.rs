@@ -45,9 +45,14 @@ impl Statx {
         Time { seconds: self.0.stx_btime.tv_sec, nanoseconds: self.0.stx_btime.tv_nsec }
     }
 
+    /// The mount by which it was found, as /proc/self/mountinfo counts them (asked for with [`STATX_MNT_ID`]).
+    pub fn mount(&self) -> u64 {
+        self.0.stx_mnt_id
+    }
+
     /// Whether it is one file by one mount (both asked for with [`STATX_MNT_ID`]).
     pub fn is_same_place(&self, other: &Statx) -> bool {
-        let place = |file: &Statx| (file.device(), file.inode(), file.0.stx_mnt_id);
+        let place = |file: &Statx| (file.device(), file.inode(), file.mount());
         place(self) == place(other)
     }
 

@@ -1,0 +1,55 @@
+//! What a running container uses. Its cgroup counts that, as far as it has one;
+//! what that does not count is read of its processes.
+
+use crate::error::Result;
+use crate::isolation::cgroup::Cgroup;
+use crate::isolation::cgroup::usage::Usage;
+use crate::isolation::processes::{self, Processes};
+use crate::store::Store;
+use crate::store::containers::State;
+use std::time::Instant;
+
+/// The use of one moment.
+pub struct Sample {
+    at: Instant,
+    pub usage: Usage,
+    /// Bytes received and sent.
+    pub network: Option<(u64, u64)>,
+    /// What memory there is: the container's limit, or else all of the machine.
+    pub memory_limit: Option<u64>,
+}
+
+/// The container's use; `None` when it does not run.
+pub fn sample(store: &Store, id: &str, processes: &Processes) -> Result<Option<Sample>> {
+    let (Ok(record), Some(running)) = (store.record(id), store.container_processes(id)?) else { return Ok(None) };
+    let counted = Cgroup::from_paths(record.cgroup).usage();
+    let seen = processes.usage_of(running.init);
+    let machine = processes::memory_of_machine();
+    let sample = Sample {
+        at: Instant::now(),
+        memory_limit: counted.memory_limit.into_iter().chain(machine).min(),
+        usage: Usage {
+            cpu: counted.cpu.or(seen.cpu),
+            memory: counted.memory.or(seen.memory),
+            pids: counted.pids.or(seen.pids),
+            ..counted
+        },
+        network: processes::network_of(running.init),
+    };
+    // Only as long as it runs the numbers are sure to be of its processes.
+    Ok((store.container_state(id)? == State::Running).then_some(sample))
+}
+
+impl Sample {
+    /// The CPU time since `before` in percent of one CPU.
+    pub fn cpu_percent(&self, before: &Sample) -> Option<f64> {
+        let used = self.usage.cpu?.saturating_sub(before.usage.cpu?).as_secs_f64();
+        let passed = self.at.saturating_duration_since(before.at).as_secs_f64();
+        (passed > 0.0).then(|| used / passed * 100.0)
+    }
+
+    pub fn memory_percent(&self) -> Option<f64> {
+        let limit = self.memory_limit.filter(|limit| *limit > 0)?;
+        Some(self.usage.memory? as f64 / limit as f64 * 100.0)
+    }
+}

@@ -1,0 +1,135 @@
+//! What cgroups this host has, and what of them is ours to use. Nothing is changed by looking.
+
+use super::find::{Host, Tree};
+use super::limits::Controller;
+use super::v2;
+use crate::error::Result;
+use crate::sys::{cred, fs, process};
+use std::path::{Path, PathBuf};
+
+/// The trees that can limit something.
+pub struct Trees(Host);
+
+/// A group for a user to make others in, and the groups of root's on the way there.
+pub struct Place {
+    pub dir: PathBuf,
+    /// The tree's top.
+    pub top: PathBuf,
+    /// The controllers that it is for.
+    pub controllers: Vec<Controller>,
+    pub is_v2: bool,
+}
+
+impl Trees {
+    pub fn read() -> Result<Trees> {
+        Host::read().map(Trees)
+    }
+
+    /// The kind of tree that has the controllers; none without any tree.
+    pub fn kind(&self) -> Option<&'static str> {
+        let in_v1 = Controller::ALL.into_iter().any(|controller| self.0.v1(controller).is_some());
+        match (in_v1, self.0.v2()) {
+            (true, Some(_)) => Some("v1 (hybrid)"),
+            (true, None) => Some("v1"),
+            (false, Some(_)) => Some("v2"),
+            (false, None) => None,
+        }
+    }
+
+    /// Whether a container of ours can be limited by `controller`.
+    pub fn is_usable(&self, controller: Controller) -> bool {
+        if let Some(tree) = self.0.v1(controller) {
+            return self.0.v1_parent(&tree, None).is_ok();
+        }
+        let Some(tree) = self.0.v2() else { return false };
+        self.0.v2_places(&tree).any(|dir| can_hand_on(dir, controller)) || has_manager(&tree, controller)
+    }
+
+    /// Where a user's own groups would be: in each tree that has a controller.
+    pub fn for_user(&self, uid: u32) -> Vec<Place> {
+        let mut places: Vec<Place> = Vec::new();
+        for controller in Controller::ALL {
+            let v1 = self.0.v1(controller);
+            let is_v2 = v1.is_none();
+            let has = |tree: &Tree| v2::available(&tree.point).is_ok_and(|all| all.contains(&controller));
+            let Some(tree) = v1.or_else(|| self.0.v2().filter(has)) else { continue };
+            let dir = super::find::delegated(&tree, uid);
+            match places.iter_mut().find(|place| place.dir == dir) {
+                Some(place) => place.controllers.push(controller),
+                None => places.push(Place { dir, top: tree.point, controllers: vec![controller], is_v2 }),
+            }
+        }
+        places
+    }
+}
+
+impl Place {
+    /// Makes the group with what its user may change: groups below it and who is in them. Its own limits stay
+    /// root's. It may be there already.
+    pub fn make(&self, uid: u32, gid: u32) -> Result<()> {
+        let above = self.dir.parent().unwrap_or(&self.top);
+        for dir in [above, &self.dir] {
+            if self.is_v2 {
+                v2::hand_on(dir.parent().unwrap_or(&self.top), &self.controllers)?;
+            }
+            super::files::mkdir(dir)?;
+        }
+        if self.controllers.contains(&Controller::Cpuset) && !self.is_v2 {
+            // A group of this controller takes nobody in before it has CPUs, and they come from above.
+            super::v1::set(&self.dir, Controller::Cpuset, &super::Limits::default())?;
+        }
+        let mut own = vec![self.dir.clone()];
+        if self.is_v2 {
+            // The user's processes have to be below the group before he may use it, but not in it.
+            v2::hand_on(&self.dir, &self.controllers)?;
+            let login = self.dir.join(LOGIN);
+            super::files::mkdir(&login)?;
+            own.push(login);
+        }
+        for dir in own {
+            for name in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "tasks"] {
+                let path = if name.is_empty() { dir.clone() } else { dir.join(name) };
+                if path.exists() {
+                    let file = fs::open(&crate::sys::cstr(&path)?, libc::O_RDONLY, 0)?;
+                    fs::fchown(std::os::fd::AsFd::as_fd(&file), uid, gid)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn is_made_for(&self, uid: u32) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let last = if self.is_v2 { "login/cgroup.threads" } else { "tasks" };
+        std::fs::metadata(self.dir.join(last)).is_ok_and(|meta| meta.uid() == uid)
+            && (!self.is_v2
+                || v2::available(&self.dir).is_ok_and(|all| self.controllers.iter().all(|c| all.contains(c))))
+    }
+}
+
+/// The group below a user's own on v2 that holds what he has started.
+pub const LOGIN: &str = "login";
+
+/// Whether the children of `dir` have the controller, or can get it from us.
+fn can_hand_on(dir: &Path, controller: Controller) -> bool {
+    let words = |file: &str| {
+        let text = std::fs::read_to_string(dir.join(file)).unwrap_or_default();
+        text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    if words("cgroup.subtree_control").iter().any(|word| word == controller.name()) {
+        return true;
+    }
+    // A group with processes in it hands nothing on, but we could step aside; the top of the tree may.
+    let procs = words("cgroup.procs");
+    let is_top = !dir.join("cgroup.type").exists();
+    let alone = procs.is_empty() || procs == [process::getpid().to_string()];
+    let available = v2::available(dir).is_ok_and(|all| all.contains(&controller));
+    available && (is_top || alone) && fs::may_write(&dir.join("cgroup.subtree_control"))
+}
+
+/// Whether the user's systemd has the controller: it makes groups for those who ask.
+fn has_manager(tree: &Tree, controller: Controller) -> bool {
+    let uid = cred::geteuid();
+    let manager = tree.point.join(format!("user.slice/user-{uid}.slice/user@{uid}.service"));
+    process::find_program("systemd-run").is_some() && v2::available(&manager).is_ok_and(|all| all.contains(&controller))
+}
