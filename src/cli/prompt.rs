@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::sys::fs;
-use crate::sys::process::{getpid, poll};
+use crate::sys::poll::poll;
+use crate::sys::process::getpid;
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::tty::{tcgetattr, tcsetattr};
 use std::io::stdin;

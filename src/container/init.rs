@@ -15,7 +15,7 @@ use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
 use crate::sys::process::{self, pid_t};
 use crate::sys::signal::SignalFd;
-use crate::sys::{cred, namespace, signal, socket};
+use crate::sys::{cred, namespace, poll, signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The life of PID 1; gives its exit status. The end of `socket` tells the supervisor that the command runs.
@@ -126,7 +126,7 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     //    death signal, so that it is set now, and the supervisor might have died before.
     rootfs::become_root(plan.single_id)?;
     cred::set_pdeathsig(libc::SIGKILL)?;
-    if process::poll(&[socket.as_fd()], 0)?[0] {
+    if poll::poll(&[socket.as_fd()], 0)?[0] {
         return Err(Error::new("the supervisor ended"));
     }
 

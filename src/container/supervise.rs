@@ -1,7 +1,8 @@
 //! The supervisor's watch: signals in, exit status out, and the terminal between.
 
 use crate::error::Result;
-use crate::sys::process::{self, Child, Readiness, Status};
+use crate::sys::poll::{self, Readiness};
+use crate::sys::process::{self, Child, Status};
 use crate::sys::signal::{self, SignalFd};
 use crate::sys::tty;
 use std::fs::File;
@@ -122,7 +123,7 @@ impl Copier {
     fn poll(&self, signals: &SignalFd) -> Result<Vec<Readiness>> {
         let stdin = stdin();
         let wants_input = self.reads_input && self.typed.is_empty();
-        process::poll_all(
+        poll::poll_all(
             &[
                 (signals.as_fd(), Readiness { read: true, write: false }),
                 (self.master.as_fd(), Readiness { read: self.reads_output, write: !self.typed.is_empty() }),

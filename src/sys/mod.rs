@@ -11,6 +11,7 @@ pub mod mount;
 pub mod namespace;
 pub mod net;
 pub mod notify;
+pub mod poll;
 pub mod process;
 pub mod resource;
 pub mod seccomp;

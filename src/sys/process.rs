@@ -265,41 +265,6 @@ pub fn getppid() -> pid_t {
     unsafe { libc::getppid() }
 }
 
-/// What can be done with a descriptor, or what is waited for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Readiness {
-    /// It can be read, or the other side has hung up.
-    pub read: bool,
-    pub write: bool,
-}
-
-/// poll(2) until one of `fds` can be read or has hung up; tells for each whether it is one. `timeout` in
-/// milliseconds, -1 for none. An interruption by a signal counts as nothing ready.
-pub fn poll(fds: &[BorrowedFd<'_>], timeout: i32) -> Result<Vec<bool>> {
-    let wanted: Vec<_> = fds.iter().map(|fd| (*fd, Readiness { read: true, write: false })).collect();
-    Ok(poll_all(&wanted, timeout)?.into_iter().map(|ready| ready.read).collect())
-}
-
-/// As [`poll`], for reading and writing; a descriptor for which nothing is waited is left out.
-pub fn poll_all(fds: &[(BorrowedFd<'_>, Readiness)], timeout: i32) -> Result<Vec<Readiness>> {
-    let polled = |(fd, wanted): &(BorrowedFd<'_>, Readiness)| {
-        let events = if wanted.read { libc::POLLIN } else { 0 } | if wanted.write { libc::POLLOUT } else { 0 };
-        // A negative number is passed over: a hang-up would be reported even if nothing is waited for.
-        libc::pollfd { fd: if events == 0 { -1 } else { fd.as_raw_fd() }, events, revents: 0 }
-    };
-    let mut polled: Vec<libc::pollfd> = fds.iter().map(polled).collect();
-    // SAFETY: the pointer and the length are of one live array.
-    let ret = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout) };
-    match returned(ret.into(), format_args!("poll()")) {
-        Err(error) if error.errno() != Some(libc::EINTR) => Err(error),
-        Err(_) => Ok(vec![Readiness::default(); fds.len()]),
-        Ok(_) => Ok(polled
-            .iter()
-            .map(|p| Readiness { read: p.revents & !libc::POLLOUT != 0, write: p.revents & libc::POLLOUT != 0 })
-            .collect()),
-    }
-}
-
 /// close(2) in a fresh clone, whose copy of `fd` nobody will drop: the process ends by execve or _exit.
 pub fn close(fd: &OwnedFd) {
     // SAFETY: the owner of this copy lives on the parent's stack frames, which the clone never returns to.

@@ -6,7 +6,7 @@ use crate::image::gzip::Inflate;
 use crate::image::zstd;
 use crate::store::Store;
 use crate::store::locks::Draft;
-use crate::sys::{fs, process};
+use crate::sys::{fs, poll};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::AsFd;
@@ -90,7 +90,7 @@ impl Source {
 
     fn wait_and_read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let began = Instant::now();
-        while !self.lies_whole && !process::poll(&[self.file.as_fd()], 1000)?.contains(&true) {
+        while !self.lies_whole && !poll::poll(&[self.file.as_fd()], 1000)?.contains(&true) {
             if began.elapsed() >= self.silence {
                 return Err(Error::new(format!("nothing more has come for {} seconds", self.silence.as_secs())));
             }

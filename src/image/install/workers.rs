@@ -12,7 +12,7 @@ use crate::image::progress::{LayerState, Progress, Stays};
 use crate::store::Store;
 use crate::store::locks;
 use crate::sys::signal::Interrupts;
-use crate::sys::{cred, process, socket};
+use crate::sys::{cred, poll, process, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ fn supervise<'a>(
         }
         let sockets = running.iter().map(|worker| worker.socket.as_fd());
         let waited_for: Vec<BorrowedFd<'_>> = sockets.chain([interrupts.as_fd()]).collect();
-        let ready = process::poll(&waited_for, -1)?;
+        let ready = poll::poll(&waited_for, -1)?;
         if let Some(signal) = interrupts.read() {
             return Ok(Ended::Interrupted(signal as u8));
         }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::isolation::seccomp::abi::ABIS;
 use crate::sys::fs;
 use crate::sys::notify::{Answer, Listener, Notification, Ready};
-use crate::sys::process;
+use crate::sys::{poll, process};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What PID 1 knows of the container's users and files, and where it is asked.
@@ -58,7 +58,7 @@ impl Emulator {
                 return Ok(());
             }
         }
-        process::poll(&[other], -1).map(drop)
+        poll::poll(&[other], -1).map(drop)
     }
 
     /// Answers until nobody is left who could ask.
