@@ -22,7 +22,7 @@ judges() (
 		printf '#!/bin/sh\nexit 101\n' >$policy
 		chmod 755 $policy
 	fi
-	need umoci=umoci skopeo=skopeo zstd=zstd docker-registry=docker-registry podman=podman dockerd=docker.io
+	need umoci=umoci skopeo=skopeo zstd=zstd docker-registry=docker-registry podman=podman dockerd=docker.io bwrap=bubblewrap
 )
 
 need curl=curl

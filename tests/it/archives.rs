@@ -1,6 +1,6 @@
 //! Images by file: load, save, import.
 
-mod form;
+pub mod form;
 pub mod hostile;
 pub mod interop;
 

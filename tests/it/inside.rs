@@ -39,6 +39,9 @@ pub fn run(words: &[String]) -> ExitCode {
         ["ids", ref words @ ..] => ids::run(words),
         ["forks", count] => forks(count.parse().expect("count")),
         ["syscalls"] => crate::seccomp::prober::run(),
+        ["keyring"] => println!("{:?}", crate::probe::session_keyring()),
+        ["euid"] => println!("{}", sys::uid()),
+        ["probe", ref sections @ ..] => crate::probe::run(sections),
         ["eat", megabytes] => eat(megabytes.parse().expect("megabytes")),
         _ => panic!("--inside {words:?}?"),
     }

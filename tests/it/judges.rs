@@ -7,6 +7,7 @@ pub mod engine;
 mod histories;
 pub mod nasty;
 pub mod tree;
+pub mod walls;
 
 use crate::image::{Image, Layer};
 use crate::random::Random;

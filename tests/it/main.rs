@@ -15,6 +15,7 @@ mod hub;
 mod image;
 mod inside;
 mod measure;
+mod probe;
 mod procs;
 mod pty;
 mod random;
@@ -51,6 +52,7 @@ mod readme;
 mod run;
 mod seccomp;
 mod stats;
+mod threats;
 mod tidy;
 mod transport;
 mod tty;
@@ -66,6 +68,14 @@ const CASES: &[&[Case]] = &[
     judges::CASES,
     judges::debian::CASES,
     privileges::docker::CASES,
+    judges::walls::CASES,
+    threats::CASES,
+    threats::start::CASES,
+    threats::mounts::CASES,
+    threats::kernel::CASES,
+    threats::neighbours::CASES,
+    threats::unpack::CASES,
+    threats::registry::CASES,
     faults::CASES,
     faults::kill::CASES,
     faults::archive::CASES,

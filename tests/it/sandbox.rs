@@ -168,6 +168,17 @@ impl Cmd {
         self
     }
 
+    pub fn with_all_signals_blocked(mut self) -> Cmd {
+        sys::blocks_all_signals(&mut self.command);
+        self
+    }
+
+    /// As another user; only root can.
+    pub fn user(mut self, uid: u32, gid: u32) -> Cmd {
+        self.command.uid(uid).gid(gid);
+        self
+    }
+
     pub fn timeout(mut self, seconds: u64) -> Cmd {
         self.timeout = Duration::from_secs(seconds);
         self

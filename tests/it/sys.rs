@@ -1,5 +1,6 @@
 //! The few system calls that std has no words for. The only `unsafe` of the tests.
 
+pub mod raw;
 pub mod seccomp;
 
 use std::ffi::CString;
@@ -185,6 +186,23 @@ pub fn dies_with_us(command: &mut Command) {
     unsafe {
         command.pre_exec(|| check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL)).map(drop));
     }
+}
+
+/// The command starts with every signal blocked.
+pub fn blocks_all_signals(command: &mut Command) {
+    // SAFETY: between fork and exec a set on the stack is filled and read, by two plain system calls.
+    unsafe {
+        command.pre_exec(|| {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            check(libc::sigprocmask(libc::SIG_BLOCK, &all, std::ptr::null_mut())).map(drop)
+        });
+    }
+}
+
+pub fn mkfifo(path: &Path) -> io::Result<()> {
+    // SAFETY: the string lives across the call.
+    check(unsafe { libc::mkfifo(cstr(path).as_ptr(), 0o644) }).map(drop)
 }
 
 /// The socket's connection is reset, and not ended, when it is closed.

@@ -8,8 +8,8 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const WITH: &str = "ccrun-sub";
-const WITHOUT: &str = "ccrun-nosub";
+pub const WITH: &str = "ccrun-sub";
+pub const WITHOUT: &str = "ccrun-nosub";
 
 /// The place of one run of all tests.
 pub struct Base {
