@@ -118,6 +118,8 @@ pub fn clone_tree(
 /// A new file system as a detached mount: `options` are its own (`size=64m,mode=755`), `attributes` the mount's.
 pub fn fresh(fstype: &CStr, options: &str, attributes: u64) -> Result<OwnedFd> {
     let context = mount::fsopen(fstype)?;
+    // What stands first in `mount`'s list: programs look there for "proc".
+    mount::fsconfig_set(context.as_fd(), c"source", fstype)?;
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=') {
             Some((key, value)) => {

@@ -143,6 +143,12 @@ fn root_inside_is_nobody_outside(t: &Sandbox) {
 }
 
 fn proc_and_sys_are_own_and_read_only_where_it_matters(t: &Sandbox) {
+    // As everywhere: scripts look for "proc on /proc" in the list of mounts.
+    t.sh("cut -d' ' -f1-3 /proc/mounts")
+        .ok()
+        .has("proc /proc proc\n")
+        .has("sysfs /sys sysfs\n")
+        .has("tmpfs /dev tmpfs\n");
     let pattern = std::fs::read_to_string("/proc/sys/kernel/core_pattern").expect("core_pattern");
     let script = "for f in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /sys/kernel/uevent_helper /proc/irq/x \
         /sys/class/x; do { echo b >$f; } 2>/dev/null && echo wrote $f; done; echo tried";
