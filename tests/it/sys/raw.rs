@@ -92,6 +92,7 @@ pub fn i386(number: u32, args: [u32; 5]) -> Answer {
 }
 
 /// Numbers where i386 can find them; they stay until the process ends.
+#[cfg(target_arch = "x86_64")]
 pub fn low_memory(values: &[u32]) -> u32 {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
     // SAFETY: a fresh mapping of a page, which is larger than the few values that are copied into it.
