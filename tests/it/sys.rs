@@ -340,3 +340,19 @@ pub fn seteuid(uid: u32) -> io::Result<()> {
     // SAFETY: takes a plain number.
     check(unsafe { libc::seteuid(uid) }).map(drop)
 }
+
+/// SIGALRM every so often, whose handler does nothing; calls that it interrupts are made again (SA_RESTART).
+pub fn restarting_alarms(microseconds: i64) {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: the handler touches nothing; both structures are whole and live across the calls.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = nothing as *const () as usize;
+        action.sa_flags = libc::SA_RESTART;
+        check(libc::sigaction(libc::SIGALRM, &action, std::ptr::null_mut())).expect("sigaction");
+        let every = libc::timeval { tv_sec: 0, tv_usec: microseconds as _ };
+        let timer = libc::itimerval { it_interval: every, it_value: every };
+        let ret = libc::syscall(libc::SYS_setitimer, libc::ITIMER_REAL, &raw const timer, 0);
+        check(ret as libc::c_int).expect("setitimer");
+    }
+}

@@ -19,6 +19,10 @@
 //! memory while we look at it deceives nobody but itself, because nothing is done for it
 //! that it could not do by itself. The walls are the namespaces.
 //!
+//! What it cannot hide: a signal whose handler is without SA_RESTART can interrupt any of these calls (EINTR) in
+//! the moment before it is received. Who runs as another user may still do with files what root may. Programs for
+//! another ABI of the machine (32-bit ones) are not asked about.
+//!
 //! What costs nothing: calls that are not in the filter, and opening without O_CREAT.
 
 mod caller;

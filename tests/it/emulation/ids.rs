@@ -15,6 +15,7 @@ pub fn run(words: &[&str]) {
         ["trial", seed] => print!("{}", trial(seed.parse().expect("seed"))),
         ["trials", count] => print!("{}", trials(count.parse().expect("count"))),
         ["digest", count] => println!("{}", sha256(trials(count.parse().expect("count")).as_bytes())),
+        ["interrupted", count] => interrupted(count.parse().expect("count")),
         ["many", count] => many(count.parse().expect("count")),
         _ => panic!("ids {words:?}?"),
     }
@@ -159,4 +160,16 @@ fn many(count: u32) {
         }
     }
     println!("refused {}", if refused > 0 { "some" } else { "none" });
+}
+
+/// Makes files as another user while signals come: none may be made twice.
+fn interrupted(count: u32) {
+    sys::drop_to(1000, 1000).expect("drop");
+    sys::restarting_alarms(200);
+    for n in 0..count {
+        std::fs::File::create_new(format!("/tmp/interrupted{n}")).expect("create");
+        std::fs::create_dir(format!("/tmp/interrupted-dir{n}")).expect("mkdir");
+        assert_eq!(sys::raw(libc::SYS_getuid, [0; 3]), 1000);
+    }
+    println!("made");
 }
