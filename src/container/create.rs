@@ -101,6 +101,7 @@ fn start(
     say: &mut dyn FnMut(&str),
 ) -> Result<Started> {
     let plan = Plan {
+        supervisor: &process::pidfd_open(process::getpid())?,
         spec,
         dir: &live.dir,
         single_id: map.is_single(),

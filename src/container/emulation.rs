@@ -6,7 +6,7 @@ use crate::isolation::capabilities::{self, Set};
 use crate::isolation::emulation::credentials::Credentials;
 use crate::isolation::emulation::{self, Emulator};
 use crate::sys::notify::Listener;
-use crate::sys::{process, socket};
+use crate::sys::socket;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// As many supplementary groups as one message carries.
@@ -21,16 +21,13 @@ pub fn begin(channel: &OwnedFd, user: &User) -> Result<()> {
 }
 
 /// The other side, for a container whose command has the capabilities `set`. Waits for the command; None if it
-/// does without emulation, or could not be started. Every descriptor but what this needs is closed.
+/// does without emulation, or could not be started.
 pub fn answerer(channel: &OwnedFd, set: Set) -> Result<Option<Emulator>> {
     let mut bytes = [0; 4 * (MOST_GROUPS + 2)];
     let (size, fds) = socket::receive(channel.as_fd(), &mut bytes)?;
     let ids: Vec<u32> = bytes[..size].chunks_exact(4).flat_map(<[u8; 4]>::try_from).map(u32::from_ne_bytes).collect();
-    let (Some(listener), [uid, gid, groups @ ..]) = (fds.first(), &ids[..]) else { return Ok(None) };
-    let listener = Listener::new(process::keep_only(listener)?);
-    // The original is closed.
-    fds.into_iter().for_each(std::mem::forget);
-    let emulator = Emulator::new(listener, Credentials::new(*uid, *gid, groups, set.bits()))?;
+    let (Some(listener), [uid, gid, groups @ ..]) = (fds.into_iter().next(), &ids[..]) else { return Ok(None) };
+    let emulator = Emulator::new(Listener::new(listener), Credentials::new(*uid, *gid, groups, set.bits()))?;
     capabilities::keep_emulation(set)?;
     Ok(Some(emulator))
 }

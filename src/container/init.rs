@@ -9,6 +9,7 @@ use super::trees::Trees;
 use super::{command, emulation};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
+use crate::isolation::emulation::Emulator;
 use crate::isolation::procfs::Cover;
 use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
@@ -26,7 +27,7 @@ pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
             if let (Some(ours), Some(theirs)) = (&ours, &theirs) {
                 process::fork_unwaited(|| {
                     process::close(theirs);
-                    emulate(plan, ours).map_or(125, |()| 0)
+                    emulate(plan, ours, &socket)
                 })?;
             }
             return Err(command::exec(plan, terminal, theirs.as_ref()));
@@ -42,39 +43,50 @@ pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
     });
     match started {
         Ok((command, channel)) => {
-            drop(socket);
-            live(plan, command, channel).unwrap_or(125)
+            // What goes wrong with it is told like anything else, as long as the supervisor listens.
+            match emulator(plan, channel) {
+                Ok(emulator) => {
+                    drop(socket);
+                    live(command, emulator).unwrap_or(125)
+                }
+                Err(error) => fail(&socket, error),
+            }
         }
         Err(error) => fail(&socket, error),
     }
 }
 
 /// PID 1 with the container's command running: it keeps no descriptor but what it needs, and little power.
-fn live(plan: &Plan<'_>, command: pid_t, channel: Option<OwnedFd>) -> Result<i32> {
-    if let Some(channel) = channel
-        && let Some(mut emulator) = emulation::answerer(&channel, plan.spec.security.capabilities)?
-    {
-        std::mem::forget(channel);
-        let signals = SignalFd::new()?;
-        return reap(command, || {
-            loop {
-                if let Some(signal) = signals.read() {
-                    return Ok(signal);
-                }
-                emulator.serve_until(signals.as_fd())?;
+fn live(command: pid_t, emulator: Option<Emulator>) -> Result<i32> {
+    let Some(mut emulator) = emulator else {
+        process::close_range_from(0);
+        capabilities::keep_kill()?;
+        return reap(command, signal::wait_any);
+    };
+    emulator.close_others()?;
+    let signals = SignalFd::new()?;
+    reap(command, || {
+        loop {
+            if let Some(signal) = signals.read() {
+                return Ok(signal);
             }
-        });
-    }
-    process::close_range_from(0);
-    capabilities::keep_kill()?;
-    reap(command, signal::wait_any)
+            emulator.serve_until(signals.as_fd())?;
+        }
+    })
+}
+
+/// Waits for the command at the other end of `channel`, and gets ready to emulate root for it.
+fn emulator(plan: &Plan<'_>, channel: Option<OwnedFd>) -> Result<Option<Emulator>> {
+    let Some(channel) = channel else { return Ok(None) };
+    emulation::answerer(&channel, plan.spec.security.capabilities)
 }
 
 /// Emulates root where the command is PID 1 and cannot be asked to; ends when nobody is left to ask.
-fn emulate(plan: &Plan<'_>, channel: &OwnedFd) -> Result<()> {
-    match emulation::answerer(channel, plan.spec.security.capabilities)? {
-        Some(mut emulator) => emulator.serve(),
-        None => Ok(()),
+fn emulate(plan: &Plan<'_>, channel: &OwnedFd, socket: &OwnedFd) -> i32 {
+    match emulation::answerer(channel, plan.spec.security.capabilities) {
+        Ok(None) => 0,
+        Ok(Some(mut emulator)) => emulator.close_others().and_then(|()| emulator.serve()).map_or(125, |()| 0),
+        Err(error) => fail(socket, error),
     }
 }
 
@@ -126,7 +138,8 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     //    death signal, so that it is set now, and the supervisor might have died before.
     rootfs::become_root(plan.single_id)?;
     cred::set_pdeathsig(libc::SIGKILL)?;
-    if poll::poll(&[socket.as_fd()], 0)?[0] {
+    // Not by the socket's end: others that the supervisor has started may hold it a moment longer.
+    if poll::poll(&[plan.supervisor.as_fd()], 0)?[0] {
         return Err(Error::new("the supervisor ended"));
     }
 

@@ -3,6 +3,7 @@
 
 use super::spec::ContainerSpec;
 use crate::isolation::cgroup::Cgroup;
+use crate::sys::process::Child;
 use std::path::Path;
 
 /// What the child needs to know beside the specification.
@@ -18,6 +19,8 @@ pub struct Plan<'a> {
     pub mapped: bool,
     /// The cgroups that it goes into.
     pub cgroup: &'a Cgroup,
+    /// Ready to be read when the supervisor has ended.
+    pub supervisor: &'a Child,
 }
 
 /// Messages of the child to the supervisor begin with one of these.

@@ -13,8 +13,8 @@ pub mod workers;
 
 use super::config::Config;
 use super::digest::Digest;
-use super::local::images;
 use super::local::layers::{self, Notes};
+use super::local::{images, remove};
 use super::manifest::Layer;
 use super::origin::Origin;
 use super::progress::Progress;
@@ -59,11 +59,18 @@ pub fn install(
             lost.add(&notes);
         }
         // Layers that were here when we looked may have gone with another image meanwhile.
-        let _lock = Lock::shared(store)?;
+        let lock = Lock::shared(store)?;
         if config.diff_ids.iter().all(|diff_id| layers::exists(store, diff_id)) {
             let id = images::add(store, parts.config, parts.manifest)?;
-            name(id)?;
-            return Ok(Installed { id, lost });
+            return match name(id) {
+                Ok(()) => Ok(Installed { id, lost }),
+                Err(error) => {
+                    drop(lock);
+                    // Full to the last byte, say: nobody would know what this image is for.
+                    remove::take_back(store, &id)?;
+                    Err(error)
+                }
+            };
         }
     }
     Err(Error::new("layers of the image were removed while it was pulled").hint("pull it again"))

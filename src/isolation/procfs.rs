@@ -165,6 +165,12 @@ pub fn check_target(place: BorrowedFd<'_>, target: &Path, source: Option<Borrowe
     }
 }
 
+/// Opens /proc of the root that we are in, if it is the kernel's.
+pub fn open() -> Result<OwnedFd> {
+    let proc = fs::open(c"/proc", O_PATH | O_DIRECTORY, 0)?;
+    if is_proc(proc.as_fd())? { Ok(proc) } else { Err(Error::new("/proc is not the kernel's")) }
+}
+
 /// Opens a file below /proc/self for writing, in whatever root we are: only if it is the kernel's. A file of an
 /// image's that stands in for it would take the write for something else (CVE-2019-16884, CVE-2025-52881).
 pub fn open_own(name: &str) -> Result<File> {

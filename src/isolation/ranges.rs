@@ -63,6 +63,8 @@ impl Range {
     pub fn shift(&self, base: u32) -> Result<Shift> {
         let parent = process::getpid();
         let holder = process::clone3(CLONE_NEWUSER, None, || {
+            // Its copies of what is the supervisor's: locks, the socket, the user's streams.
+            process::close_range_from(0);
             if cred::set_pdeathsig(libc::SIGKILL).is_err() || process::getppid() != parent {
                 return 1;
             }

@@ -126,9 +126,9 @@ pub fn sweep(store: &Store) -> Result<()> {
     outcome
 }
 
-/// Removes a draft whose lock the caller holds. It is renamed first, because whoever waits for
+/// Removes a draft, or anything else whose lock the caller holds. It is renamed first, because whoever waits for
 /// the lock must find nothing under the old name as soon as we begin.
-fn discard(store: &Store, path: &Path) -> Result<()> {
+pub fn discard(store: &Store, path: &Path) -> Result<()> {
     let is_gone = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"gone"));
     let gone = if is_gone(path) { path.to_owned() } else { fresh_name(&store.dir("tmp")?, "gone") };
     match std::fs::rename(path, &gone) {

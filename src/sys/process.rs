@@ -294,12 +294,14 @@ pub fn set_title(title: &str) -> Result<()> {
     super::cred::set_name(&super::cstr(title)?)
 }
 
-/// Closes every descriptor but `fd`, in a fresh clone that has nothing else to keep; gives it as the new number 0.
-pub fn keep_only(fd: &OwnedFd) -> Result<OwnedFd> {
-    dup2(fd.as_fd(), 0)?;
-    close_range_from(1);
-    // SAFETY: nobody owns 0 in this clone: the standard streams were the command's.
-    Ok(unsafe { OwnedFd::from_raw_fd(0) })
+/// Closes all but these, which become 0 and following, in a clone that has nothing else open to its name.
+pub fn keep_only<const N: usize>(fds: [BorrowedFd<'_>; N]) -> Result<[OwnedFd; N]> {
+    for (stream, fd) in (0..).zip(fds) {
+        dup2(fd, stream)?;
+    }
+    close_range_from(N as i32);
+    // SAFETY: nobody owns the lowest numbers in this clone: the standard streams were the command's.
+    Ok(std::array::from_fn(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) }))
 }
 
 /// close_range(2) from `first` on; where the kernel lacks it (before 5.9), one by one.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
 use crate::store::Store;
-use crate::store::locks::{Draft, Lock};
+use crate::store::locks::{Draft, Lock, discard};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
@@ -69,6 +69,13 @@ pub fn remove(
     drop(lock);
     drop(gone);
     Ok(Some(removed))
+}
+
+/// Takes an image away that could not be given a name, unless it has one already. Its layers stay, for the next try.
+pub fn take_back(store: &Store, id: &Digest) -> Result<()> {
+    let _lock = Lock::exclusive(store)?;
+    let (names, _) = refs::list(store)?;
+    if names.iter().any(|entry| entry.image == *id) { Ok(()) } else { discard(store, &dir(store, id)) }
 }
 
 /// A tag goes alone as long as its repository has another for the same image; the last one

@@ -8,6 +8,7 @@ use super::files;
 use super::owners::Owners;
 use super::people;
 use crate::error::Result;
+use crate::isolation::procfs;
 use crate::isolation::seccomp::abi::ABIS;
 use crate::sys::fs;
 use crate::sys::notify::{Answer, Listener, Notification, Ready};
@@ -35,7 +36,7 @@ impl Emulator {
         // Older kernels do without.
         let _ = listener.set_sync_wakeup();
         fs::umask(0);
-        let proc = fs::open(c"/proc", libc::O_PATH | libc::O_DIRECTORY, 0)?;
+        let proc = procfs::open()?;
         let proc_device = fs::statx(Some(proc.as_fd()), c"", libc::AT_EMPTY_PATH, fs::STATX_BASIC_STATS)?.device();
         Ok(Emulator {
             listener,
@@ -47,6 +48,16 @@ impl Emulator {
             roots_differ: false,
             gone: false,
         })
+    }
+
+    /// Closes every descriptor of this process but those that it needs.
+    pub fn close_others(&mut self) -> Result<()> {
+        let needed = [self.listener.as_fd(), self.proc.as_fd(), self.root.as_fd()];
+        let [listener, proc, root] = process::keep_only(needed)?;
+        let others = std::mem::replace(&mut self.listener, Listener::new(listener));
+        // What they had is closed.
+        std::mem::forget((others, std::mem::replace(&mut self.proc, proc), std::mem::replace(&mut self.root, root)));
+        Ok(())
     }
 
     /// Answers until `other` can be read.
