@@ -34,6 +34,16 @@ test: fixtures ## all tests; as root: as root and as ordinary users (FILTER=word
 	$(CARGO) test -q --bin ccrun
 	@CCRUN_BIN=$(CURDIR)/$(CCRUN) $(CARGO) test -q $(FLAGS) --test it -- $(FILTER)
 
+test-vm: fixtures ## the tests that need no more than ccrun in a bare Alpine guest: cgroup v2 alone (FILTER=words)
+	@$(CARGO) test -q $(FLAGS) --test it --no-run
+	@CCRUN_BIN=$(CURDIR)/$(CCRUN) "$$($(IT))" --vm $(FILTER)
+
+dist-test: fixtures ## ccrun, the tests' binary and the fixtures for another machine, in dist/
+	@$(CARGO) test -q $(FLAGS) --test it --no-run
+	@mkdir -p dist
+	@cp $(CCRUN) dist/ccrun && cp "$$($(IT))" dist/it && tar -C rootfs-fixtures/out -cf dist/fixtures.tar busybox alpine
+	@ls -l dist/ccrun dist/it dist/fixtures.tar
+
 # The path of the tests' binary, as cargo tells it.
 IT = $(CARGO) test $(FLAGS) --test it --no-run 2>&1 | sed -n 's/.*(\(target.*\/it-[0-9a-f]*\)).*/\1/p'
 
@@ -69,4 +79,4 @@ clean: ## what cargo and the fixtures made
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all fixtures demo test lint dist bench bench-pull install clean help
+.PHONY: all fixtures demo test test-vm dist-test lint dist bench bench-pull install clean help

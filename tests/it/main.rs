@@ -1,6 +1,8 @@
 //! The integration tests: the built ccrun, run as a user would run it.
 //!
 //!     it [FILTER…]              runs the tests whose names hold one of the words
+//!     it --without=NAME …       the same without the one of that name
+//!     it --vm [FILTER…]         the same in a virtual machine: Alpine, cgroup v2 alone (tests/vm/run)
 //!     it --list                 names them
 //!     it --serve-registry       a registry with the fixtures as images, until it is killed
 //!     it --measure PID COMMAND… what a command and a daemon (0: none) cost
@@ -129,6 +131,7 @@ fn main() -> ExitCode {
         }
         Some("--inside") => inside::run(&args[1..]),
         Some("--serve-registry") => serve::registry(&args[1..]),
+        Some("--vm") => vm::guest::main(&args[1..]),
         Some("--measure") => measure::run(&args[1..]),
         Some("--hub") => serve::hub(&args[1..]),
         _ => runner::run_all(cases(), &args),

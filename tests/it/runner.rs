@@ -78,14 +78,15 @@ struct Tally {
 }
 
 pub fn run_all<'a>(cases: impl Iterator<Item = &'a Case>, args: &[String]) -> ExitCode {
-    // Flags are libtest's (--nocapture and its like), which tools add by themselves.
+    let without: Vec<&str> = args.iter().filter_map(|arg| arg.strip_prefix("--without=")).collect();
+    // Other flags are libtest's (--nocapture and its like), which tools add by themselves.
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let base = Base::make();
     let started = Instant::now();
     let mut tally = Tally::default();
     let mut jobs = Vec::new();
     let wanted = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
-    for case in cases {
+    for case in cases.filter(|case| !without.contains(&case.name())) {
         for (at, &(mode, uid, gid)) in base.modes.iter().enumerate() {
             let label = format!("{} {}", mode.name(), case.name());
             if !case.is_for(mode, at) || !wanted(&label) {

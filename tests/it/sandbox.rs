@@ -194,6 +194,13 @@ impl Cmd {
         self.out().exit(0)
     }
 
+    /// Runs it to its end with our own output, however long that takes; its status.
+    pub fn through(mut self) -> i32 {
+        let status =
+            self.command.stdin(Stdio::null()).status().unwrap_or_else(|error| panic!("{}: {error}", self.shown));
+        status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    }
+
     pub fn spawn(mut self) -> Running {
         let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);

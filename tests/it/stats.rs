@@ -59,7 +59,7 @@ fn what_a_container_uses_is_shown(t: &Sandbox) {
     let table = t.ccrun(&["stats", "--no-stream"]).ok().quiet();
     let head = "CONTAINER ID   NAME      CPU %     MEM USAGE / LIMIT";
     assert!(table.stdout.starts_with(head), "{}", table.stdout);
-    table.has("MEM %     NET I/O   BLOCK I/O").has("PIDS").has("   one       ").has("   two       ").has("GiB");
+    table.has("MEM %     NET I/O   BLOCK I/O").has("PIDS").has("   one       ").has("   two       ").has("iB / ");
     let both = rows(t, &[]);
     assert_eq!(both.len(), 2, "{both:?}");
     // ccrun as PID 1, the shell and three of its children.

@@ -259,7 +259,7 @@ fn the_version_is_in_the_changelog(_: &Sandbox) {
 fn shell_scripts_are_sound(t: &Sandbox) {
     source();
     let scripts = ["rootfs-fixtures/alpine.sh", "rootfs-fixtures/busybox.sh", "tests/demo.sh", "tests/prepare.sh"];
-    for script in scripts {
+    for script in scripts.into_iter().chain(["tests/vm/run"]) {
         let script = format!("{ROOT}/{script}");
         t.command("sh", &["-n", &script]).ok();
         let text = std::fs::read_to_string(&script).expect("read");
@@ -268,6 +268,8 @@ fn shell_scripts_are_sound(t: &Sandbox) {
             t.command("shellcheck", &["-x", "-P", "SCRIPTDIR", "-S", "warning", &script]).cwd(ROOT).ok();
         }
     }
+    // The guest's PID 1 must go on whatever fails.
+    t.command("sh", &["-n", &format!("{ROOT}/tests/vm/guest-init")]).ok();
     for script in [".ci/run", "tests/bench/run.sh"] {
         t.command("bash", &["-n", &format!("{ROOT}/{script}")]).ok();
     }

@@ -1,11 +1,13 @@
 //! The same binary on another machine: a bare Alpine guest with a pure cgroup v2.
 
-use crate::sandbox::{Out, Sandbox, walk};
-use crate::{cases, skip, users};
-use std::path::Path;
+pub mod guest;
+
+use crate::cases;
+use crate::sandbox::{Cmd, Out, Sandbox};
 
 cases! {
     Once:
+        limits_hold_in_the_alpine_guest,
         threats_fail_in_the_alpine_guest,
         runs_in_the_alpine_guest
 }
@@ -15,7 +17,7 @@ const SCRIPT: &str = r#"#!/bin/sh
 set -u
 bad=0
 check() { if [ "$2" = "$3" ]; then echo "ok: $1"; else echo "NOT SO: $1: got '$2', not '$3'"; bad=1; fi; }
-mkdir -p /job/fixtures && tar -xf busybox.tar -C /job/fixtures
+mkdir -p /job/fixtures && tar -xf fixtures.tar -C /job/fixtures
 # In the words' commands, ROOTFS is a directory of the user's own.
 as() { set -- "$1" "$(echo "$2" | sed "s|ROOTFS|--rootfs $fixtures/busybox|")"; as_user "$@"; }
 as_user() { if [ "$1" = root ]; then sh -c "$2"; else su "$1" -c "$2"; fi 2>&1; }
@@ -39,79 +41,53 @@ check "root: a hard limit is raised" "$(ulimit -l 64; ccrun run --rm --ulimit me
 check "alice: a hard limit is not" "$(su alice -c 'ulimit -l 64; ccrun run --rm --ulimit memlock=-1 --rootfs /job/alice/busybox true 2>/dev/null; echo $?')" 125
 check "root: importance is not handed on" "$(echo -5 >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj | tr '\n' ' '; ccrun run --rm --rootfs /job/fixtures/busybox cat /proc/self/oom_score_adj 2>&1)" "-5 0"
 check "root: every capability can be had" "$(ccrun run --rm --cap-add ALL --rootfs /job/fixtures/busybox grep CapEff /proc/self/status 2>&1)" "$(grep CapEff /proc/self/status)"
+# Whom root has delegated cgroups to has limits like root.
+ccrun check --fix alice | grep '^done   gave alice the cgroups '
+mine() { sh -c 'echo $$ >/sys/fs/cgroup/ccrun/1000/login/cgroup.procs; exec su alice -c "$0"' "$1" 2>&1; }
+inside="-v /job/it:/it:ro --rootfs /job/alice/busybox /it --inside"
+between() { [ "$1" -ge "$2" ] && [ "$1" -le "$3" ] && echo "between $2 and $3" || echo "$1"; }
+check "alice: limits are to be had" "$(mine 'ccrun check | grep -c "^ok     cgroups: v2; limits of memory, cpu"')" 1
+check "alice: -m ends what takes too much" "$(mine "ccrun run --rm -m 64m $inside eat 200 >/dev/null 2>&1; echo \$?")" 137
+check "alice: -m is told of" "$(mine "ccrun run --rm -m 64m $inside eat 200" | grep -c 'it reached its limit of 64MiB (--memory)')" 1
+check "alice: -m leaves the rest alone" "$(mine "ccrun run --rm -m 64m $inside eat 60")" "ate 60 MB"
+check "alice: --pids-limit" "$(mine "ccrun run --rm --pids-limit 20 $inside forks 40" | tail -n 1 | grep -c '^1[0-9] started')" 1
+check "alice: --cpuset-cpus" "$(mine 'ccrun run --rm --cpuset-cpus 0 --rootfs /job/alice/busybox grep Cpus_allowed_list /proc/self/status')" "Cpus_allowed_list:	0"
+check "alice: --cpus" "$(between "$(mine "ccrun run --rm --cpus 0.5 $inside burn 4")" 1800 2200)" "between 1800 and 2200"
+start=$(($(date +%s) + 15))000
+mine "ccrun run --rm -c 512 $inside burn-from $start 4000" >/tmp/less & mine "ccrun run --rm -c 1024 $inside burn-from $start 4000" >/tmp/more
+wait
+check "alice: --cpu-shares" "$(between $(($(cat /tmp/more) * 100 / $(cat /tmp/less))) 170 230)" "between 170 and 230"
 check "no cgroup is left" "$(find /sys/fs/cgroup -type d | grep -c '[0-9a-f]\{64\}')" 0
 check "no mount is left" "$(grep -c ccrun /proc/mounts)" 0
 exit $bad
 "#;
 
-/// The rows of threats.rs that need nothing but ccrun, as all three kinds of user. A slow machine, and one CPU: of what
-/// is done many times it does a part.
-const THREATS: &str = r#"#!/bin/sh
-set -eu
-mkdir fixtures && tar -xf busybox.tar -C fixtures
-# It has no newuidmap: the host's, with the libraries that it is made with.
-tar -xf newuidmap.tar -C / && chmod 4755 /usr/bin/newuidmap /usr/bin/newgidmap
-mkdir -p /var/tmp
-export CCRUN_BIN=/usr/local/bin/ccrun CCRUN_FIXTURES=/job/fixtures CCRUN_IT_PART=10
-echo "not here, as it is about the source or needs a registry: threats::every_row_has_its_tests, unpack, registry"
-exec ./it threats::start threats::mounts threats::kernel threats::neighbours
-"#;
-
 fn threats_fail_in_the_alpine_guest(t: &Sandbox) {
-    pack_newuidmap(t);
-    let out = in_the_guest(t, THREATS, &["newuidmap.tar"]);
+    tests_pass(t, &["threats::start", "threats::mounts", "threats::kernel", "threats::neighbours"], 90);
+}
+
+fn limits_hold_in_the_alpine_guest(t: &Sandbox) {
+    tests_pass(t, &["limits::", "stats::", " check::"], 70);
+}
+
+/// The guest's runner has run at least so many tests, and none of them has skipped.
+fn tests_pass(t: &Sandbox, filters: &[&str], at_least: usize) {
+    let out = within_the_time(guest::run(t, &guest::tests(filters), &["busybox"]));
     println!("{}", out.stdout);
     let last = out.stdout.trim_end().lines().last().unwrap_or_default().to_owned();
     let passed = last.split(' ').next().and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
     assert!(out.status == 0 && last.ends_with(" passed, 0 failed, 0 skipped"), "{last}\n{}", out.stderr);
-    assert!(passed > 90, "only {passed} tests were run in the guest");
-}
-
-/// What gives a user his range of ids, with all that it needs to run, as a tar of absolute places.
-fn pack_newuidmap(t: &Sandbox) {
-    let programs = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
-    if programs.iter().any(|program| !Path::new(program).exists()) {
-        skip!("newuidmap is not installed");
-    }
-    let needed = t.command("ldd", &programs).ok().stdout;
-    let words = needed.split_whitespace().filter(|word| word.starts_with('/') && !word.ends_with(':'));
-    let libraries: std::collections::BTreeSet<&str> = words.collect();
-    let names: Vec<&str> = programs.into_iter().chain(libraries).map(|name| &name[1..]).collect();
-    let tar = t.path("newuidmap.tar");
-    t.command("tar", &[&["-C", "/", "-chf", &tar], &names[..]].concat()).ok();
+    assert!(passed >= at_least, "only {passed} tests were run in the guest");
 }
 
 fn runs_in_the_alpine_guest(t: &Sandbox) {
-    let out = in_the_guest(t, SCRIPT, &[]);
+    let out = within_the_time(guest::run(t, SCRIPT, &["busybox"]));
     println!("{}", out.stdout);
     assert!(!out.stdout.contains("NOT SO"), "{}", out.stdout);
-    out.exit(0).has("ok: alice: a rootfs");
+    out.exit(0).has("ok: alice: a rootfs").has("ok: alice: --cpu-shares");
 }
 
-/// Runs the script there, with the tests' own program, the busybox fixture and more files beside it.
-fn in_the_guest(t: &Sandbox, script: &str, more: &[&str]) -> Out {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/vm/run");
-    let vm = std::env::var("CCRUN_VM_RUN").unwrap_or(beside.to_owned());
-    if !Path::new(&vm).exists() {
-        skip!("there is no virtual machine at ../shared/vm/run or $CCRUN_VM_RUN");
-    }
-    let script = t.file("script", script);
-    // The fixture as one file.
-    let fixtures = Path::new(&t.busybox).parent().expect("a parent").to_str().expect("UTF-8");
-    t.command("tar", &["-C", fixtures, "-cf", &t.path("busybox.tar"), "busybox"]).ok();
-    let mut files = 0;
-    walk(Path::new(&t.busybox), &mut |_| files += 1);
-    assert!(files > 100);
-    // What only a debugger reads would take long to get there.
-    for (from, name) in [(&t.it, "it"), (&t.ccrun, "ccrun")] {
-        if !users::have("strip") || t.command("strip", &["-o", &t.path(name), from]).out().status != 0 {
-            std::fs::copy(from, t.dir.join(name)).expect("copy");
-        }
-    }
-    let mut args = vec![t.path("ccrun"), script, t.path("busybox.tar"), t.path("it")];
-    args.extend(more.iter().map(|name| t.path(name)));
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let cmd = t.command(&vm, &args).timeout(390).env("VM_TIMEOUT", "380");
-    let cmd = cmd.env("PATH", std::env::var("PATH").unwrap_or_default());
-    cmd.env("HOME", std::env::var("HOME").unwrap_or("/root".into())).out()
+/// So that the guest is ended, and tells how far it came, before the runner ends this test.
+fn within_the_time(guest: Cmd) -> Out {
+    guest.timeout(390).env("VM_TIMEOUT", "380").out()
 }
