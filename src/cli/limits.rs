@@ -5,6 +5,7 @@ use super::flag::{Flag, one};
 use super::parse::Parsed;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::limits::{BlockIo, Cpu, Limits, Memory, PERIOD};
+use crate::sys::process;
 use std::path::{Component, Path, PathBuf};
 
 const LEAST_MEMORY: u64 = 6 << 20;
@@ -83,8 +84,7 @@ fn memory(parsed: &Parsed) -> Result<Memory> {
 }
 
 fn cpu(parsed: &Parsed) -> Result<Cpu> {
-    let machine = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let cpus = parsed.text("cpus")?.map(|text| quota_of_cpus(text, machine)).transpose()?.flatten();
+    let cpus = parsed.text("cpus")?.map(|text| quota_of_cpus(text, process::cpus())).transpose()?.flatten();
     let period = whole(parsed, "cpu-period")?.filter(|period: &i64| *period != 0);
     let quota = whole(parsed, "cpu-quota")?.filter(|quota: &i64| *quota != 0);
     for (name, given) in [("Period", period.is_some()), ("Quota", quota.is_some())] {

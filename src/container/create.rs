@@ -1,10 +1,9 @@
 //! The supervisor's side of a run: make the container, wait, take everything away.
 
 use super::init;
-use super::outcome::Watch;
 use super::plan::{Plan, message};
 use super::spec::{ContainerSpec, Mount, Source};
-use super::{supervise, trees};
+use super::{outcome, supervise, trees};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
@@ -17,6 +16,7 @@ use crate::sys::process::{self, Child};
 use crate::sys::{signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Instant;
 
 /// Runs the container to its end; gives the command's exit status. `lock` keeps the image in the store until the
 /// container is on record; `say` tells the user what is not an error.
@@ -68,14 +68,14 @@ fn run_in(
     if let Some(score) = spec.process.oom_score_adj {
         oom::go_along(score)?;
     }
-    let watch = Watch::begin(spec);
+    let began = Instant::now();
     let made = cgroup.make();
     let outcome = made.and_then(|()| start(store, map, spec, live, &cgroup, say)).and_then(|started| {
         let status = match started.terminal {
             Some(master) => supervise::wait_with_terminal(&started.child, master, spec.process.interactive)?,
             None => supervise::wait(&started.child)?,
         };
-        watch.end(spec, &cgroup, status, say);
+        outcome::tell(spec, began.elapsed(), &cgroup, status, say);
         Ok(status.code())
     });
     cgroup.remove();

@@ -2,50 +2,35 @@
 
 use super::spec::ContainerSpec;
 use crate::isolation::cgroup::Cgroup;
-use crate::isolation::kernel_log::{KernelLog, Killed};
+use crate::isolation::kernel_log::{self, Killed};
 use crate::sys::process::{self, Status};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// What is kept from the start to have something to tell at the end.
-pub struct Watch {
-    started: Instant,
-    log: Option<KernelLog>,
+/// Tells what there is to tell of a container that has run for `wall`; its group must still be there.
+pub fn tell(spec: &ContainerSpec, wall: Duration, cgroup: &Cgroup, status: Status, say: &mut dyn FnMut(&str)) {
+    if let Some(limit) = spec.limits.memory.limit
+        && cgroup.oom_kills() > 0
+    {
+        say(&out_of_memory(spec, limit, status));
+    }
+    if spec.stats {
+        say(&summary(wall, cgroup));
+    }
 }
 
-impl Watch {
-    pub fn begin(spec: &ContainerSpec) -> Watch {
-        // Only a container with a limit can reach one.
-        let log = spec.limits.memory.limit.and_then(|_| KernelLog::from_now_on());
-        Watch { started: Instant::now(), log }
-    }
-
-    /// Tells what there is to tell; the group must still be there.
-    pub fn end(self, spec: &ContainerSpec, cgroup: &Cgroup, status: Status, say: &mut dyn FnMut(&str)) {
-        let wall = self.started.elapsed();
-        if let Some(limit) = spec.limits.memory.limit
-            && cgroup.oom_kills() > 0
-        {
-            say(&self.out_of_memory(spec, limit, status));
+fn out_of_memory(spec: &ContainerSpec, limit: u64, status: Status) -> String {
+    let who = if status.code() == 137 { "the container was ended" } else { "a process in the container was ended" };
+    let biggest = match kernel_log::killed_in(&spec.id) {
+        Some(Killed { name, pid, bytes }) => {
+            format!("; the biggest process was {name} (pid {pid} on the host) with {}", binary(bytes))
         }
-        if spec.stats {
-            say(&summary(wall, cgroup));
+        // PID 1 has lived to wait for it: then the kernel has counted what it had, though not its name.
+        None if matches!(status, Status::Exited(_)) => {
+            format!("; the biggest process had {}", binary(process::usage_of_children().biggest))
         }
-    }
-
-    fn out_of_memory(self, spec: &ContainerSpec, limit: u64, status: Status) -> String {
-        let who = if status.code() == 137 { "the container was ended" } else { "a process in the container was ended" };
-        let biggest = match self.log.and_then(|log| log.killed_in(&spec.id)) {
-            Some(Killed { name, pid, bytes }) => {
-                format!("; the biggest process was {name} (pid {pid} on the host) with {}", binary(bytes))
-            }
-            // PID 1 has lived to wait for it: then the kernel has counted what it had, though not its name.
-            None if matches!(status, Status::Exited(_)) => {
-                format!("; the biggest process had {}", binary(process::usage_of_children().biggest))
-            }
-            None => String::new(),
-        };
-        format!("out of memory: {who}, as it reached its limit of {} (--memory){biggest}", binary(limit))
-    }
+        None => String::new(),
+    };
+    format!("out of memory: {who}, as it reached its limit of {} (--memory){biggest}", binary(limit))
 }
 
 /// One line, in the manner of GNU time.

@@ -6,11 +6,7 @@
 //! read it (kernel.dmesg_restrict).
 
 use crate::sys::fs;
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::os::fd::AsFd;
-
-pub struct KernelLog(File);
 
 /// Who was killed.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,28 +18,21 @@ pub struct Killed {
     pub bytes: u64,
 }
 
-impl KernelLog {
-    /// Opened so that only what comes later is read.
-    pub fn from_now_on() -> Option<KernelLog> {
-        let mut log = File::from(fs::open(c"/dev/kmsg", libc::O_RDONLY | libc::O_NONBLOCK, 0).ok()?);
-        log.seek(SeekFrom::End(0)).ok()?;
-        Some(KernelLog(log))
-    }
-
-    /// The biggest of those that were killed because the group with `group` in its name was full.
-    pub fn killed_in(&self, group: &str) -> Option<Killed> {
-        let mut text = String::new();
-        let mut record = [0; 8192];
-        // One record for each read. EPIPE: some were overwritten before they were read.
-        loop {
-            match fs::read(self.0.as_fd(), &mut record) {
-                Ok(size) if size > 0 => {
-                    text.push_str(&String::from_utf8_lossy(record.get(..size).unwrap_or_default()));
-                    text.push('\n');
-                }
-                Err(error) if error.errno() == Some(libc::EPIPE) => {}
-                _ => return find(&text, group),
+/// The biggest of those that were killed because the group with `group` in its name was full. No other group has
+/// ever been called so: all of the log may be looked through, from its beginning.
+pub fn killed_in(group: &str) -> Option<Killed> {
+    let log = fs::open(c"/dev/kmsg", libc::O_RDONLY | libc::O_NONBLOCK, 0).ok()?;
+    let mut text = String::new();
+    let mut record = [0; 8192];
+    // One record for each read. EPIPE: some were overwritten before they were read.
+    loop {
+        match fs::read(log.as_fd(), &mut record) {
+            Ok(size) if size > 0 => {
+                text.push_str(&String::from_utf8_lossy(record.get(..size).unwrap_or_default()));
+                text.push('\n');
             }
+            Err(error) if error.errno() == Some(libc::EPIPE) => {}
+            _ => return find(&text, group),
         }
     }
 }
