@@ -82,6 +82,12 @@ fn trials(count: u64) -> String {
     all
 }
 
+/// Younger architectures have no such call, and other numbers for all of them.
+#[cfg(target_arch = "x86_64")]
+const LCHOWN: i64 = libc::SYS_lchown;
+#[cfg(not(target_arch = "x86_64"))]
+const LCHOWN: i64 = -1;
+
 /// Calls at random, with ids from a few, and what each answers and leaves.
 fn trial(seed: u64) -> String {
     let mut random = Random::new(seed);
@@ -125,11 +131,11 @@ fn trial(seed: u64) -> String {
                 }
                 (libc::SYS_capset, [header.as_mut_ptr() as u64, data.as_ptr() as u64, 0])
             }
-            _ => (libc::SYS_lchown, [c_path.as_ptr() as u64, a.into(), b.into()]),
+            _ => (LCHOWN, [c_path.as_ptr() as u64, a.into(), b.into()]),
         };
         let answer = sys::raw(number, arguments);
         let file = std::fs::metadata(&path).expect("stat");
-        let addresses = [libc::SYS_setgroups, libc::SYS_lchown, libc::SYS_capset];
+        let addresses = [libc::SYS_setgroups, LCHOWN, libc::SYS_capset];
         let arguments = if addresses.contains(&number) { [0; 3] } else { arguments };
         writeln!(all, "{number} {arguments:x?} = {answer}; {}:{} {:o}", file.uid(), file.gid(), file.mode())
             .expect("write");
