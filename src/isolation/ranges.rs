@@ -14,7 +14,7 @@
 use super::idmap::{self, IDS, IdMap};
 use crate::error::{Error, Result};
 use crate::sys::process::{self, CLONE_NEWUSER, Child};
-use crate::sys::{cred, fs, namespace, signal};
+use crate::sys::{cred, fs, signal};
 use libc::{LOCK_EX, LOCK_NB, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
@@ -121,7 +121,7 @@ fn open_slot(first: u32) -> Result<Option<OwnedFd>> {
 /// Whether overlay can have id-mapped directories below it (Linux 5.19). It answers only when it is mounted, and
 /// by then the container has its ids.
 pub fn are_possible() -> bool {
-    namespace::release().is_some_and(|version| version >= (5, 19))
+    process::kernel_version() >= (5, 19)
 }
 
 /// Whether this is the first time since the host was booted that somebody is to be told that there are none.

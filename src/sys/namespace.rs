@@ -1,4 +1,4 @@
-//! Namespaces: unshare(2), sethostname(2); uname(2).
+//! Namespaces: unshare(2), sethostname(2).
 
 use super::returned;
 use crate::error::Result;
@@ -15,15 +15,4 @@ pub fn sethostname(name: &str) -> Result<()> {
     // SAFETY: the pointer and the length are of one string.
     let ret = unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) };
     returned(ret.into(), format_args!("sethostname({name:?})")).map(drop)
-}
-
-/// The kernel's version, its first two numbers (uname(2)).
-pub fn release() -> Option<(u32, u32)> {
-    // SAFETY: utsname is arrays of bytes, for which all zeros is a valid value.
-    let mut name: libc::utsname = unsafe { std::mem::zeroed() };
-    // SAFETY: `name` has room for what the kernel writes.
-    returned(unsafe { libc::uname(&raw mut name) }.into(), format_args!("uname()")).ok()?;
-    let text: String = name.release.iter().map(|byte| *byte as u8 as char).take_while(|c| *c != '\0').collect();
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
-    Some((numbers.next()?, numbers.next()?))
 }
