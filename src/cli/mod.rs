@@ -37,6 +37,7 @@ mod save;
 mod scope;
 mod security;
 mod stats;
+mod streams;
 mod table;
 mod tag;
 mod ulimit;

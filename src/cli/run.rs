@@ -2,6 +2,7 @@
 
 use super::flag::{Command, many, one, switch};
 use super::parse::{Parsed, utf8};
+use super::streams::{Ids, Streams};
 use super::{device, limits, mount, names, operand, scope, security, ulimit};
 use crate::container::create;
 use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
@@ -11,11 +12,10 @@ use crate::image::platform::Platform;
 use crate::isolation::host_view;
 use crate::isolation::network::Network;
 use crate::store::locks::Lock;
-use crate::sys::tty;
+use crate::sys::signal;
 use operand::Wanted;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -107,11 +107,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let wanted_platform = parsed.text("platform")?.map(Platform::parse).transpose()?;
     super::pull::jobs(parsed)?;
     let when = When::parse(parsed.text("pull")?.unwrap_or("missing"))?;
-    if request.terminal && request.interactive && !tty::isatty(std::io::stdin().as_fd()) {
-        return Err(Error::new("cannot attach stdin to a TTY-enabled container because stdin is not a terminal")
-            .hint("leave out -t, or -i")
-            .with_status(1));
-    }
+    let streams = Streams::read(parsed)?;
 
     scope::enter(parsed, &limits)?;
     let (store, map) = super::open_store(parsed)?;
@@ -122,7 +118,10 @@ fn run(parsed: &Parsed) -> Result<u8> {
     };
     let config = image.as_ref().map(|image| &image.config);
     let here = std::env::current_dir().ok().filter(|dir| wanted == Wanted::Host && host_view::shows(dir));
-    let request = Request { command, ..request };
+    let ids = Ids { single: map.is_single(), root: request.is_root(config) };
+    let of_command = streams.of_command(image.is_none(), ids);
+    let request = Request { command, streams: of_command, ..request };
+    let request = Request { explicit: streams.explicit, interactive: streams.interactive, ..request };
     let process = request.process(config, &hostname, here.as_deref().unwrap_or(Path::new("/")))?;
     let id = names::random_id()?;
     let name = match name {
@@ -159,7 +158,15 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if spec.network == Network::Host {
         say("the container shares this machine's network: services on 127.0.0.1 and abstract sockets are open to it");
     }
-    create::run(&store, &map, &spec, lock, &mut say).map_err(explain)
+    if streams.asks_for_keys() {
+        create::wait_for_foreground()?;
+    }
+    let outcome = create::run(&store, &map, &spec, lock, &mut say).map_err(explain)?;
+    if outcome.interrupted {
+        // A shell that runs a loop stops only if it sees what ended us.
+        let _ = signal::die_by(libc::SIGINT);
+    }
+    Ok(outcome.code)
 }
 
 /// What is not an error, but the user should know.
@@ -301,9 +308,8 @@ fn request(parsed: &Parsed) -> Result<Request> {
             .map(|group| utf8(group, "--group-add").map(str::to_owned))
             .collect::<Result<_>>()?,
         ulimits: ulimit::read(parsed)?,
-        terminal: parsed.is_on("tty"),
-        interactive: parsed.is_on("interactive"),
         oom_score_adj: limits::oom_score_adj(parsed)?,
+        ..Request::default()
     })
 }
 

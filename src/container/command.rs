@@ -32,15 +32,15 @@ fn prepare(
     channel: Option<&OwnedFd>,
 ) -> Result<(Vec<CString>, Vec<CString>)> {
     let process = &plan.spec.process;
-    // 1. A session of its own. Without -t it has no terminal, even if the streams are one: then
-    //    nothing inside can type into the user's shell.
-    process::setsid()?;
+    // 1. A process group of its own in the session that PID 1 leads: the foreground one, if there is a terminal.
+    //    The caller's terminal is none of its streams, so that nothing inside can type into the user's shell.
+    if plan.spec.init {
+        process::lead_group()?;
+    }
     let user = user::find(process)?;
+    plan.streams.connect(&process.streams, terminal.as_ref().map(AsFd::as_fd))?;
     if let Some(terminal) = terminal {
-        tty::set_controlling(terminal.as_fd())?;
-        for stream in 0..3 {
-            process::dup2(terminal.as_fd(), stream)?;
-        }
+        tty::tcsetpgrp(terminal.as_fd(), process::getpgrp())?;
         if user.uid != 0 && !plan.single_id {
             let group = fs::fstat(terminal.as_fd())?.gid;
             fs::fchown(terminal.as_fd(), user.uid, group)?;

@@ -3,7 +3,9 @@
 use super::init;
 use super::plan::{Plan, message};
 use super::spec::{ContainerSpec, Mount, Source};
-use super::{outcome, supervise, trees};
+use super::streams::Streams;
+use super::supervise::{self, Ended, Watched};
+use super::{jobs, outcome, trees};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
@@ -18,7 +20,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
 
-/// Runs the container to its end; gives the command's exit status. `lock` keeps the image in the store until the
+pub use super::callers_terminal::wait_for_foreground;
+
+/// How the command ended.
+pub struct Outcome {
+    pub code: u8,
+    /// Whether the user typed Ctrl-C and the command died of it.
+    pub interrupted: bool,
+}
+
+/// Runs the container to its end. `lock` keeps the image in the store until the
 /// container is on record; `say` tells the user what is not an error.
 pub fn run(
     store: &Store,
@@ -26,7 +37,7 @@ pub fn run(
     spec: &ContainerSpec,
     lock: Option<Lock>,
     say: &mut dyn FnMut(&str),
-) -> Result<u8> {
+) -> Result<Outcome> {
     // From here on signals wait until there is somebody to pass them on to.
     signal::block_all()?;
     // A name may be held by a container whose supervisor was killed.
@@ -36,7 +47,7 @@ pub fn run(
     })?;
     let outcome = run_in(store, map, spec, &live, lock, say);
     let tidied = match &outcome {
-        Ok(code) if !spec.remove => store.finish_container(&spec.id, *code),
+        Ok(outcome) if !spec.remove => store.finish_container(&spec.id, outcome.code),
         // A container that never ran leaves nothing behind.
         _ => store.remove_container(&spec.id),
     };
@@ -56,7 +67,7 @@ fn run_in(
     live: &Live,
     lock: Option<Lock>,
     say: &mut dyn FnMut(&str),
-) -> Result<u8> {
+) -> Result<Outcome> {
     make_volumes(store, spec, &live.dir)?;
     // On record before it is made: whatever happens from here on, a sweeper finds it.
     let mut cgroup = Cgroup::plan(&format!("ccrun-{}", spec.id), &spec.limits, spec.cgroup_parent.as_deref())?;
@@ -71,12 +82,13 @@ fn run_in(
     let began = Instant::now();
     let made = cgroup.make();
     let outcome = made.and_then(|()| start(store, map, spec, live, &cgroup, say)).and_then(|started| {
-        let status = match started.terminal {
-            Some(master) => supervise::wait_with_terminal(&started.child, master, spec.process.interactive)?,
-            None => supervise::wait(&started.child)?,
-        };
+        let Ended { status, interrupted, lost } = supervise::watch(&started.child, started.watched)?;
+        // A reader that has gone away (`ccrun run … | head`) is no failure.
+        if let Some(error) = lost.filter(|error| error.errno() != Some(libc::EPIPE)) {
+            say(&format!("output was lost: {error}"));
+        }
         outcome::tell(spec, began.elapsed(), &cgroup, status, say);
-        Ok(status.code())
+        Ok(Outcome { code: status.code(), interrupted })
     });
     cgroup.remove();
     outcome
@@ -85,8 +97,7 @@ fn run_in(
 /// A container whose command runs.
 struct Started {
     child: Child,
-    /// The master of its terminal.
-    terminal: Option<OwnedFd>,
+    watched: Watched,
     /// Its ids, if they are its own: given back when it has ended.
     _ids: Option<Range>,
 }
@@ -100,7 +111,10 @@ fn start(
     cgroup: &Cgroup,
     say: &mut dyn FnMut(&str),
 ) -> Result<Started> {
+    let streams = Streams::make(&spec.process.streams)?;
+    let (reports, report) = jobs::open()?.unzip();
     let plan = Plan {
+        streams: &streams,
         supervisor: &process::pidfd_open(process::getpid())?,
         spec,
         dir: &live.dir,
@@ -118,9 +132,10 @@ fn start(
         // Copies of what is the supervisor's alone, from here on.
         process::close(&ours);
         process::close(live.lock());
-        init::pid1(&plan, theirs)
+        init::pid1(&plan, theirs, report)
     })
     .map_err(namespaces::explain)?;
+    let flows = streams.into_flows();
     // 2. What it waits for: its ids, the host's directories under its ids.
     let ready = (|| {
         let mut own = if map.is_shifted() { own_ids(store, map, spec, live, say) } else { None };
@@ -142,7 +157,10 @@ fn start(
         Ok((ids, wait_for_start(&ours, say)?))
     });
     match started {
-        Ok((_ids, terminal)) => Ok(Started { child, terminal, _ids }),
+        Ok((_ids, master)) => {
+            let (interactive, explicit) = (spec.process.interactive, spec.process.explicit);
+            Ok(Started { child, watched: Watched { flows, master, interactive, explicit, reports }, _ids })
+        }
         Err(error) => {
             let _ = child.signal(libc::SIGKILL);
             let _ = child.wait();

@@ -6,7 +6,7 @@
 use super::filesystem;
 use super::plan::{Plan, message};
 use super::trees::Trees;
-use super::{command, emulation};
+use super::{command, emulation, jobs};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::emulation::Emulator;
@@ -14,13 +14,14 @@ use crate::isolation::procfs::Cover;
 use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
-use crate::sys::process::{self, pid_t};
+use crate::sys::process::{self, Status, pid_t};
 use crate::sys::signal::SignalFd;
-use crate::sys::{cred, namespace, poll, signal, socket};
+use crate::sys::{cred, namespace, poll, signal, socket, tty};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// The life of PID 1; gives its exit status. The end of `socket` tells the supervisor that the command runs.
-pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
+/// The life of PID 1; returns its exit status. The end of `socket` tells the supervisor that the command runs;
+/// `reports` takes what becomes of it then, if a shell may want to know.
+pub fn pid1(plan: &Plan<'_>, socket: OwnedFd, reports: Option<OwnedFd>) -> i32 {
     let started = build(plan, &socket).and_then(|terminal| {
         let (ours, theirs) = if plan.single_id { Some(socket::socketpair()?) } else { None }.unzip();
         if !plan.spec.init {
@@ -47,7 +48,7 @@ pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
             match emulator(plan, channel) {
                 Ok(emulator) => {
                     drop(socket);
-                    live(command, emulator).unwrap_or(125)
+                    live(command, emulator, reports).unwrap_or(125)
                 }
                 Err(error) => fail(&socket, error),
             }
@@ -57,15 +58,26 @@ pub fn pid1(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
 }
 
 /// PID 1 with the container's command running: it keeps no descriptor but what it needs, and little power.
-fn live(command: pid_t, emulator: Option<Emulator>) -> Result<i32> {
+fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<OwnedFd>) -> Result<i32> {
     let Some(mut emulator) = emulator else {
-        process::close_range_from(0);
+        let reports = match reports {
+            Some(reports) => {
+                let [kept] = process::keep_only([reports.as_fd()])?;
+                // What it had is closed.
+                std::mem::forget(reports);
+                Some(kept)
+            }
+            None => {
+                process::close_range_from(0);
+                None
+            }
+        };
         capabilities::keep_kill()?;
-        return reap(command, signal::wait_any);
+        return reap(command, reports.as_ref(), signal::wait_any);
     };
-    emulator.close_others()?;
+    let reports = emulator.close_others(reports)?;
     let signals = SignalFd::new()?;
-    reap(command, || {
+    reap(command, reports.as_ref(), || {
         loop {
             if let Some(signal) = signals.read() {
                 return Ok(signal);
@@ -85,7 +97,7 @@ fn emulator(plan: &Plan<'_>, channel: Option<OwnedFd>) -> Result<Option<Emulator
 fn emulate(plan: &Plan<'_>, channel: &OwnedFd, socket: &OwnedFd) -> i32 {
     match emulation::answerer(channel, plan.spec.security.capabilities) {
         Ok(None) => 0,
-        Ok(Some(mut emulator)) => emulator.close_others().and_then(|()| emulator.serve()).map_or(125, |()| 0),
+        Ok(Some(mut emulator)) => emulator.close_others(None).and_then(|_| emulator.serve()).map_or(125, |()| 0),
         Err(error) => fail(socket, error),
     }
 }
@@ -113,6 +125,9 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     // 1. What needs no ids is done while the supervisor is busy with them. From here on no mount is seen
     //    by the host, and none of the host's new ones here.
     process::set_title("ccrun")?;
+    // Leads the session that the container's terminal, if it has one, belongs to: then it is among the processes
+    // of that terminal, and the command is not an orphan to the terminal's job control.
+    process::setsid()?;
     rootfs::make_private().map_err(namespaces::explain)?;
     let devices = HostDevices::open()?;
     priority::reset()?;
@@ -167,8 +182,9 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     more.mount(root_dir.as_fd())?;
 
     // 7. The terminal, while /dev is at hand by descriptor.
-    let terminal = if spec.process.terminal {
+    let terminal = if spec.process.has_terminal() {
         let Terminal { master, peer } = Terminal::open(dev.as_fd())?;
+        tty::set_controlling(peer.as_fd())?;
         socket::send(socket.as_fd(), &[message::TERMINAL], &[master.as_fd()])?;
         Some(peer)
     } else {
@@ -198,18 +214,21 @@ fn switches(plan: &Plan<'_>) -> Switches {
 
 /// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when
 /// the command does. The kernel then kills what is left (pid_namespaces(7)).
-fn reap(command: pid_t, mut next_signal: impl FnMut() -> Result<i32>) -> Result<i32> {
+fn reap(command: pid_t, reports: Option<&OwnedFd>, mut next_signal: impl FnMut() -> Result<i32>) -> Result<i32> {
     loop {
         match next_signal()? {
             libc::SIGCHLD => {
-                while let Some((pid, status)) = process::wait4(-1, libc::WNOHANG).unwrap_or(None) {
-                    if pid == command {
+                while let Some((pid, status)) = process::wait4(-1, libc::WNOHANG | libc::WUNTRACED).unwrap_or(None) {
+                    if pid != command {
+                        continue;
+                    }
+                    jobs::tell(reports, command, status);
+                    if !matches!(status, Status::Stopped(_)) {
                         return Ok(status.code().into());
                     }
                 }
             }
-            // It may have ended just now; its SIGCHLD is on the way.
-            other => drop(signal::kill(command, other)),
+            other => jobs::hand_on(command, other),
         }
     }
 }

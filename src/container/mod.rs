@@ -1,5 +1,6 @@
 //! A container's life: from what the user asked for to its exit status.
 
+mod callers_terminal;
 pub mod check;
 mod command;
 pub mod create;
@@ -7,13 +8,16 @@ mod emulation;
 pub mod export;
 mod filesystem;
 pub mod fix;
+mod flow;
 mod host_files;
 pub mod in_force;
 mod init;
+mod jobs;
 mod outcome;
 mod plan;
 pub mod spec;
 pub mod stats;
+pub mod streams;
 mod supervise;
 mod trees;
 mod user;

@@ -2,6 +2,7 @@
 //! that come back over the socket between them.
 
 use super::spec::ContainerSpec;
+use super::streams::Streams;
 use crate::isolation::cgroup::Cgroup;
 use crate::sys::process::Child;
 use std::path::Path;
@@ -19,6 +20,8 @@ pub struct Plan<'a> {
     pub mapped: bool,
     /// The cgroups that it goes into.
     pub cgroup: &'a Cgroup,
+    /// What the command's descriptors 0, 1 and 2 are to be.
+    pub streams: &'a Streams,
     /// Ready to be read when the supervisor has ended.
     pub supervisor: &'a Child,
 }

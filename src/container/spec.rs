@@ -27,6 +27,20 @@ pub enum Root {
     Host,
 }
 
+/// What one of the command's standard streams is connected to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stream {
+    /// /dev/null.
+    Null,
+    /// The caller's own, which must not be a terminal.
+    #[default]
+    Inherit,
+    /// A pipe; the supervisor copies between it and the caller's.
+    Pipe,
+    /// The container's terminal.
+    Terminal,
+}
+
 /// The program to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -39,8 +53,11 @@ pub struct Process {
     /// Names or numbers of the groups that it is in beside its user's own.
     pub groups: Vec<String>,
     pub ulimits: Vec<Ulimit>,
-    pub terminal: bool,
-    /// Whether what the user types goes to the terminal.
+    /// Its descriptors 0, 1 and 2.
+    pub streams: [Stream; 3],
+    /// Whether the user asked for stdin or a terminal, and does not only sit at one.
+    pub explicit: bool,
+    /// Whether what the user types goes to the container's terminal.
     pub interactive: bool,
     /// How readily the kernel ends it when the machine is out of memory, -1000 to 1000.
     pub oom_score_adj: Option<i32>,
@@ -136,12 +153,26 @@ pub struct Request {
     pub user: Option<String>,
     pub groups: Vec<String>,
     pub ulimits: Vec<Ulimit>,
-    pub terminal: bool,
+    pub streams: [Stream; 3],
+    pub explicit: bool,
     pub interactive: bool,
     pub oom_score_adj: Option<i32>,
 }
 
+impl Process {
+    /// Whether the container has a terminal.
+    pub fn has_terminal(&self) -> bool {
+        self.streams.contains(&Stream::Terminal)
+    }
+}
+
 impl Request {
+    /// Whether the command starts as the container's root, as far as can be told without its /etc/passwd.
+    pub fn is_root(&self, config: Option<&Config>) -> bool {
+        let user = self.user.as_deref().or(config.map(|config| config.user.as_str())).unwrap_or_default();
+        ["", "0", "root"].contains(&user.split(':').next().unwrap_or_default())
+    }
+
     /// The process that `self` and the image's `config` make together. `here`: the working directory
     /// where neither names one.
     pub fn process(self, config: Option<&Config>, hostname: &str, here: &Path) -> Result<Process> {
@@ -158,7 +189,7 @@ impl Request {
             return Err(Error::new("No command specified").hint("name a program behind the image"));
         }
         let mut env = Environment(vec![DEFAULT_PATH.into(), format!("HOSTNAME={hostname}").into()]);
-        if self.terminal {
+        if self.streams.contains(&Stream::Terminal) {
             env.set("TERM=xterm".into());
         }
         for entry in config.map(|config| &config.env[..]).unwrap_or_default() {
@@ -179,9 +210,8 @@ impl Request {
             )));
         }
         let user = self.user.or_else(|| config.map(|config| config.user.clone())).unwrap_or_default();
-        let (groups, ulimits, terminal, interactive) = (self.groups, self.ulimits, self.terminal, self.interactive);
-        let oom_score_adj = self.oom_score_adj;
-        Ok(Process { args, env: env.0, cwd, user, groups, ulimits, terminal, interactive, oom_score_adj })
+        let Request { groups, ulimits, streams, explicit, interactive, oom_score_adj, .. } = self;
+        Ok(Process { args, env: env.0, cwd, user, groups, ulimits, streams, explicit, interactive, oom_score_adj })
     }
 }
 
@@ -236,7 +266,7 @@ mod tests {
     #[test]
     fn the_environment_keeps_its_order_and_the_last_value() {
         let env = vec![("LANG".into(), None), ("A".into(), Some("1".into())), ("A".into(), Some("2".into()))];
-        let made = process(Request { env, terminal: true, ..Request::default() }).unwrap();
+        let made = process(Request { env, streams: [Stream::Terminal; 3], ..Request::default() }).unwrap();
         assert_eq!(made.env, ["PATH=/x", "HOSTNAME=container", "TERM=xterm", "A=2"]);
     }
 

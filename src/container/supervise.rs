@@ -1,17 +1,56 @@
-//! The supervisor's watch: signals in, exit status out, and the terminal between.
+//! The supervisor's watch: signals in, exit status out, and the streams between.
+//!
+//! It waits for PID 1 and passes on every signal that can be passed on. Where the container has a terminal or pipes
+//! of the supervisor's, it copies; where the user sits at a terminal, it stops and goes on with the command.
 
-use crate::error::Result;
+use super::callers_terminal::{self, CallersTerminal};
+use super::flow::{End, Event, Flow};
+use super::jobs::{self, Report};
+use crate::error::{Error, Result};
 use crate::sys::poll::{self, Readiness};
-use crate::sys::process::{self, Child, Status};
-use crate::sys::signal::{self, SignalFd};
-use crate::sys::tty;
-use std::fs::File;
-use std::io::{Read, Stdin, Write, stdin};
-use std::os::fd::{AsFd, OwnedFd};
+use crate::sys::process::{Child, Status};
+use crate::sys::signal::{self, Signal, SignalFd};
+use crate::sys::{fs, tty};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Waits for the end of PID 1 and passes every signal on to it that can be passed on. All signals must
-/// be blocked.
-pub fn wait(child: &Child) -> Result<Status> {
+/// How often a background job looks whether it is in the foreground again, in milliseconds: no signal says so.
+const LOOK: i32 = 100;
+
+/// What Ctrl-C sends.
+const INTERRUPT_KEY: u8 = 3;
+
+/// What there is to watch beside the child.
+pub struct Watched {
+    /// Pipes between the caller's streams and the container's.
+    pub flows: Vec<Flow>,
+    /// The master of the container's terminal.
+    pub master: Option<OwnedFd>,
+    /// Whether what the user types goes to the container's terminal.
+    pub interactive: bool,
+    /// Whether the user asked for that. A job that did not is an ordinary one, which may run in the background.
+    pub explicit: bool,
+    /// What PID 1 says of the command, if a shell may want to know.
+    pub reports: Option<OwnedFd>,
+}
+
+/// How a container ended.
+pub struct Ended {
+    pub status: Status,
+    /// Whether the user typed Ctrl-C and the command died of it, so that the shell has to know.
+    pub interrupted: bool,
+    /// What of the output could not be written.
+    pub lost: Option<Error>,
+}
+
+/// Waits for the end of PID 1. All signals must be blocked.
+pub fn watch(child: &Child, watched: Watched) -> Result<Ended> {
+    if watched.flows.is_empty() && watched.master.is_none() && watched.reports.is_none() {
+        return Ok(Ended { status: wait(child)?, interrupted: false, lost: None });
+    }
+    Watch::new(child, watched)?.run()
+}
+
+fn wait(child: &Child) -> Result<Status> {
     loop {
         match signal::wait_any()? {
             libc::SIGCHLD => {
@@ -32,150 +71,222 @@ fn pass_on(child: &Child, signal: i32) {
     }
 }
 
-/// The user's terminal in raw mode: every key goes through to the container. Dropped, it is as before.
-struct RawMode {
-    terminal: Stdin,
-    before: Option<tty::Termios>,
+struct Watch<'a> {
+    child: &'a Child,
+    signals: SignalFd,
+    flows: Vec<Flow>,
+    /// To follow the size of the caller's window.
+    master: Option<OwnedFd>,
+    terminal: CallersTerminal,
+    explicit: bool,
+    has_terminal: bool,
+    reports: Option<OwnedFd>,
+    typed_interrupt: bool,
+    killed_by: Option<u8>,
+    hung_up: bool,
+    lost: Option<Error>,
 }
 
-impl RawMode {
-    fn enter(terminal: Stdin) -> RawMode {
-        let before = tty::tcgetattr(terminal.as_fd()).ok();
-        if let Some(settings) = &before {
-            let _ = tty::tcsetattr(terminal.as_fd(), &settings.raw());
+impl<'a> Watch<'a> {
+    fn new(child: &'a Child, watched: Watched) -> Result<Watch<'a>> {
+        let Watched { mut flows, master, interactive, explicit, reports } = watched;
+        if let Some(master) = &master {
+            fs::set_nonblocking(master.as_fd())?;
+            let copy = || master.try_clone().map(End::Ours).map_err(|e| Error::io("dup", &e));
+            flows.push(Flow::new(copy()?, End::Caller(1)).of_terminal());
+            if interactive {
+                flows.push(Flow::new(End::Caller(0), copy()?).of_terminal());
+            }
         }
-        RawMode { terminal, before }
+        let mut terminal = CallersTerminal::on_stdin(master.is_some() && interactive);
+        terminal.enter();
+        let watch = Watch {
+            has_terminal: master.is_some(),
+            child,
+            signals: SignalFd::new()?,
+            flows,
+            master,
+            terminal,
+            explicit,
+            reports,
+            typed_interrupt: false,
+            killed_by: None,
+            hung_up: false,
+            lost: None,
+        };
+        watch.follow_size();
+        Ok(watch)
     }
 
-    fn leave(&self) {
-        if let Some(settings) = &self.before {
-            let _ = tty::tcsetattr(self.terminal.as_fd(), settings);
-        }
+    fn run(mut self) -> Result<Ended> {
+        let status = loop {
+            if let Some(status) = self.turn()? {
+                break status;
+            }
+        };
+        self.take_reports()?;
+        self.drain()?;
+        self.terminal.leave();
+        let is_dockers = self.explicit && self.has_terminal;
+        let interrupted = self.typed_interrupt && self.killed_by == Some(libc::SIGINT as u8) && !is_dockers;
+        Ok(Ended { status, interrupted, lost: self.lost })
     }
-}
 
-impl Drop for RawMode {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
-/// As [`wait`], with the container's terminal behind the user's: `master` is copied to stdout and, if
-/// `interactive`, stdin to `master`.
-pub fn wait_with_terminal(child: &Child, master: OwnedFd, interactive: bool) -> Result<Status> {
-    let signals = SignalFd::new()?;
-    let mut raw = (interactive && tty::isatty(stdin().as_fd())).then(|| RawMode::enter(stdin()));
-    let mut terminal = Copier::new(master, interactive)?;
-    let status = loop {
-        let ready = terminal.poll(&signals)?;
-        let mut ended = None;
-        while let Some(number) = signals.read() {
-            match number {
-                libc::SIGCHLD => ended = child.try_wait()?,
-                libc::SIGWINCH => terminal.follow_size(),
-                libc::SIGTSTP => {
-                    // Somebody outside stops us: the shell must get its terminal back as it was.
-                    drop(raw.take());
-                    signal::kill(process::getpid(), libc::SIGSTOP)?;
-                    raw = interactive.then(|| RawMode::enter(stdin()));
-                    terminal.follow_size();
+    /// Waits until something is to be done, and does it; returns the status when PID 1 has ended.
+    fn turn(&mut self) -> Result<Option<Status>> {
+        let is_background = self.mind_the_foreground();
+        let ready = self.poll(if is_background { LOOK } else { -1 })?;
+        while let Some(signal) = self.signals.next() {
+            if signal.number == libc::SIGCHLD {
+                if let Some(status) = self.child.try_wait()? {
+                    return Ok(Some(status));
                 }
-                other => pass_on(child, other),
-            }
-            if ended.is_some() {
-                break;
+            } else {
+                self.take(signal)?;
             }
         }
-        if let Some(status) = ended {
-            break status;
+        self.take_reports()?;
+        self.copy(&ready)?;
+        Ok(None)
+    }
+
+    /// Leaves the keys to the job in the foreground while that is another one; returns whether it is, and keys are
+    /// wanted here.
+    fn mind_the_foreground(&mut self) -> bool {
+        let Some(input) = self.flows.iter_mut().find(|flow| flow.is_input()) else { return false };
+        let is_background = !self.terminal.is_in_foreground();
+        let is_back = input.paused && !is_background;
+        input.paused = is_background;
+        if is_back {
+            self.terminal.enter();
+            self.follow_size();
         }
-        terminal.copy(&ready);
-    };
-    terminal.drain();
-    Ok(status)
-}
+        is_background
+    }
 
-/// Copies between the user's terminal and the container's.
-struct Copier {
-    master: File,
-    /// What the user typed that the container's terminal has not taken yet.
-    typed: Vec<u8>,
-    reads_input: bool,
-    reads_output: bool,
-}
+    /// Which of signals, reports and flows are ready, in this order.
+    fn poll(&self, timeout: i32) -> Result<Vec<Readiness>> {
+        let read = Readiness { read: true, write: false };
+        let mut wanted: Vec<(BorrowedFd<'_>, Readiness)> = vec![(self.signals.as_fd(), read)];
+        let nothing = (self.signals.as_fd(), Readiness::default());
+        wanted.extend(self.flows.iter().map(|flow| flow.wants().unwrap_or(nothing)));
+        wanted.extend(self.reports.as_ref().map(|reports| (reports.as_fd(), read)));
+        let mut ready = poll::poll_all(&wanted, timeout)?;
+        ready.remove(0);
+        Ok(ready)
+    }
 
-impl Copier {
-    fn new(master: OwnedFd, interactive: bool) -> Result<Copier> {
-        crate::sys::fs::set_nonblocking(master.as_fd())?;
-        let copier =
-            Copier { master: File::from(master), typed: Vec::new(), reads_input: interactive, reads_output: true };
-        copier.follow_size();
-        Ok(copier)
+    fn copy(&mut self, ready: &[Readiness]) -> Result<()> {
+        for at in 0..self.flows.len() {
+            // A hang-up on the way may have taken the last ones away.
+            if at >= self.flows.len() || !ready.get(at).is_some_and(|ready| ready.read || ready.write) {
+                continue;
+            }
+            if self.flows[at].caller_to_write_to().is_some_and(callers_terminal::forbids_output) {
+                signal::stop_group(libc::SIGTTOU)?;
+                self.go_on()?;
+            }
+            let flow = &mut self.flows[at];
+            let is_input = flow.is_input();
+            let is_key = is_input && flow.is_of_terminal;
+            let mut interrupt = false;
+            let event = flow.step(&mut |bytes| interrupt = is_key && bytes.contains(&INTERRUPT_KEY));
+            self.typed_interrupt |= interrupt;
+            match event {
+                Some(Event::SourceEnded) if is_input && callers_terminal::is_hung_up() => self.hang_up(),
+                Some(Event::HangUp) => self.hang_up(),
+                Some(Event::Refused(error)) => self.lost = self.lost.take().or(Some(error)),
+                Some(Event::SourceEnded) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, Signal { number, is_typed }: Signal) -> Result<()> {
+        match number {
+            libc::SIGWINCH if self.master.is_some() => self.follow_size(),
+            libc::SIGCONT => self.go_on()?,
+            // Somebody outside stops us; a container with a terminal of its own is no part of that.
+            stop if jobs::is_stop(stop) && self.master.is_some() => self.stop()?,
+            // The terminal may hang up more than once for us: by its other end, by the shell, by the shell's end.
+            libc::SIGHUP if callers_terminal::is_hung_up() => self.hang_up(),
+            other => {
+                self.typed_interrupt |= other == libc::SIGINT && is_typed;
+                pass_on(self.child, other);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_reports(&mut self) -> Result<()> {
+        while let Some(report) = self.reports.as_ref().and_then(jobs::next) {
+            match report {
+                Report::Stopped => self.stop()?,
+                Report::Killed(signal) => self.killed_by = Some(signal),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops this job, with the terminal as it was; returns when the shell continues it.
+    fn stop(&mut self) -> Result<()> {
+        self.terminal.leave();
+        signal::stop_group(libc::SIGTSTP)?;
+        self.go_on()
+    }
+
+    /// Continues the command, in the foreground with the terminal.
+    fn go_on(&mut self) -> Result<()> {
+        // Who asked for the terminal waits for it, as Docker's client does.
+        let wants_terminal = self.explicit && !self.hung_up && self.flows.iter().any(Flow::is_input);
+        while wants_terminal && !self.terminal.is_in_foreground() && signal::stop_group(libc::SIGTTIN)? {}
+        // What was reported before does not hold any more.
+        while let Some(report) = self.reports.as_ref().and_then(jobs::next) {
+            if let Report::Killed(signal) = report {
+                self.killed_by = Some(signal);
+            }
+        }
+        self.terminal.enter();
+        self.follow_size();
+        pass_on(self.child, libc::SIGCONT);
+        Ok(())
+    }
+
+    /// The caller's terminal is gone, which the container learns once: by its own terminal's end, or by SIGHUP.
+    fn hang_up(&mut self) {
+        if std::mem::replace(&mut self.hung_up, true) {
+            return;
+        }
+        if self.master.take().is_some() {
+            // The kernel sends SIGHUP to PID 1, which leads the terminal's session, when the last master is closed.
+            self.flows.retain(|flow| !flow.is_of_terminal);
+        } else {
+            pass_on(self.child, libc::SIGHUP);
+            self.flows.iter_mut().filter(|flow| flow.is_input()).for_each(Flow::end_source);
+        }
     }
 
     fn follow_size(&self) {
-        if let Ok(size) = tty::window_size(stdin().as_fd()) {
-            let _ = tty::set_window_size(self.master.as_fd(), size);
+        if let (Some(master), Some(size)) = (&self.master, tty::callers_window()) {
+            let _ = tty::set_window_size(master.as_fd(), size);
         }
     }
 
-    /// Waits until something is to be done. Typed keys that wait keep us from reading more of them.
-    fn poll(&self, signals: &SignalFd) -> Result<Vec<Readiness>> {
-        let stdin = stdin();
-        let wants_input = self.reads_input && self.typed.is_empty();
-        poll::poll_all(
-            &[
-                (signals.as_fd(), Readiness { read: true, write: false }),
-                (self.master.as_fd(), Readiness { read: self.reads_output, write: !self.typed.is_empty() }),
-                (stdin.as_fd(), Readiness { read: wants_input, write: false }),
-            ],
-            -1,
-        )
-    }
-
-    fn copy(&mut self, ready: &[Readiness]) {
-        let mut buffer = [0; 16 << 10];
-        if ready[1].read {
-            match self.master.read(&mut buffer) {
-                Ok(size) if size > 0 => show(&buffer[..size]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                // Nobody inside has the terminal open any more.
-                _ => self.reads_output = false,
+    /// Shows what was written before the end, until a signal says that nobody wants it.
+    fn drain(&mut self) -> Result<()> {
+        self.flows.retain(|flow| !flow.is_input());
+        loop {
+            let waiting = self.flows.iter_mut().map(Flow::fill).filter(|waits| *waits).count();
+            if waiting == 0 {
+                return Ok(());
             }
-        }
-        if ready[2].read {
-            match crate::sys::fs::read(stdin().as_fd(), &mut buffer[..1024]) {
-                Ok(size) if size > 0 => self.typed.extend(&buffer[..size]),
-                _ => {
-                    // The end of input, told to the container as a terminal tells it: Ctrl-D.
-                    self.typed.push(4);
-                    self.reads_input = false;
+            let ready = self.poll(-1)?;
+            while let Some(signal) = self.signals.next() {
+                if [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].contains(&signal.number) {
+                    return Ok(());
                 }
             }
-        }
-        if !self.typed.is_empty() {
-            match self.master.write(&self.typed) {
-                Ok(size) => drop(self.typed.drain(..size)),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => self.typed.clear(),
-            }
+            self.copy(&ready)?;
         }
     }
-
-    /// Shows what was written before the end.
-    fn drain(&mut self) {
-        let mut buffer = [0; 16 << 10];
-        while let Ok(size) = self.master.read(&mut buffer) {
-            if size == 0 {
-                break;
-            }
-            show(&buffer[..size]);
-        }
-    }
-}
-
-/// Writes to stdout; when that is gone there is nobody to show it to.
-fn show(bytes: &[u8]) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }

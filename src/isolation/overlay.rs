@@ -98,12 +98,12 @@ fn see_through(lower: &[OwnedFd]) -> String {
 }
 
 /// From the directory of descriptors a number is name enough, so that as many layers as overlay takes (500)
-/// fit into the one page that mount(2) has for options.
+/// fit into the one page that mount(2) has for options. Afterwards this process is in `/`: it may not be able to
+/// come back to where it was, for that may be a directory of the caller's that container root cannot enter.
 fn mount_overlay(options: String, target: BorrowedFd<'_>) -> Result<()> {
     let options = crate::sys::cstr(options)?;
-    let here = fs::open(c".", O_PATH | O_DIRECTORY, 0)?;
     process::chdir(c"/proc/self/fd")?;
     let mounted = mount::mount(c"overlay", &mounts::on(target), c"overlay", 0, &options);
-    process::fchdir(here.as_fd())?;
+    process::chdir(c"/")?;
     mounted
 }

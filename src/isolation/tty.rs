@@ -26,7 +26,7 @@ impl Terminal {
         // The descriptor is bound, not its name.
         mount::move_mount(mount::open_tree(peer.as_fd(), c"", false)?.as_fd(), console.as_fd())?;
         // Without this the first program would start in a window of no size.
-        if let Ok(size) = tty::window_size(std::io::stdin().as_fd()) {
+        if let Some(size) = tty::callers_window() {
             tty::set_window_size(master.as_fd(), size)?;
         }
         Ok(Terminal { master, peer })

@@ -4,6 +4,7 @@
 //! safety. Flags and modes are libc's own constants.
 
 mod attributes;
+mod io;
 mod statfs;
 mod statx;
 
@@ -15,6 +16,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use attributes::*;
+pub use io::*;
 pub use statfs::*;
 pub use statx::*;
 
@@ -332,18 +334,4 @@ fn dirents(mut records: &[u8]) -> Vec<DirEntry> {
         records = records.get(length.max(1)..).unwrap_or_default();
     }
     entries
-}
-
-/// `read(2)`: past any buffer of the standard library's.
-pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
-    // SAFETY: the pointer and the length are of one slice, which is ours to write.
-    let size = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
-    returned(size as i64, format_args!("read({})", fd.as_raw_fd())).map(|size| size as usize)
-}
-
-/// `fcntl(2)` with O_NONBLOCK: reading and writing answer EAGAIN instead of waiting.
-pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
-    // SAFETY: no memory is passed; `fd` is open by its type.
-    let ret = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
-    returned(ret.into(), format_args!("fcntl({}, F_SETFL, O_NONBLOCK)", fd.as_raw_fd())).map(drop)
 }

@@ -15,11 +15,13 @@ pub struct Child {
     pidfd: OwnedFd,
 }
 
-/// How a process ended.
+/// How a process ended, or that a signal has stopped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Exited(u8),
     Killed(i32),
+    /// Only with WUNTRACED.
+    Stopped(i32),
 }
 
 impl Status {
@@ -27,12 +29,14 @@ impl Status {
     pub fn code(self) -> u8 {
         match self {
             Status::Exited(code) => code,
-            Status::Killed(signal) => 128u8.wrapping_add(signal as u8),
+            Status::Killed(signal) | Status::Stopped(signal) => 128u8.wrapping_add(signal as u8),
         }
     }
 
     fn of(raw: i32) -> Status {
-        if libc::WIFSIGNALED(raw) {
+        if libc::WIFSTOPPED(raw) {
+            Status::Stopped(libc::WSTOPSIG(raw))
+        } else if libc::WIFSIGNALED(raw) {
             Status::Killed(libc::WTERMSIG(raw))
         } else {
             Status::Exited(libc::WEXITSTATUS(raw) as u8)
@@ -172,7 +176,7 @@ pub fn _exit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// wait4(2) for `pid` (-1: any child); `None` when WNOHANG found none that has ended.
+/// wait4(2) for `pid` (-1: any child); `None` when WNOHANG found none that has ended (or stopped, with WUNTRACED).
 pub fn wait4(pid: pid_t, options: i32) -> Result<Option<(pid_t, Status)>> {
     let mut status = 0;
     loop {
@@ -251,6 +255,18 @@ pub fn kernel_version() -> (u32, u32) {
 pub fn setsid() -> Result<()> {
     // SAFETY: no memory is involved.
     returned(unsafe { libc::setsid() }.into(), format_args!("setsid()")).map(drop)
+}
+
+/// setpgid(2) of this process: it leads a new process group.
+pub fn lead_group() -> Result<()> {
+    // SAFETY: no memory is involved.
+    returned(unsafe { libc::setpgid(0, 0) }.into(), format_args!("setpgid(0, 0)")).map(drop)
+}
+
+/// getpgrp(2).
+pub fn getpgrp() -> pid_t {
+    // SAFETY: no memory is involved; it cannot fail.
+    unsafe { libc::getpgrp() }
 }
 
 /// The parent of a process, as /proc/PID/stat tells it (proc_pid_stat(5)).

@@ -58,6 +58,14 @@ pub fn wait_any() -> Result<i32> {
     }
 }
 
+/// A signal that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal {
+    pub number: i32,
+    /// Whether the kernel sent it (SI_KERNEL), as for a key that was typed, and not a process.
+    pub is_typed: bool,
+}
+
 /// A descriptor from which blocked signals are read (signalfd(2)).
 pub struct SignalFd(OwnedFd);
 
@@ -74,14 +82,20 @@ impl SignalFd {
         Ok(SignalFd(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
     }
 
-    /// The next signal, `None` when none is pending.
+    /// The number of the next signal, `None` when none is pending.
     pub fn read(&self) -> Option<i32> {
+        self.next().map(|signal| signal.number)
+    }
+
+    /// The next signal, `None` when none is pending.
+    pub fn next(&self) -> Option<Signal> {
         // SAFETY: signalfd_siginfo is plain integers, and the kernel writes whole ones only.
         unsafe {
             let mut info: libc::signalfd_siginfo = std::mem::zeroed();
             let size = std::mem::size_of_val(&info);
             let read = libc::read(self.0.as_raw_fd(), (&raw mut info).cast(), size);
-            (read == size as isize).then_some(info.ssi_signo as i32)
+            let signal = Signal { number: info.ssi_signo as i32, is_typed: info.ssi_code == libc::SI_KERNEL };
+            (read == size as isize).then_some(signal)
         }
     }
 }
@@ -151,7 +165,43 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
-/// kill(2): `pid` -1 means every process that we may signal but ourselves.
+/// Lets `signal`, which is blocked, stop this process's whole group as if it came from the terminal, and returns when
+/// that has been continued; returns whether it has. The kernel ignores a stop of a group that no shell could continue
+/// (_exit(2), "orphaned").
+pub fn stop_group(signal: i32) -> Result<bool> {
+    kill(0, signal)?;
+    let one = single_set(signal);
+    // SAFETY: the set is initialised; the old mask is not asked for.
+    let ret = unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &one, std::ptr::null_mut()) };
+    returned(ret.into(), format_args!("sigprocmask(SIG_UNBLOCK, {signal})"))?;
+    // SAFETY: as above.
+    let ret = unsafe { libc::sigprocmask(libc::SIG_BLOCK, &one, std::ptr::null_mut()) };
+    returned(ret.into(), format_args!("sigprocmask(SIG_BLOCK, {signal})"))?;
+    let mut pending = empty_set();
+    // SAFETY: the kernel fills the set, which is ours.
+    unsafe {
+        libc::sigpending(&mut pending);
+        Ok(libc::sigismember(&pending, libc::SIGCONT) == 1)
+    }
+}
+
+/// Ends this process by `signal`, so that whoever waits for it sees that. Returns if the signal is ignored.
+pub fn die_by(signal: i32) -> Result<()> {
+    kill(super::process::getpid(), signal)?;
+    // SAFETY: the set is initialised; the old mask is not asked for.
+    let ret = unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &single_set(signal), std::ptr::null_mut()) };
+    returned(ret.into(), format_args!("sigprocmask(SIG_UNBLOCK, {signal})")).map(drop)
+}
+
+fn single_set(signal: i32) -> libc::sigset_t {
+    let mut set = empty_set();
+    // SAFETY: the set is initialised; a number that is no signal's is refused.
+    unsafe { libc::sigaddset(&mut set, signal) };
+    set
+}
+
+/// kill(2). `pid` 0 means our own process group, -N the group that N leads, and -1 every process that we may
+/// signal but ourselves.
 pub fn kill(pid: libc::pid_t, signal: i32) -> Result<()> {
     // SAFETY: no memory is involved.
     returned(unsafe { libc::kill(pid, signal) }.into(), format_args!("kill({pid}, {signal})")).map(drop)

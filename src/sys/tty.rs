@@ -12,9 +12,36 @@ pub struct Termios(libc::termios);
 #[derive(Clone, Copy)]
 pub struct WindowSize(libc::winsize);
 
+/// isatty(3): not what musl asks (TIOCGWINSZ), and true of a terminal that has hung up, whose answer is EIO.
 pub fn isatty(fd: BorrowedFd<'_>) -> bool {
-    // SAFETY: no memory is involved.
-    unsafe { libc::isatty(fd.as_raw_fd()) == 1 }
+    match tcgetattr(fd) {
+        Ok(_) => true,
+        Err(error) => error.errno() == Some(libc::EIO),
+    }
+}
+
+/// Whether the terminal has hung up: every call on it answers EIO from then on.
+pub fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
+    tcgetattr(fd).is_err_and(|error| error.errno() == Some(libc::EIO))
+}
+
+/// Whether this process has a controlling terminal (tty(4)).
+pub fn has_controlling() -> bool {
+    super::fs::open(c"/dev/tty", libc::O_RDWR | libc::O_NOCTTY, 0).is_ok()
+}
+
+/// tcgetpgrp(3): the foreground process group. ENOTTY: `fd` is not this process's controlling terminal.
+pub fn tcgetpgrp(fd: BorrowedFd<'_>) -> Result<libc::pid_t> {
+    // SAFETY: no memory is passed.
+    let ret = unsafe { libc::tcgetpgrp(fd.as_raw_fd()) };
+    returned(ret.into(), format_args!("tcgetpgrp({})", fd.as_raw_fd())).map(|group| group as libc::pid_t)
+}
+
+/// tcsetpgrp(3). From a background process SIGTTOU must be blocked.
+pub fn tcsetpgrp(fd: BorrowedFd<'_>, group: libc::pid_t) -> Result<()> {
+    // SAFETY: no memory is passed.
+    let ret = unsafe { libc::tcsetpgrp(fd.as_raw_fd(), group) };
+    returned(ret.into(), format_args!("tcsetpgrp({}, {group})", fd.as_raw_fd())).map(drop)
 }
 
 pub fn tcgetattr(fd: BorrowedFd<'_>) -> Result<Termios> {
@@ -40,6 +67,11 @@ impl Termios {
         raw
     }
 
+    /// Whether a background process that writes is stopped (`stty tostop`).
+    pub fn stops_background_output(&self) -> bool {
+        self.0.c_lflag & libc::TOSTOP != 0
+    }
+
     /// What is typed is not shown.
     pub fn without_echo(&self) -> Termios {
         let mut silent = self.clone();
@@ -54,6 +86,11 @@ pub fn window_size(fd: BorrowedFd<'_>) -> Result<WindowSize> {
     // SAFETY: TIOCGWINSZ writes one winsize.
     let ret = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ as _, &raw mut size) };
     returned(ret.into(), format_args!("ioctl({}, TIOCGWINSZ)", fd.as_raw_fd())).map(|_| WindowSize(size))
+}
+
+/// The size of the first terminal among our own streams.
+pub fn callers_window() -> Option<WindowSize> {
+    (0..3).find_map(|number| window_size(super::fs::standard_stream(number)).ok())
 }
 
 /// ioctl(TIOCSWINSZ).

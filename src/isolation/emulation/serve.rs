@@ -50,14 +50,17 @@ impl Emulator {
         })
     }
 
-    /// Closes every descriptor of this process but those that it needs.
-    pub fn close_others(&mut self) -> Result<()> {
-        let needed = [self.listener.as_fd(), self.proc.as_fd(), self.root.as_fd()];
-        let [listener, proc, root] = process::keep_only(needed)?;
+    /// Closes every descriptor of this process but those that it needs, and `also`, which it returns.
+    pub fn close_others(&mut self, also: Option<OwnedFd>) -> Result<Option<OwnedFd>> {
+        let root = self.root.as_fd();
+        let needed = [self.listener.as_fd(), self.proc.as_fd(), root, also.as_ref().map_or(root, AsFd::as_fd)];
+        let [listener, proc, root, kept] = process::keep_only(needed)?;
         let others = std::mem::replace(&mut self.listener, Listener::new(listener));
         // What they had is closed.
         std::mem::forget((others, std::mem::replace(&mut self.proc, proc), std::mem::replace(&mut self.root, root)));
-        Ok(())
+        let kept = also.is_some().then_some(kept);
+        std::mem::forget(also);
+        Ok(kept)
     }
 
     /// Answers until `other` can be read.

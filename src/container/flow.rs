@@ -1,0 +1,221 @@
+//! Bytes on their way between a descriptor of the caller's and one of the container's.
+
+use crate::error::Error;
+use crate::sys::poll::Readiness;
+use crate::sys::{fs, tty};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// How much is read at a time.
+const CHUNK: usize = 64 << 10;
+
+/// How much is written at a time: a pipe or terminal that is ready takes so much without waiting (pipe(7)).
+const WITHOUT_WAITING: usize = 4096;
+
+/// One side of a flow.
+pub enum End {
+    /// Set to non-blocking.
+    Ours(OwnedFd),
+    /// The caller's descriptor of that number, which others may share.
+    Caller(usize),
+}
+
+impl AsFd for End {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            End::Ours(fd) => fd.as_fd(),
+            End::Caller(number) => fs::standard_stream(*number),
+        }
+    }
+}
+
+/// What a step of a flow came upon.
+#[derive(Debug)]
+pub enum Event {
+    /// The source has no more bytes.
+    SourceEnded,
+    /// The caller's terminal has hung up.
+    HangUp,
+    /// The caller's descriptor takes no more bytes: a broken pipe, a full disk.
+    Refused(Error),
+}
+
+/// A one-way copy. Each step reads once or writes once, and does not wait if its descriptor is ready.
+pub struct Flow {
+    /// `None` when nothing more comes.
+    from: Option<End>,
+    /// `None` when nobody takes any more.
+    to: Option<End>,
+    buffer: Vec<u8>,
+    /// How much of the buffer has been written.
+    written: usize,
+    most: usize,
+    /// Whether its source is left alone for now.
+    pub paused: bool,
+    /// Whether one side is the container's terminal.
+    pub is_of_terminal: bool,
+}
+
+impl Flow {
+    pub fn new(from: End, to: End) -> Flow {
+        let is_file = || fs::fstat(to.as_fd()).is_ok_and(|stat| stat.kind() == libc::S_IFREG);
+        let most = if matches!(to, End::Ours(_)) || is_file() { CHUNK } else { WITHOUT_WAITING };
+        Flow { from: Some(from), to: Some(to), buffer: Vec::new(), written: 0, most, paused: false, is_of_terminal: false }
+    }
+
+    /// Whether its source is the caller's stdin.
+    pub fn is_input(&self) -> bool {
+        matches!(self.from, Some(End::Caller(_)))
+    }
+
+    /// The same, with the container's terminal on one side.
+    pub fn of_terminal(self) -> Flow {
+        Flow { is_of_terminal: true, ..self }
+    }
+
+    /// The caller's descriptor that it is about to write to.
+    pub fn caller_to_write_to(&self) -> Option<BorrowedFd<'static>> {
+        match self.to {
+            Some(End::Caller(number)) if self.waits_to_write() => Some(fs::standard_stream(number)),
+            _ => None,
+        }
+    }
+
+    fn waits_to_write(&self) -> bool {
+        self.written < self.buffer.len()
+    }
+
+    /// What to wait for before the next step. Bytes that are not written yet keep it from reading more.
+    pub fn wants(&self) -> Option<(BorrowedFd<'_>, Readiness)> {
+        if self.waits_to_write() {
+            return self.to.as_ref().map(|to| (to.as_fd(), Readiness { read: false, write: true }));
+        }
+        let from = self.from.as_ref().filter(|_| !self.paused);
+        from.map(|from| (from.as_fd(), Readiness { read: true, write: false }))
+    }
+
+    /// Reads what is there, without waiting; returns whether anything has to be written.
+    pub fn fill(&mut self) -> bool {
+        if !self.waits_to_write() {
+            self.read(&mut |_| ());
+        }
+        self.waits_to_write()
+    }
+
+    /// Does what it wanted to. `look` is shown the bytes that were read.
+    pub fn step(&mut self, look: &mut dyn FnMut(&[u8])) -> Option<Event> {
+        if self.waits_to_write() { self.write() } else { self.read(look) }
+    }
+
+    fn read(&mut self, look: &mut dyn FnMut(&[u8])) -> Option<Event> {
+        let from = self.from.as_ref()?;
+        self.written = 0;
+        self.buffer.resize(CHUNK, 0);
+        let read = fs::read(from.as_fd(), &mut self.buffer);
+        self.buffer.truncate(*read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(1..) => {
+                look(&self.buffer);
+                if self.to.is_none() {
+                    self.buffer.clear();
+                }
+                None
+            }
+            Err(error) if is_passing(&error) => None,
+            // A terminal that has become another job's a moment ago.
+            Err(error) if error.errno() == Some(libc::EIO) && self.is_input() && !tty::is_hung_up(from.as_fd()) => None,
+            // EIO of a terminal says what 0 says of anything else.
+            _ => {
+                self.end_source();
+                Some(Event::SourceEnded)
+            }
+        }
+    }
+
+    fn write(&mut self) -> Option<Event> {
+        let to = self.to.as_ref()?;
+        let pending = &self.buffer[self.written..];
+        match fs::write(to.as_fd(), &pending[..pending.len().min(self.most)]) {
+            Ok(size) => self.written += size,
+            Err(error) if is_passing(&error) => {}
+            Err(error) => return self.refused(error),
+        }
+        if self.from.is_none() && !self.waits_to_write() {
+            self.to = None;
+        }
+        None
+    }
+
+    fn refused(&mut self, error: Error) -> Option<Event> {
+        let is_ours = matches!(self.to, Some(End::Ours(_)));
+        self.to = None;
+        self.buffer.clear();
+        self.written = 0;
+        match error.errno() {
+            // The command goes on writing to a terminal that is gone, as under nohup(1).
+            Some(libc::EIO) if !is_ours => Some(Event::HangUp),
+            _ => {
+                self.from = None;
+                // The command takes no more input, which is its own affair.
+                (!is_ours).then_some(Event::Refused(error))
+            }
+        }
+    }
+
+    /// Reads no more. When all that was read is written, the other end is closed, too.
+    pub fn end_source(&mut self) {
+        self.from = None;
+        if !self.waits_to_write() {
+            self.to = None;
+        }
+    }
+}
+
+fn is_passing(error: &Error) -> bool {
+    matches!(error.errno(), Some(libc::EAGAIN | libc::EINTR))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(ends: (OwnedFd, OwnedFd)) -> (OwnedFd, OwnedFd) {
+        fs::set_nonblocking(ends.0.as_fd()).unwrap();
+        fs::set_nonblocking(ends.1.as_fd()).unwrap();
+        ends
+    }
+
+    #[test]
+    fn every_byte_arrives_and_the_end_too() {
+        let ((source, into), (out, sink)) = (ours(fs::pipe2(0).unwrap()), ours(fs::pipe2(0).unwrap()));
+        let mut flow = Flow::new(End::Ours(source), End::Ours(sink));
+        let mut got = Vec::new();
+        let mut buffer = [0; 8192];
+        for part in 0..200u8 {
+            assert_eq!(fs::write(into.as_fd(), &[part; 1000]).unwrap(), 1000);
+            flow.step(&mut |bytes| assert_eq!(bytes, [part; 1000]));
+            flow.step(&mut |_| ());
+            let size = fs::read(out.as_fd(), &mut buffer).unwrap();
+            got.extend_from_slice(&buffer[..size]);
+        }
+        assert_eq!(got, (0..200u8).flat_map(|part| [part; 1000]).collect::<Vec<_>>());
+        drop(into);
+        assert!(matches!(flow.step(&mut |_| ()), Some(Event::SourceEnded)));
+        assert_eq!(fs::read(out.as_fd(), &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn bytes_wait_for_a_full_pipe_and_nothing_more_is_read_meanwhile() {
+        let ((source, into), (out, sink)) = (ours(fs::pipe2(0).unwrap()), ours(fs::pipe2(0).unwrap()));
+        while fs::write(sink.as_fd(), &[b'.'; 4096]).is_ok() {}
+        let mut flow = Flow::new(End::Ours(source), End::Ours(sink));
+        fs::write(into.as_fd(), b"late").unwrap();
+        flow.step(&mut |_| ());
+        assert!(flow.step(&mut |_| ()).is_none());
+        assert!(flow.wants().unwrap().1.write);
+        let mut buffer = [0; 4096];
+        while fs::read(out.as_fd(), &mut buffer).is_ok_and(|size| size == 4096) {}
+        flow.step(&mut |_| ());
+        assert_eq!(fs::read(out.as_fd(), &mut buffer).unwrap(), 4);
+        assert!(flow.wants().unwrap().1.read);
+    }
+}

@@ -1,0 +1,101 @@
+//! The command's stdin, stdout and stderr, and what is copied between them and the caller's.
+//!
+//! The caller's terminal never enters a container: whoever holds it could read what is typed at the caller's shell,
+//! or leave it in raw mode. Where one of the caller's streams cannot be handed on, a pipe of the supervisor's stands
+//! between, and the supervisor copies.
+
+use super::flow::{End, Flow};
+use super::spec::Stream;
+use crate::error::{Error, Result};
+use crate::sys::{cred, fs, process};
+use libc::O_RDWR;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// statfs(2), f_type of a pipe that has no name in any directory.
+const PIPEFS_MAGIC: i64 = 0x5049_5045;
+
+/// What everybody may do with such a pipe, if they can get at it at all.
+const FOR_ALL: u32 = 0o666;
+
+/// Both sides of the streams of one container.
+pub struct Streams {
+    /// What the command gets as its descriptors 0, 1 and 2, where that is not the caller's own.
+    theirs: [Option<OwnedFd>; 3],
+    flows: Vec<Flow>,
+}
+
+impl Streams {
+    /// Makes the pipes that `wanted` asks for.
+    pub fn make(wanted: &[Stream; 3]) -> Result<Streams> {
+        let mut streams = Streams { theirs: [None, None, None], flows: Vec::new() };
+        for (number, stream) in wanted.iter().enumerate() {
+            match stream {
+                Stream::Null => streams.theirs[number] = Some(fs::open(c"/dev/null", O_RDWR, 0)?),
+                Stream::Inherit => share_pipe(fs::standard_stream(number))?,
+                Stream::Terminal => {}
+                Stream::Pipe => streams.make_pipe(number, wanted)?,
+            }
+        }
+        Ok(streams)
+    }
+
+    fn make_pipe(&mut self, number: usize, wanted: &[Stream; 3]) -> Result<()> {
+        // Lines keep their order if both streams go the same way.
+        if number == 2 && wanted[1] == Stream::Pipe && is_same(fs::standard_stream(1), fs::standard_stream(2))? {
+            let shared = self.theirs[1].as_ref().map(|pipe| pipe.try_clone()).transpose();
+            self.theirs[2] = shared.map_err(|e| Error::io("dup", &e))?;
+            return Ok(());
+        }
+        let (read, write) = fs::pipe2(0)?;
+        let (ours, theirs) = if number == 0 { (write, read) } else { (read, write) };
+        // Of either end only the one that is handed on is asked for again, as /dev/stdout.
+        fs::fchmod(theirs.as_fd(), FOR_ALL)?;
+        fs::set_nonblocking(ours.as_fd())?;
+        self.theirs[number] = Some(theirs);
+        self.flows.push(match number {
+            0 => Flow::new(End::Caller(0), End::Ours(ours)),
+            _ => Flow::new(End::Ours(ours), End::Caller(number)),
+        });
+        Ok(())
+    }
+
+    /// Connects this process, which becomes the command: `terminal` is the container's, if it has one.
+    pub fn connect(&self, wanted: &[Stream; 3], terminal: Option<BorrowedFd<'_>>) -> Result<()> {
+        for (number, (stream, theirs)) in wanted.iter().zip(&self.theirs).enumerate() {
+            let fd = if *stream == Stream::Terminal { terminal } else { theirs.as_ref().map(AsFd::as_fd) };
+            if let Some(fd) = fd {
+                process::dup2(fd, number as i32)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The supervisor's side alone: a pipe ends when the container's last copy of its end is closed.
+    pub fn into_flows(self) -> Vec<Flow> {
+        self.flows
+    }
+}
+
+/// Lets the container's ids open the caller's own pipe by its name in /proc, which is what /dev/stdout is. A pipe
+/// without a name can be reached by nobody but those who have it open. Nothing else ever changes its mode.
+fn share_pipe(stream: BorrowedFd<'_>) -> Result<()> {
+    let stat = fs::fstat(stream)?;
+    if stat.kind() == libc::S_IFIFO
+        && stat.mode & FOR_ALL != FOR_ALL
+        && stat.uid == cred::geteuid()
+        && is_unnamed_pipe(stream)?
+    {
+        fs::fchmod(stream, FOR_ALL)?;
+    }
+    Ok(())
+}
+
+/// Whether `stream`, which is a FIFO, is a pipe(2) and not a file made by mkfifo(3).
+pub fn is_unnamed_pipe(stream: BorrowedFd<'_>) -> Result<bool> {
+    Ok(fs::fstatfs(stream)?.kind == PIPEFS_MAGIC)
+}
+
+fn is_same(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> Result<bool> {
+    let (a, b) = (fs::fstat(a)?, fs::fstat(b)?);
+    Ok((a.dev, a.ino) == (b.dev, b.ino))
+}
