@@ -84,7 +84,8 @@ fn memory(parsed: &Parsed) -> Result<Memory> {
 }
 
 fn cpu(parsed: &Parsed) -> Result<Cpu> {
-    let cpus = parsed.text("cpus")?.map(|text| quota_of_cpus(text, process::cpus())).transpose()?.flatten();
+    let cpus =
+        parsed.text("cpus")?.map(|text| quota_of_cpus(text, crate::sys::resource::cpus())).transpose()?.flatten();
     let period = whole(parsed, "cpu-period")?.filter(|period: &i64| *period != 0);
     let quota = whole(parsed, "cpu-quota")?.filter(|quota: &i64| *quota != 0);
     for (name, given) in [("Period", period.is_some()), ("Quota", quota.is_some())] {

@@ -81,8 +81,10 @@ pub fn wait_for_foreground() -> Result<()> {
     let settings = tty::tcgetattr(stdin)?;
     // The kernel stops us in this call if need be, and starts it again afterwards.
     tty::tcsetattr(stdin, &settings).map_err(|error| match error.errno() {
-        Some(libc::EIO) => Error::new("the terminal belongs to another job, and no shell can bring this one to the front")
-            .hint("leave out -i and -t, or start it in the foreground"),
+        Some(libc::EIO) => {
+            Error::new("the terminal belongs to another job, and no shell can bring this one to the front")
+                .hint("leave out -i and -t, or start it in the foreground")
+        }
         _ => error,
     })
 }

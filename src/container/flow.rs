@@ -59,7 +59,15 @@ impl Flow {
     pub fn new(from: End, to: End) -> Flow {
         let is_file = || fs::fstat(to.as_fd()).is_ok_and(|stat| stat.kind() == libc::S_IFREG);
         let most = if matches!(to, End::Ours(_)) || is_file() { CHUNK } else { WITHOUT_WAITING };
-        Flow { from: Some(from), to: Some(to), buffer: Vec::new(), written: 0, most, paused: false, is_of_terminal: false }
+        Flow {
+            from: Some(from),
+            to: Some(to),
+            buffer: Vec::new(),
+            written: 0,
+            most,
+            paused: false,
+            is_of_terminal: false,
+        }
     }
 
     /// Whether its source is the caller's stdin.

@@ -353,27 +353,18 @@ pub fn dup2(fd: BorrowedFd<'_>, stream: i32) -> Result<()> {
     returned(ret.into(), format_args!("dup2({}, {stream})", fd.as_raw_fd())).map(drop)
 }
 
-/// How many CPUs this process may run on: sched_getaffinity(2), as Docker counts them. Not what std counts, which
-/// reads through our cgroups for their quota first.
-pub fn cpus() -> usize {
-    // SAFETY: cpu_set_t is plain bits, for which zero means none.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    let size = size_of::<libc::cpu_set_t>();
-    // SAFETY: the kernel writes at most `size` bytes into `set`.
-    let ret = unsafe { libc::sched_getaffinity(0, size, &raw mut set) };
-    // SAFETY: only counts the bits.
-    if ret < 0 { 1 } else { unsafe { libc::CPU_COUNT(&set) as usize } }
-}
-
 pub fn getpid() -> pid_t {
     // SAFETY: no memory is involved; it cannot fail.
     unsafe { libc::getpid() }
 }
 
+/// Where programs are looked for without PATH, as in a service's or cron's empty environment: where shells look.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// The program `name` in one of PATH's absolute directories: `.` or an empty part could be anybody's.
 pub fn find_program(name: &str) -> Option<std::path::PathBuf> {
     use std::os::unix::fs::PermissionsExt;
-    let path = std::env::var_os("PATH")?;
+    let path = std::env::var_os("PATH").filter(|path| !path.is_empty()).unwrap_or_else(|| DEFAULT_PATH.into());
     std::env::split_paths(&path)
         .filter(|dir| dir.is_absolute())
         .map(|dir| dir.join(name))

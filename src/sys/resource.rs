@@ -1,4 +1,4 @@
-//! Limits and priority of a process: prlimit(2), getpriority(2), setpriority(2).
+//! Limits and priority of a process, and its CPUs: prlimit(2), getpriority(2), setpriority(2), sched_getaffinity(2).
 
 use super::returned;
 use crate::error::Result;
@@ -46,4 +46,16 @@ pub fn set_nice(value: i32) -> Result<()> {
     // SAFETY: no memory is involved.
     let ret = unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, value) };
     returned(ret, format_args!("setpriority(PRIO_PROCESS, 0, {value})")).map(drop)
+}
+
+/// How many CPUs this process may run on: sched_getaffinity(2), as Docker counts them. Not what std counts, which
+/// reads through our cgroups for their quota first.
+pub fn cpus() -> usize {
+    // SAFETY: cpu_set_t is plain bits, for which zero means none.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: the kernel writes at most `size` bytes into `set`.
+    let ret = unsafe { libc::sched_getaffinity(0, size, &raw mut set) };
+    // SAFETY: only counts the bits.
+    if ret < 0 { 1 } else { unsafe { libc::CPU_COUNT(&set) as usize } }
 }

@@ -42,6 +42,12 @@ pub fn run(words: &[String]) -> ExitCode {
         ["keyring"] => println!("{:?}", crate::probe::session_keyring()),
         ["euid"] => println!("{}", sys::uid()),
         ["probe", ref sections @ ..] => crate::probe::run(sections),
+        ["with-path-descriptor", stream, program, ref args @ ..] => {
+            return crate::streams::with_path_descriptor(stream, program, args);
+        }
+        ["with-pipe-of", uid, program, ref args @ ..] => {
+            return crate::streams::with_pipe_of(uid.parse().expect("a uid"), program, args);
+        }
         ["eat", megabytes] => eat(megabytes.parse().expect("megabytes")),
         _ => panic!("--inside {words:?}?"),
     }

@@ -39,6 +39,7 @@ mod faults;
 mod hostile;
 mod hub_pull;
 mod isolation;
+mod jobs;
 mod judges;
 mod layers;
 mod lifecycle;
@@ -47,6 +48,7 @@ mod login;
 mod mounts;
 mod options;
 mod packages;
+mod places;
 mod privileges;
 mod pull;
 mod ranges;
@@ -54,6 +56,7 @@ mod readme;
 mod run;
 mod seccomp;
 mod stats;
+mod streams;
 mod threats;
 mod tidy;
 mod transport;
@@ -103,6 +106,9 @@ const CASES: &[&[Case]] = &[
     privileges::CASES,
     privileges::in_force::CASES,
     tty::CASES,
+    jobs::CASES,
+    streams::CASES,
+    places::CASES,
     pull::CASES,
     transport::CASES,
     transport::mirrors::CASES,

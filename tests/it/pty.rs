@@ -6,12 +6,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 pub struct Pty {
     /// Our side, as a person's eyes and hands.
-    ours: File,
+    ours: Option<File>,
     /// Kept open, so that the terminal can still be asked after the program has ended.
     theirs: OwnedFd,
     child: Child,
@@ -21,16 +21,35 @@ pub struct Pty {
 impl Pty {
     /// Starts the command as the leader of a session on a new terminal of 24 × 80.
     pub fn spawn(mut command: Command) -> Pty {
+        sys::with_controlling_terminal(&mut command);
+        Pty::spawn_as_it_is(command)
+    }
+
+    /// Starts the command with its streams on a new terminal that does not control it: no key sends it a signal.
+    pub fn spawn_without_control(mut command: Command) -> Pty {
+        sys::in_new_session(&mut command);
+        Pty::spawn_as_it_is(command)
+    }
+
+    fn spawn_as_it_is(mut command: Command) -> Pty {
         let (ours, theirs) = sys::openpty(24, 80).expect("openpty");
         let end = || Stdio::from(theirs.try_clone().expect("dup"));
         command.stdin(end()).stdout(end()).stderr(end());
-        sys::with_controlling_terminal(&mut command);
         let child = command.spawn().expect("spawn");
-        Pty { ours: ours.into(), theirs, child, seen: String::new() }
+        Pty { ours: Some(ours.into()), theirs, child, seen: String::new() }
+    }
+
+    fn ours(&self) -> &File {
+        self.ours.as_ref().expect("a terminal that has not hung up")
     }
 
     pub fn send(&mut self, keys: &str) {
-        self.ours.write_all(keys.as_bytes()).expect("write to the terminal");
+        self.ours().write_all(keys.as_bytes()).expect("write to the terminal");
+    }
+
+    /// The person closes the window.
+    pub fn hang_up(&mut self) {
+        self.ours = None;
     }
 
     /// Reads on until `text` has come, and forgets all up to its end.
@@ -49,15 +68,16 @@ impl Pty {
 
     fn read(&mut self) {
         let mut buffer = [0; 4096];
-        if sys::readable(self.ours.as_raw_fd(), 50)
-            && let Ok(n) = self.ours.read(&mut buffer)
+        let Some(mut ours) = self.ours.as_ref() else { return pause(5) };
+        if sys::readable(ours.as_raw_fd(), 50)
+            && let Ok(n) = ours.read(&mut buffer)
         {
             self.seen += &String::from_utf8_lossy(&buffer[..n]);
         }
     }
 
     pub fn resize(&self, rows: u16, cols: u16) {
-        sys::set_window_size(self.ours.as_raw_fd(), rows, cols);
+        sys::set_window_size(self.ours().as_raw_fd(), rows, cols);
     }
 
     pub fn flags(&self) -> (u32, u32, u32, u32) {
@@ -71,15 +91,22 @@ impl Pty {
     /// The exit status, 128 + N for a signal, and what was on the screen last.
     #[track_caller]
     pub fn wait(&mut self) -> (i32, String) {
+        let status = self.wait_status();
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        (code, std::mem::take(&mut self.seen))
+    }
+
+    /// How the program ended.
+    #[track_caller]
+    pub fn wait_status(&mut self) -> ExitStatus {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             self.read();
             if let Some(status) = self.child.try_wait().expect("wait") {
-                while sys::readable(self.ours.as_raw_fd(), 50) {
+                while self.ours.as_ref().is_some_and(|ours| sys::readable(ours.as_raw_fd(), 50)) {
                     self.read();
                 }
-                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-                return (code, std::mem::take(&mut self.seen));
+                return status;
             }
             assert!(Instant::now() < deadline, "the program on the terminal did not end; seen: {:?}", self.seen);
             pause(5);

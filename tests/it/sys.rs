@@ -3,7 +3,7 @@
 pub mod raw;
 pub mod seccomp;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -177,6 +177,23 @@ pub fn with_controlling_terminal(command: &mut Command) {
             check(libc::setsid())?;
             check(libc::ioctl(0, libc::TIOCSCTTY, 0)).map(drop)
         });
+    }
+}
+
+/// A descriptor that stands for a path only; std leaves O_PATH out where it is part of musl's O_ACCMODE.
+pub fn open_path(path: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: the path ends with NUL; the new descriptor is ours.
+    unsafe {
+        let fd = check(libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// The command leads a session without a controlling terminal.
+pub fn in_new_session(command: &mut Command) {
+    // SAFETY: between fork and exec only one plain system call is made.
+    unsafe {
+        command.pre_exec(|| check(libc::setsid()).map(drop));
     }
 }
 

@@ -1,0 +1,136 @@
+//! ccrun starts from any directory that its caller can enter, and in any environment.
+
+use crate::cases;
+use crate::sandbox::{Cmd, Mode, Sandbox};
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+cases! {
+    Every:
+        a_private_directory_is_a_place_like_any_other,
+        a_directory_that_is_gone_counts_as_the_root,
+        the_kernels_own_directories_count_as_the_root,
+        the_store_and_the_rootfs_may_lie_in_a_private_home,
+        an_empty_environment_is_enough;
+    Root:
+        a_directory_of_another_user_is_a_place_like_any_other,
+        another_user_starts_from_where_they_may_not_look,
+}
+
+fn private(t: &Sandbox, name: &str) -> PathBuf {
+    let dir = t.dir.join(name);
+    std::fs::create_dir_all(&dir).expect("mkdir");
+    set_permissions(&dir, Permissions::from_mode(0o700)).expect("chmod");
+    dir
+}
+
+/// Every form of root file system starts there, and none is copied for want of a better way.
+fn all_forms(t: &Sandbox, dir: &Path) {
+    let run = |args: &[&str]| t.ccrun(&[&["run", "--rm"], args].concat()).cwd(dir);
+    run(&["echo", "Hello", "Coding", "Challenges!"]).ok().prints("Hello Coding Challenges!\n").quiet();
+    run(&["pwd"]).ok().prints(&format!("{}\n", dir.display())).quiet();
+    run(&["sh", "-c", "echo x >made; cat made; ls -d ../."]).ok().prints("x\n../.\n").quiet();
+    assert!(!dir.join("made").exists(), "the host was written to");
+    run(&["--rootfs", &t.busybox, "pwd"]).ok().prints("/\n").quiet();
+    run(&["--rootfs", &format!("{}:rw", t.busybox), "true"]).ok().quiet();
+    run(&["--rootfs", &t.busybox, "-v", ".:/here", "ls", "-d", "/here"]).ok().prints("/here\n").quiet();
+}
+
+fn a_private_directory_is_a_place_like_any_other(t: &Sandbox) {
+    let dir = private(t, "private");
+    all_forms(t, &dir);
+    let below = private(t, "private/below/it");
+    set_permissions(t.dir.join("private/below"), Permissions::from_mode(0o711)).expect("chmod");
+    all_forms(t, &below);
+    t.nothing_left();
+}
+
+fn a_directory_that_is_gone_counts_as_the_root(t: &Sandbox) {
+    for args in [&["pwd"][..], &["--rootfs", &t.busybox, "pwd"]] {
+        let dir = private(t, "gone");
+        let command = [&[t.ccrun.as_str(), "run", "--rm"], args].concat().join(" ");
+        let script = format!("cd {0} && rmdir {0} && exec {command}", dir.display());
+        t.command("/bin/sh", &["-c", &script]).env("CCRUN_ROOT", &t.store).ok().prints("/\n").quiet();
+    }
+    t.nothing_left();
+}
+
+fn the_kernels_own_directories_count_as_the_root(t: &Sandbox) {
+    for dir in ["/", "/proc", "/proc/self/fd", "/sys", "/dev", "/dev/shm", "/run"] {
+        t.ccrun(&["run", "--rm", "pwd"]).cwd(dir).ok().prints("/\n").quiet();
+        t.run(&["pwd"]).cwd(dir).ok().prints("/\n").quiet();
+    }
+    t.nothing_left();
+}
+
+fn the_store_and_the_rootfs_may_lie_in_a_private_home(t: &Sandbox) {
+    let home = private(t, "own home");
+    let rootfs = home.join("rootfs");
+    let copy = t.command("cp", &["-a", &t.busybox, rootfs.to_str().expect("UTF-8")]);
+    copy.ok();
+    let there = |cmd: Cmd| cmd.cwd(&home).env("HOME", &home).env("TMPDIR", &home).env("CCRUN_ROOT", home.join("store"));
+    for rootfs in ["rootfs", "./rootfs", rootfs.to_str().expect("UTF-8")] {
+        let run = there(t.ccrun(&["run", "--rm", "--rootfs", rootfs, "sh", "-c", "echo x >/made; cat /made"]));
+        run.ok().prints("x\n").quiet();
+    }
+    there(t.ccrun(&["run", "--rm", "sh", "-c", "pwd; echo x >made"]))
+        .ok()
+        .prints(&format!("{}\n", home.display()))
+        .quiet();
+    // Without --rm, so that what it wrote can be looked at: a copy would have brought everything.
+    there(t.ccrun(&["run", "--name", "kept", "--rootfs", "rootfs", "touch", "/made"])).ok().quiet();
+    let mut written = Vec::new();
+    for id in crate::sandbox::list(&home.join("store/containers")) {
+        written = crate::sandbox::list(&home.join("store/containers").join(id).join("upper"));
+    }
+    assert!(written.contains(&"made".to_owned()) && !written.contains(&"bin".to_owned()), "copied: {written:?}");
+    there(t.ccrun(&["rm", "kept"])).ok();
+    assert!(!rootfs.join("made").exists());
+}
+
+fn an_empty_environment_is_enough(t: &Sandbox) {
+    // As a service or cron starts a program, but for the store.
+    let store = t.store.to_str().expect("UTF-8").to_owned();
+    let bare = |vars: &[&str], args: &[&str]| {
+        let words = [&["-i"], vars, &[t.ccrun.as_str(), "--root", &store], args].concat();
+        t.command("env", &words).cwd("/")
+    };
+    bare(&[], &["run", "--rm", "echo", "hi"]).ok().prints("hi\n").quiet();
+    bare(&["PATH="], &["run", "--rm", "echo", "hi"]).ok().prints("hi\n").quiet();
+    bare(&["PATH=/usr/bin:/bin"], &["run", "--rm", "echo", "hi"]).ok().prints("hi\n").quiet();
+    bare(&[], &["run", "--rm", "--rootfs", &t.busybox, "sh", "-c", "echo $HOME"]).ok().prints("/root\n").quiet();
+    // The user's home is where /etc/passwd says if nobody else does.
+    if t.mode != Mode::Root {
+        let user = t.command("id", &["-un"]).ok().stdout;
+        let passwd = std::fs::read_to_string("/etc/passwd").expect("read");
+        let home = passwd.lines().find(|line| line.starts_with(&format!("{}:", user.trim())));
+        let home = home.and_then(|line| line.split(':').nth(5)).expect("a home");
+        let out = t.command("env", &["-i", &t.ccrun, "images"]).cwd("/").out();
+        assert!(out.status == 0 || out.stderr.contains(home), "{} {}", out.status, out.stderr);
+    }
+    t.nothing_left();
+}
+
+fn a_directory_of_another_user_is_a_place_like_any_other(t: &Sandbox) {
+    let dir = private(t, "others");
+    std::os::unix::fs::chown(&dir, Some(4242), Some(4242)).expect("chown");
+    all_forms(t, &dir);
+    t.nothing_left();
+}
+
+fn another_user_starts_from_where_they_may_not_look(t: &Sandbox) {
+    // sudo -u USER keeps the directory that root is in, and su keeps HOME, too.
+    let dir = private(t, "roots");
+    let home = t.dir.join("users");
+    std::fs::create_dir_all(&home).expect("mkdir");
+    std::os::unix::fs::chown(&home, Some(4343), Some(4343)).expect("chown");
+    let busybox = t.dir.join("busybox");
+    t.command("cp", &["-a", &t.busybox, busybox.to_str().expect("UTF-8")]).ok();
+    t.command("chown", &["-R", "4343:4343", busybox.to_str().expect("UTF-8")]).ok();
+    for args in [&["run", "--rm", "pwd"][..], &["run", "--rm", "--rootfs", busybox.to_str().expect("UTF-8"), "pwd"]] {
+        let words = [&["--inside", "as", "4343", &t.ccrun], args].concat();
+        let out = t.command(&t.it, &words).cwd(&dir).env("HOME", &home).out().exit(0);
+        assert!(out.stdout.starts_with("/\n"), "{} {}", out.stdout, out.stderr);
+    }
+}
