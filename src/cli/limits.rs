@@ -5,7 +5,6 @@ use super::flag::{Flag, one};
 use super::parse::Parsed;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::limits::{BlockIo, Cpu, Limits, Memory, PERIOD};
-use crate::sys::process;
 use std::path::{Component, Path, PathBuf};
 
 const LEAST_MEMORY: u64 = 6 << 20;

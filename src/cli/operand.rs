@@ -46,7 +46,9 @@ pub fn understand(parsed: &Parsed, store: &Store) -> Result<(Wanted, Vec<OsStrin
         return Ok((rootfs(&dir), all()));
     }
     let Some((first, rest)) = parsed.operands.split_first() else {
-        return Err(Error::new("'ccrun run' requires at least 1 argument").hint("see 'ccrun run --help'"));
+        return Err(Error::new("'ccrun run' requires at least 1 argument")
+            .hint("see 'ccrun run --help'")
+            .with_status(1));
     };
     if is_image(first, store)? {
         return Ok((Wanted::Image(utf8(first, "image")?.to_owned()), rest.to_vec()));
