@@ -6,6 +6,7 @@
 mod attributes;
 mod statfs;
 mod statx;
+mod temporary;
 
 use super::returned;
 use crate::error::{Error, Result};
@@ -17,6 +18,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 pub use attributes::*;
 pub use statfs::*;
 pub use statx::*;
+pub use temporary::{create_temporary, temporary_names};
 
 /// The kernel's resolve flags for [`openat2`].
 pub use libc::{RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};

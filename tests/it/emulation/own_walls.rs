@@ -1,7 +1,7 @@
 //! Programs that forbid themselves something: `it --inside own-walls WORD …`.
 
 use crate::sys;
-use crate::sys::raw::{self, Answer, at, syscall};
+use crate::sys::raw::{Answer, at, syscall};
 
 const MAKING: [i64; 4] = [libc::SYS_mkdirat, libc::SYS_symlinkat, libc::SYS_mknodat, libc::SYS_openat];
 
@@ -55,8 +55,8 @@ fn filter(how: &str, answer: u32) {
         "prctl" => syscall(libc::SYS_prctl, [libc::PR_SET_SECCOMP as u64, 2, at(&program), 0, 0, 0]),
         #[cfg(target_arch = "x86_64")]
         "i386" => {
-            let program = [length as u32, raw::low_memory(&steps)];
-            raw::i386(354, [1, 0, raw::low_memory(&program), 0, 0])
+            let program = [length as u32, crate::sys::raw::low_memory(&steps)];
+            crate::sys::raw::i386(354, [1, 0, crate::sys::raw::low_memory(&program), 0, 0])
         }
         _ => syscall(libc::SYS_seccomp, [1, 0, at(&program), 0, 0, 0]),
     };
