@@ -1,5 +1,7 @@
 # `make help` tells what there is.
-ARCH    := $(shell uname -m)
+# Another ARCH than this machine's is for dist-test and test-vm.
+MACHINE := $(shell uname -m)
+ARCH    := $(MACHINE)
 PREFIX  ?= /usr/local
 CARGO   ?= cargo
 # A static binary for this machine: with musl where rustup can bring it (or has
@@ -21,8 +23,8 @@ all: ## a static binary in target/…/release/ccrun (the default)
 	@ls -l $(CCRUN)
 
 fixtures: all ## the root file systems that demo and tests use
-	@rootfs-fixtures/busybox.sh
-	@CCRUN=$(CURDIR)/$(CCRUN) rootfs-fixtures/alpine.sh
+	@ARCH=$(ARCH) rootfs-fixtures/busybox.sh
+	@ARCH=$(ARCH) CCRUN=$(CURDIR)/$(CCRUN) rootfs-fixtures/alpine.sh
 
 demo: fixtures ## the challenge's steps 0 to 8, one after another, on this machine
 	@$(CARGO) test -q $(FLAGS) --test it --no-run
@@ -31,18 +33,32 @@ demo: fixtures ## the challenge's steps 0 to 8, one after another, on this machi
 test: fixtures ## all tests; as root: as root and as ordinary users (FILTER=words for some)
 	@tests/prepare.sh
 	@rootfs-fixtures/debian.sh
+	@case " $(FILTER)" in " " | *vm*) $(ARM) ;; esac
 	$(CARGO) test -q --bin ccrun
 	@CCRUN_BIN=$(CURDIR)/$(CCRUN) $(CARGO) test -q $(FLAGS) --test it -- $(FILTER)
 
-test-vm: fixtures ## the tests that need no more than ccrun in a bare Alpine guest: cgroup v2 alone (FILTER=words)
-	@$(CARGO) test -q $(FLAGS) --test it --no-run
-	@CCRUN_BIN=$(CURDIR)/$(CCRUN) "$$($(IT))" --vm $(FILTER)
+# What the tests on Arm need, where QEMU and the toolchain have it.
+ARM = if [ $(MACHINE) != x86_64 ] || ! command -v qemu-system-aarch64 >/dev/null; then :; \
+      elif [ -d "$(SYSROOT)/lib/rustlib/aarch64-unknown-linux-musl" ] || rustup target add aarch64-unknown-linux-musl; \
+      then $(MAKE) --no-print-directory dist-test ARCH=aarch64; fi
 
-dist-test: fixtures ## ccrun, the tests' binary and the fixtures for another machine, in dist/
+ifeq ($(ARCH),$(MACHINE))
+test-vm: fixtures ## the tests that need no more than ccrun in a bare Alpine guest (FILTER=words, ARCH=aarch64)
 	@$(CARGO) test -q $(FLAGS) --test it --no-run
-	@mkdir -p dist
-	@cp $(CCRUN) dist/ccrun && cp "$$($(IT))" dist/it && tar -C rootfs-fixtures/out -cf dist/fixtures.tar busybox alpine
-	@ls -l dist/ccrun dist/it dist/fixtures.tar
+	@CCRUN_BIN=$(CURDIR)/$(CCRUN) "$$($(IT))" --vm $(GUEST) $(FILTER)
+else
+test-vm: dist-test
+	@$(MAKE) --no-print-directory test-vm ARCH=$(MACHINE) GUEST=--arch=$(ARCH)
+endif
+
+# Of another architecture in dist/ARCH.
+TO := dist$(patsubst %,/%,$(filter-out $(MACHINE),$(ARCH)))
+dist-test: fixtures ## ccrun, the tests' binary and the fixtures for another machine, in dist/ (ARCH=aarch64)
+	@$(CARGO) test -q $(FLAGS) --test it --no-run
+	@mkdir -p $(TO)
+	@cp $(CCRUN) $(TO)/ccrun && cp "$$($(IT))" $(TO)/it
+	@tar -C $(patsubst dist%,rootfs-fixtures/out%,$(TO)) -cf $(TO)/fixtures.tar busybox alpine
+	@ls -l $(TO)/ccrun $(TO)/it $(TO)/fixtures.tar
 
 # The path of the tests' binary, as cargo tells it.
 IT = $(CARGO) test $(FLAGS) --test it --no-run 2>&1 | sed -n 's/.*(\(target.*\/it-[0-9a-f]*\)).*/\1/p'
@@ -59,6 +75,7 @@ dist: ## binaries for x86_64 and aarch64 with checksums, in dist/
 		cp target/$$arch-unknown-linux-musl/release/ccrun dist/ccrun-$$arch || exit 1; \
 	done
 	@cd dist && sha256sum ccrun-x86_64 ccrun-aarch64 | tee SHA256SUMS
+	@case $(MACHINE) in x86_64 | aarch64) dist/ccrun-$(MACHINE) version ;; esac
 
 bench: fixtures ## ccrun against a C program with the same system calls, and against its peers
 	@$(CARGO) test -q $(FLAGS) --test it --no-run

@@ -30,8 +30,12 @@ if [ "$(id -u)" = 0 ]; then
 	need socat=socat openssl=openssl newuidmap=uidmap:shadow-uidmap useradd=passwd:shadow setfattr=attr \
 		unshare=util-linux:util-linux-misc
 	# For the tests in a virtual machine (vm/run).
-	[ "$(uname -m)" != x86_64 ] || need qemu-system-x86_64=qemu-system-x86:qemu-system-x86_64 \
-		qemu-img=qemu-utils:qemu-img debugfs=e2fsprogs:e2fsprogs-extra resize2fs=e2fsprogs:e2fsprogs-extra
+	case $(uname -m) in x86_64 | aarch64)
+		need qemu-system-aarch64=qemu-system-arm:qemu-system-aarch64 qemu-img=qemu-utils:qemu-img \
+			debugfs=e2fsprogs:e2fsprogs-extra resize2fs=e2fsprogs:e2fsprogs-extra
+		;;
+	esac
+	[ "$(uname -m)" != x86_64 ] || need qemu-system-x86_64=qemu-system-x86:qemu-system-x86_64
 	[ -e /etc/ssl/certs/ca-certificates.crt ] || need update-ca-certificates=ca-certificates
 	if command -v apt-get >/dev/null 2>&1; then
 		judges || say "going on without"

@@ -42,8 +42,12 @@ impl Output {
         }
         sweep(&path);
         let unnamed = File::options().write(true).custom_flags(libc::O_TMPFILE).open(directory(&path));
-        let half = unnamed.is_err().then(|| half_name(&path));
-        let file = half.as_ref().map_or(unnamed, File::create).map_err(failed)?;
+        let (file, half) = match unnamed {
+            Ok(file) => (file, None),
+            Err(_) => {
+                fs::create_temporary(&half_name(&path), 0o666).map(|(file, half)| (file, Some(half))).map_err(failed)?
+            }
+        };
         // Held as long as we live: without it a sweeper knows that the file is nobody's any more. Where a file
         // system has no locks nobody gets one, and nothing is swept.
         let _ = fs::flock(file.as_fd(), libc::LOCK_EX);
@@ -76,9 +80,14 @@ impl Output {
                 done => return done,
             }
             // A file without a name cannot take the place of another, but a new one of ours can.
-            let half = half_name(path);
-            link(name_of(&half))?;
-            self.half = Some(half);
+            for half in fs::temporary_names(&half_name(path)) {
+                match link(name_of(&half)) {
+                    Err(error) if error.errno() == Some(libc::EEXIST) => continue,
+                    done => done?,
+                }
+                self.half = Some(half);
+                break;
+            }
         }
         let Some(half) = &self.half else { return Ok(()) };
         std::fs::rename(half, path).map_err(failed)?;
@@ -114,7 +123,7 @@ fn name_of(path: &Path) -> &OsStr {
     path.file_name().unwrap_or_default()
 }
 
-/// A name beside the file that nobody else uses.
+/// A name beside the file that no other process of ours uses.
 fn half_name(path: &Path) -> PathBuf {
     let mut name = half_prefix(path);
     name.push(process::getpid().to_string());
@@ -132,7 +141,7 @@ fn sweep(path: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let number = name.as_bytes().strip_prefix(prefix.as_bytes()).unwrap_or_default();
-        if number.is_empty() || !number.iter().all(u8::is_ascii_digit) {
+        if number.is_empty() || !number.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-') {
             continue;
         }
         let options = libc::O_NOFOLLOW | libc::O_NONBLOCK;

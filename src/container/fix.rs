@@ -9,6 +9,7 @@ mod subids;
 mod sysctl;
 
 use crate::error::{Error, Result};
+use crate::sys::fs::create_temporary;
 use crate::sys::process::find_program;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -72,12 +73,13 @@ fn ask(args: &[&str]) -> Option<u32> {
 /// Writes a file whole or not at all, for everybody to read; what it was keeps its mode and owner.
 fn write_file(path: &Path, text: &str) -> Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let new = path.with_extension(format!("ccrun-{}", std::process::id()));
     let (mode, uid, gid) =
         std::fs::metadata(path).map_or((0o644, 0, 0), |old| (old.mode() & 0o7777, old.uid(), old.gid()));
+    let failed = |error: std::io::Error| Error::io(format!("write {}", path.display()), &error);
+    let new = path.with_extension(format!("ccrun-{}", std::process::id()));
+    let (mut file, new) = create_temporary(&new, 0o600).map_err(failed)?;
     let written = (|| {
         use std::io::Write;
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&new)?;
         file.set_permissions(std::fs::Permissions::from_mode(mode))?;
         std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
         file.write_all(text.as_bytes())?;
@@ -86,7 +88,7 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
     })();
     written.map_err(|error| {
         let _ = std::fs::remove_file(&new);
-        Error::io(format!("write {}", path.display()), &error)
+        failed(error)
     })
 }
 

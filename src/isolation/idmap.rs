@@ -10,7 +10,8 @@
 //! * any other user: container root is that user, and there is no other id.
 
 use crate::error::{Error, Result};
-use crate::sys::{cred, process};
+use crate::sys::{cred, fs, process};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -211,9 +212,11 @@ fn base_range(kept: &Path) -> Result<Option<u32>> {
 
 fn keep_base(kept: &Path, base: u32) -> Result<()> {
     // A name of our own: another process may be the first as well, and it chooses the same.
-    let new = kept.with_extension(format!("new{}", process::getpid()));
-    std::fs::write(&new, format!("{base}\n"))
-        .and_then(|()| std::fs::rename(&new, kept))
+    fs::create_temporary(&kept.with_extension(format!("new{}", process::getpid())), 0o600)
+        .and_then(|(mut file, new)| {
+            file.write_all(format!("{base}\n").as_bytes())?;
+            std::fs::rename(&new, kept)
+        })
         .map_err(|e| Error::io(format!("write {}", kept.display()), &e))
 }
 

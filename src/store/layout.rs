@@ -17,7 +17,7 @@ use super::Walls;
 use crate::error::{Error, Result};
 use crate::sys;
 use std::fs::{DirBuilder, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -100,8 +100,10 @@ pub fn sync_dir(path: &Path) -> Result<()> {
 /// Writes a small file whole or not at all: readers see the old one or the new one.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     // A name of our own: another process may be writing the same file.
-    let new = path.with_extension(format!("new{}", sys::process::getpid()));
-    std::fs::write(&new, bytes)
-        .and_then(|()| std::fs::rename(&new, path))
+    sys::fs::create_temporary(&path.with_extension(format!("new{}", sys::process::getpid())), 0o666)
+        .and_then(|(mut file, new)| {
+            file.write_all(bytes)?;
+            std::fs::rename(&new, path)
+        })
         .map_err(|e| Error::io(format!("write {}", path.display()), &e))
 }

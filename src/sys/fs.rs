@@ -7,6 +7,7 @@ mod attributes;
 mod io;
 mod statfs;
 mod statx;
+mod temporary;
 
 use super::returned;
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ pub use attributes::*;
 pub use io::*;
 pub use statfs::*;
 pub use statx::*;
+pub use temporary::{create_temporary, temporary_names};
 
 /// The kernel's resolve flags for [`openat2`].
 pub use libc::{RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};

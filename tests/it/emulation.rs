@@ -2,6 +2,7 @@
 //! scripts must print the same for all, so that the kernel itself is the judge of the emulation.
 
 pub mod ids;
+pub mod own_walls;
 
 use crate::cases;
 use crate::sandbox::{Cmd, Mode, Sandbox};
@@ -19,6 +20,8 @@ cases! {
         set_user_id_programs_run_as_their_owner,
         a_chroot_is_no_obstacle,
         the_command_itself_may_be_pid_1,
+        a_landlocked_program_stays_so,
+        a_programs_own_filter_holds,
         many_files_get_an_owner,
         callers_may_die_at_any_time,
         many_ask_at_once;
@@ -136,11 +139,13 @@ fn a_user_cannot_become_root_again(t: &Sandbox) {
 
 /// The digest is the kernel's: what it answers root and users with subordinate ids to the same calls.
 fn ids_follow_the_rules_of_the_kernel(t: &Sandbox) {
-    if !cfg!(target_arch = "x86_64") {
-        crate::skip!("the digest is of x86_64's numbers of calls");
-    }
+    // Which calls are tried is chosen by their numbers, which differ.
+    let digest = match cfg!(target_arch = "x86_64") {
+        true => "f11c11c9109113ca95bc5411426f99c6e3d8a41cd09511b50a37ca757c401e34",
+        false => "aarch64's",
+    };
     let out = t.inside(&[], &["ids", "digest", "300"]).timeout(120).ok();
-    out.prints("sha256:f11c11c9109113ca95bc5411426f99c6e3d8a41cd09511b50a37ca757c401e34\n");
+    out.prints(&format!("sha256:{digest}\n"));
 }
 
 fn a_user_outlives_his_parent(t: &Sandbox) {
@@ -205,6 +210,35 @@ fn the_command_itself_may_be_pid_1(t: &Sandbox) {
     t.run(&["--no-init", "/none"]).out().error(127, "/none");
     t.run(&["--no-init", "-u", "app", "id", "-u"]).ok().prints("1000\n");
     t.nothing_left();
+}
+
+/// The ruleset forbids to make anything; where others make it for the program, there is no ruleset to be had.
+fn a_landlocked_program_stays_so(t: &Sandbox) {
+    let out = t.inside(&[], &["own-walls", "landlock"]).ok();
+    let held = "done\nEACCES\nEACCES\nEACCES\nEACCES\n";
+    let expected = if t.mode == Mode::Nosubuid { "no rulesets: ENOSYS\n" } else { held };
+    if t.mode != Mode::Nosubuid && ["no rulesets: ENOSYS\n", "no rulesets: EOPNOTSUPP\n"].contains(&&*out.stdout) {
+        crate::skip!("this kernel has no Landlock");
+    }
+    out.prints(expected);
+}
+
+fn a_programs_own_filter_holds(t: &Sandbox) {
+    let abis: &[&str] =
+        if cfg!(target_arch = "x86_64") { &["seccomp", "prctl", "i386"] } else { &["seccomp", "prctl"] };
+    for how in abis {
+        let filter = |answer: u32| t.inside(&[], &["own-walls", "filter", how, &format!("{answer:x}")]).ok();
+        filter(0x0005_0000 | libc::EPERM as u32).prints("done\nEPERM\nEPERM\nEPERM\nEPERM\n");
+        filter(0x0005_0000).prints("done\ndone\ndone\ndone\ndone\n");
+        for allowed in [0x7fff_0000, 0x7ffc_0000] {
+            filter(allowed).prints("done\ndone\ndone\ndone\ndone\n");
+        }
+        // Of a tracer that is not there. We would be asked first: so there is no such filter.
+        let (refused, held) = ("EINVAL\ndone\ndone\ndone\ndone\n", "done\nENOSYS\nENOSYS\nENOSYS\nENOSYS\n");
+        filter(0x7ff0_0001).prints(if t.mode == Mode::Nosubuid { refused } else { held });
+        // One that ends the program.
+        t.inside(&[], &["own-walls", "filter", how, "80000000"]).out().exit(159).prints("done\n");
+    }
 }
 
 fn many_files_get_an_owner(t: &Sandbox) {

@@ -1,7 +1,7 @@
 //! What the tests' own binary does inside a container, where it is mounted as
 //! /it: `it --inside WORD …`. Static, so that it runs in any root file system.
 
-use crate::emulation::ids;
+use crate::emulation::{ids, own_walls};
 use crate::image::sha256;
 use crate::judges::tree::Tree;
 use crate::sandbox::{Cmd, Sandbox};
@@ -37,6 +37,7 @@ pub fn run(words: &[String]) -> ExitCode {
         ["burn-from", start, ms] => burn_from(start.parse().expect("ms"), ms.parse().expect("ms")),
         ["measured", file, program, ref args @ ..] => return measured(file, program, args),
         ["ids", ref words @ ..] => ids::run(words),
+        ["own-walls", ref words @ ..] => own_walls::run(words),
         ["forks", count] => forks(count.parse().expect("count")),
         ["syscalls"] => crate::seccomp::prober::run(),
         ["keyring"] => println!("{:?}", crate::probe::session_keyring()),

@@ -4,6 +4,7 @@ pub mod guest;
 
 use crate::cases;
 use crate::sandbox::{Cmd, Out, Sandbox};
+use guest::Guest;
 
 cases! {
     Once:
@@ -72,7 +73,8 @@ fn limits_hold_in_the_alpine_guest(t: &Sandbox) {
 
 /// The guest's runner has run at least so many tests, and none of them has skipped.
 fn tests_pass(t: &Sandbox, filters: &[&str], at_least: usize) {
-    let out = within_the_time(guest::run(t, &guest::tests(filters), &["busybox"]));
+    let guest = Guest::own(t);
+    let out = within_the_time(guest::run(t, &guest, &guest.tests(filters), &["busybox"]));
     println!("{}", out.stdout);
     let last = out.stdout.trim_end().lines().last().unwrap_or_default().to_owned();
     let passed = last.split(' ').next().and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
@@ -81,7 +83,7 @@ fn tests_pass(t: &Sandbox, filters: &[&str], at_least: usize) {
 }
 
 fn runs_in_the_alpine_guest(t: &Sandbox) {
-    let out = within_the_time(guest::run(t, SCRIPT, &["busybox"]));
+    let out = within_the_time(guest::run(t, &Guest::own(t), SCRIPT, &["busybox"]));
     println!("{}", out.stdout);
     assert!(!out.stdout.contains("NOT SO"), "{}", out.stdout);
     out.exit(0).has("ok: alice: a rootfs").has("ok: alice: --cpu-shares");

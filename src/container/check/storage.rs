@@ -124,7 +124,7 @@ impl Place {
         std::fs::DirBuilder::new()
             .mode(0o700)
             .create(&dir)
-            .and_then(|()| std::os::unix::fs::chown(&dir, Some(uid), Some(gid)))
+            .and_then(|()| std::os::unix::fs::lchown(&dir, Some(uid), Some(gid)))
             .map_err(|e| Error::io(format!("make a directory in {}", there.display()), &e))?;
         Ok(Place(dir))
     }

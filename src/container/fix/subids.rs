@@ -3,6 +3,8 @@
 use super::{Step, User, write_file};
 use crate::error::{Error, Result};
 use crate::isolation::idmap::{IDS, free_range_from, subordinate};
+use crate::sys::fs::create_temporary;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -60,9 +62,10 @@ struct Lock(PathBuf);
 impl Lock {
     fn take(file: &str) -> Result<Lock> {
         let path = PathBuf::from(format!("{file}.lock"));
-        let own = format!("{file}.{}", std::process::id());
         let failed = |error: std::io::Error| Error::io(format!("lock {file}"), &error);
-        std::fs::write(&own, format!("{}\0", std::process::id())).map_err(failed)?;
+        let own = PathBuf::from(format!("{file}.{}", std::process::id()));
+        let (mut written, own) = create_temporary(&own, 0o600).map_err(failed)?;
+        written.write_all(format!("{}\0", std::process::id()).as_bytes()).map_err(failed)?;
         let end = Instant::now() + Duration::from_secs(10);
         let outcome = loop {
             match std::fs::hard_link(&own, &path) {

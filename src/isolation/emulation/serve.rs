@@ -5,11 +5,12 @@ use super::create::create;
 use super::credentials::{Credentials, Table};
 use super::exec::execve;
 use super::files;
+use super::own_filter;
 use super::owners::Owners;
 use super::people;
 use crate::error::Result;
 use crate::isolation::procfs;
-use crate::isolation::seccomp::abi::ABIS;
+use crate::isolation::seccomp::abi::{ABIS, X32_BIT};
 use crate::sys::fs;
 use crate::sys::notify::{Answer, Listener, Notification, Ready};
 use crate::sys::{poll, process};
@@ -95,14 +96,18 @@ impl Emulator {
     fn serve_one(&mut self) {
         // Whoever asked may be gone at each of these steps, which is no error of ours.
         let Ok(call) = self.listener.receive() else { return };
-        let native = call.arch == ABIS[0].audit;
-        let answer = if native { self.answer(call) } else { Ok(Answer::Continue) };
+        let answer = self.answer(call);
         let _ = self.listener.answer(call.id, answer.unwrap_or_else(|answer| answer));
     }
 
     fn answer(&mut self, call: Notification) -> Step<Answer> {
         let caller = Caller { call, listener: &self.listener, proc: &self.proc, proc_device: self.proc_device };
+        // Of programs for another ABI we are asked for nothing else.
+        let is_native = call.arch == ABIS[0].audit && call.number & i64::from(X32_BIT) == 0;
         match call.number {
+            _ if !is_native => own_filter::set(&caller),
+            libc::SYS_seccomp => own_filter::set(&caller),
+            libc::SYS_prctl if caller.word(0) == libc::PR_SET_SECCOMP as u32 => own_filter::set(&caller),
             libc::SYS_getuid
             | libc::SYS_geteuid
             | libc::SYS_getgid

@@ -14,7 +14,7 @@ pub mod abi;
 pub mod compile;
 mod default;
 #[cfg(test)]
-mod interpret;
+pub mod interpret;
 mod json;
 mod profile;
 mod syscalls;

@@ -30,7 +30,61 @@ const WITHOUT: &[(&str, &str)] = &[
     ),
 ];
 
-/// `it --vm [FILTER…]`: this program's tests there, as if they were run here.
+/// What a guest of one architecture runs.
+pub struct Guest {
+    arch: String,
+    pub ccrun: String,
+    it: String,
+    fixtures: PathBuf,
+}
+
+impl Guest {
+    /// Of this machine's architecture: with what is tested here.
+    pub fn own(t: &Sandbox) -> Guest {
+        let fixtures = Path::new(&t.busybox).parent().expect("a parent").to_owned();
+        Guest { arch: std::env::consts::ARCH.to_owned(), ccrun: t.ccrun.clone(), it: t.it.clone(), fixtures }
+    }
+
+    /// Of another one: with what `make dist-test ARCH=…` has made.
+    pub fn other(arch: &str) -> Guest {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let [ccrun, it] = ["ccrun", "it"].map(|name| format!("{root}/dist/{arch}/{name}"));
+        let fixtures = PathBuf::from(format!("{root}/rootfs-fixtures/out/{arch}"));
+        if [&ccrun, &it].iter().any(|file| !Path::new(file).exists()) || !fixtures.exists() {
+            skip!("there is nothing to run on {arch} (make dist-test ARCH={arch})");
+        }
+        Guest { arch: arch.to_owned(), ccrun, it, fixtures }
+    }
+
+    fn is_own(&self) -> bool {
+        self.arch == std::env::consts::ARCH
+    }
+
+    /// The script that runs the tests with these words in their names, as all kinds of user that there can be. The
+    /// machine is slow and has one CPU: of what is done many times it does a part.
+    pub fn tests(&self, filters: &[&str]) -> String {
+        let mut script = String::from(
+            "#!/bin/sh\nset -eu\nmkdir fixtures && tar -xf fixtures.tar -C fixtures
+        [ ! -e newuidmap.tar ] || { tar -xf newuidmap.tar -C /; chmod 4755 /usr/bin/newuidmap /usr/bin/newgidmap; }
+        export CCRUN_BIN=/usr/local/bin/ccrun CCRUN_FIXTURES=/job/fixtures CCRUN_IT_PART=10\n",
+        );
+        if !self.is_own() {
+            // There is no newuidmap of that architecture here.
+            script += "export CCRUN_IT_MODES=root,nosubuid\n";
+        }
+        let quoted = |word: &str| format!(" '{}'", word.replace('\'', "'\\''"));
+        let mut line = String::from("exec ./it");
+        let asked_for = |name: &str| filters.iter().any(|filter| format!(" {name}").contains(filter));
+        for (name, why) in WITHOUT.iter().filter(|(name, _)| asked_for(name)) {
+            script += &format!("echo {}\n", quoted(&format!("not here: {name}: {why}")));
+            line += &quoted(&format!("--without={name}"));
+        }
+        line.extend(filters.iter().map(|filter| quoted(filter)));
+        script + &line + "\n"
+    }
+}
+
+/// `it --vm [--arch=ARCH] [FILTER…]`: this program's tests there, as if they were run here.
 pub fn main(args: &[String]) -> ExitCode {
     let dir = PathBuf::from(format!("/var/tmp/ccrun-it.{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("mkdir");
@@ -45,68 +99,49 @@ pub fn main(args: &[String]) -> ExitCode {
         alpine: text(fixtures.join("alpine")),
         dir,
     };
-    let filters: Vec<&str> = args.iter().map(String::as_str).collect();
+    let arch = args.iter().find_map(|arg| arg.strip_prefix("--arch="));
+    let guest = arch.map_or_else(|| Guest::own(&t), Guest::other);
+    let filters: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with("--")).collect();
     let tests = if filters.is_empty() {
         println!(
             "in the guest: {}; others if FILTER names them, but there is no registry, judge or source",
             DEFAULT.join(" ").replace("  ", " ")
         );
-        tests(DEFAULT)
+        guest.tests(DEFAULT)
     } else {
-        tests(&filters)
+        guest.tests(&filters)
     };
     // Emulated, all of them take as long as many a coffee.
-    let status = run(&t, &tests, &["busybox", "alpine"]).env("VM_TIMEOUT", "7200").through();
+    let status = run(&t, &guest, &tests, &["busybox", "alpine"]).env("VM_TIMEOUT", "7200").through();
     let _ = std::fs::remove_dir_all(&t.dir);
     ExitCode::from(u8::try_from(status).unwrap_or(1))
 }
 
-/// The script that runs the tests with these words in their names, as all three kinds of user. The machine is slow and
-/// has one CPU: of what is done many times it does a part.
-pub fn tests(filters: &[&str]) -> String {
-    let mut script = String::from(
-        "#!/bin/sh\nset -eu\nmkdir fixtures && tar -xf fixtures.tar -C fixtures
-        [ ! -e newuidmap.tar ] || { tar -xf newuidmap.tar -C /; chmod 4755 /usr/bin/newuidmap /usr/bin/newgidmap; }
-        export CCRUN_BIN=/usr/local/bin/ccrun CCRUN_FIXTURES=/job/fixtures CCRUN_IT_PART=10\n",
-    );
-    let quoted = |word: &str| format!(" '{}'", word.replace('\'', "'\\''"));
-    let mut line = String::from("exec ./it");
-    let asked_for = |name: &str| filters.iter().any(|filter| format!(" {name}").contains(filter));
-    for (name, why) in WITHOUT.iter().filter(|(name, _)| asked_for(name)) {
-        script += &format!("echo {}\n", quoted(&format!("not here: {name}: {why}")));
-        line += &quoted(&format!("--without={name}"));
-    }
-    line.extend(filters.iter().map(|filter| quoted(filter)));
-    script + &line + "\n"
-}
-
-/// A command that runs the script there, beside it the tests' own program and the fixtures of these names.
-pub fn run(t: &Sandbox, script: &str, fixtures: &[&str]) -> Cmd {
+/// A command that runs the script there, beside it the tests' program and the fixtures of these names.
+pub fn run(t: &Sandbox, guest: &Guest, script: &str, fixtures: &[&str]) -> Cmd {
     let vm = std::env::var("CCRUN_VM_RUN").unwrap_or(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vm/run").to_owned());
     if !Path::new(&vm).exists() {
         skip!("neither tests/vm/run nor $CCRUN_VM_RUN is on this machine");
     }
-    if !cfg!(target_arch = "x86_64") {
-        skip!("the virtual machine is an x86_64");
-    }
-    if !users::have("qemu-system-x86_64") {
-        skip!("QEMU (qemu-system-x86) is not installed");
+    if !users::have(&format!("qemu-system-{}", guest.arch)) {
+        skip!("QEMU (qemu-system-{}) is not installed", guest.arch);
     }
     let mut args = vec![t.path("ccrun"), t.file("script", script), t.path("fixtures.tar"), t.path("it")];
-    let all = Path::new(&t.busybox).parent().expect("a parent").to_str().expect("UTF-8");
+    let all = guest.fixtures.to_str().expect("UTF-8");
     t.command("tar", &[&["-C", all, "-cf", &t.path("fixtures.tar")], fixtures].concat()).ok();
     let mut files = 0;
-    walk(Path::new(&t.busybox), &mut |_| files += 1);
+    walk(&guest.fixtures.join("busybox"), &mut |_| files += 1);
     assert!(files > 100);
+    std::fs::copy(&guest.ccrun, t.dir.join("ccrun")).expect("copy");
     // What only a debugger reads would take long to get there.
-    for (from, name) in [(&t.it, "it"), (&t.ccrun, "ccrun")] {
-        if !users::have("strip") || t.command("strip", &["-o", &t.path(name), from]).out().status != 0 {
-            std::fs::copy(from, t.dir.join(name)).expect("copy");
-        }
+    if !users::have("strip") || t.command("strip", &["-o", &t.path("it"), &guest.it]).out().status != 0 {
+        std::fs::copy(&guest.it, t.dir.join("it")).expect("copy");
     }
-    args.extend(pack_newuidmap(t));
+    if guest.is_own() {
+        args.extend(pack_newuidmap(t));
+    }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let mut cmd = t.command(&vm, &args);
+    let mut cmd = t.command(&vm, &args).env("ARCH", &guest.arch);
     for name in ["PATH", "HOME", "XDG_CACHE_HOME"] {
         if let Ok(value) = std::env::var(name) {
             cmd = cmd.env(name, value);

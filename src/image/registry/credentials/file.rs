@@ -5,10 +5,11 @@ use super::helper::Helper;
 use super::server::Server;
 use super::{Credential, Secret};
 use crate::error::{Error, Result};
+use crate::sys::fs::create_temporary;
 use serde_json::{Map, Value, json};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// One of these files as it was read.
@@ -93,8 +94,8 @@ impl AuthFile {
             DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         }
         let new = path.with_extension(format!("new{}", crate::sys::process::getpid()));
-        let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).and_then(|mut file| {
-            file.write_all(indented(&self.content).as_bytes())?;
+        let (mut file, new) = create_temporary(&new, 0o600).map_err(failed)?;
+        let written = file.write_all(indented(&self.content).as_bytes()).and_then(|()| {
             keep_owner(&path, &file);
             file.sync_all()?;
             std::fs::rename(&new, &path)
