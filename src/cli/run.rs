@@ -218,7 +218,7 @@ fn root(wanted: &Wanted, image: Option<&Image>, store: &crate::store::Store) -> 
             }
             Ok(Root::Directory { path, writable: *writable })
         }
-        (_, Some(image)) => Ok(Root::Image { layers: image.overlay(store) }),
+        (_, Some(image)) => Ok(Root::Image(image.overlay(store)?)),
         _ => Ok(Root::Host),
     }
 }

@@ -15,6 +15,7 @@ mod plan;
 pub mod spec;
 pub mod stats;
 mod supervise;
+mod top;
 mod trees;
 mod user;
 pub mod walls;

@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::config::Config;
+use crate::image::local::images::Stack;
 use crate::isolation::capabilities::Set;
 use crate::isolation::cgroup::Limits;
 use crate::isolation::devices::Device;
@@ -19,8 +20,8 @@ const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/b
 /// Where the container's files come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
-    /// The layers of an image, the topmost first.
-    Image { layers: Vec<PathBuf> },
+    /// The layers of an image.
+    Image(Stack),
     /// A directory of the user's; `writable`: writes go through to it.
     Directory { path: PathBuf, writable: bool },
     /// This machine's own root.

@@ -86,6 +86,7 @@ const CASES: &[&[Case]] = &[
     hostile::layers::CASES,
     judges::distribution::CASES,
     layers::CASES,
+    layers::roots::CASES,
     lifecycle::CASES,
     limits::CASES,
     limits::inside::CASES,
