@@ -19,7 +19,9 @@ pub fn check(root: &Path) -> Result<()> {
         Ok(text) => match text.to_str().and_then(|text| text.parse::<u32>().ok()).ok_or_else(damaged)? {
             ..=FORMAT => Ok(()),
             newer => Err(Error::new(format!("store {} was made by a newer ccrun (format {newer})", root.display()))
-                .hint(format!("this one knows formats up to {FORMAT}: use the newer one, or another store with --root"))),
+                .hint(format!(
+                    "this one knows formats up to {FORMAT}: use the newer one, or another store with --root"
+                ))),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {
             // Nothing depends on it yet, and a full disk locks nobody out.

@@ -115,6 +115,7 @@ const CASES: &[&[Case]] = &[
     archives::CASES,
     archives::interop::CASES,
     archives::hostile::CASES,
+    archives::tools::CASES,
     check::CASES,
     stats::CASES,
     errors::CASES,

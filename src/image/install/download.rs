@@ -12,13 +12,13 @@ use super::source::{Source, Verdict};
 use super::unpacker::{Broken, Unpacker, pump, root};
 use crate::error::{Error, Result};
 use crate::image::compression::Compression;
+use crate::image::decompressor;
 use crate::image::digest::Digest;
 use crate::image::gzip::Inflate;
 use crate::image::layer::{self, Unpacked};
 use crate::image::local::layers::{self, LayerDraft, Notes};
 use crate::image::manifest::Descriptor;
 use crate::image::origin::Origin;
-use crate::image::zstd;
 use crate::store::Store;
 use crate::sys::{cstr, fs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -94,10 +94,10 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
 
 /// One attempt.
 fn fetch(store: &Store, job: &Job, draft: &LayerDraft<'_>, source: &mut Source<'_>) -> Result<Unpacked> {
-    let compression = Compression::sniff(source.first()?)?;
+    let compression = Compression::sniff(source.first()?);
     let mut unpacker = Unpacker::start(store, draft, job.blob.size)?;
     let (pumped, decompressed) = match compression {
-        Compression::Zstd => zstd::decompress(source, |plain| pump(plain, &mut unpacker))?,
+        Compression::By(program) => decompressor::decompress(program, source, |plain| pump(plain, &mut unpacker))?,
         _ => (pump(&mut Inflate::or_plain(&mut *source), &mut unpacker), Ok(())),
     };
     let stopped = match pumped {

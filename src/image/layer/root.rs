@@ -83,7 +83,8 @@ impl FromStr for Root {
             "-" => None,
             owner => {
                 let (uid, gid) = owner.split_once(':').ok_or(())?;
-                let mode = words.next().and_then(|mode| u32::from_str_radix(mode, 8).ok()).filter(|mode| *mode <= 0o7777);
+                let mode =
+                    words.next().and_then(|mode| u32::from_str_radix(mode, 8).ok()).filter(|mode| *mode <= 0o7777);
                 let (seconds, nanoseconds) = words.next().and_then(|time| time.split_once('.')).ok_or(())?;
                 Some(Attributes {
                     uid: number(uid)?,

@@ -159,9 +159,13 @@ mod tests {
         unpacked.made_up = vec![b"a/\xff".to_vec(), b"a".to_vec()];
         unpacked.root.opaque = true;
         assert_eq!(Unpacked::decode(&unpacked.encode()).unwrap(), unpacked);
-        for bytes in
-            [&b""[..], b"1", b"1\0", b"1\x002\x003\x004\x005\x006\x001\x00-\0a\0", b"1\x002\x003\x004\x005\x006\x000\x00"]
-        {
+        for bytes in [
+            &b""[..],
+            b"1",
+            b"1\0",
+            b"1\x002\x003\x004\x005\x006\x001\x00-\0a\0",
+            b"1\x002\x003\x004\x005\x006\x000\x00",
+        ] {
             assert!(Unpacked::decode(bytes).is_err(), "{bytes:?}");
         }
     }
