@@ -5,6 +5,7 @@ mod capabilities;
 mod check;
 mod device;
 mod df;
+mod environment;
 mod export;
 mod filter;
 mod flag;

@@ -60,7 +60,7 @@ pub fn tell_lost(lost: &Notes, map: &IdMap) {
     // With a single id this is so for every image, and nothing to be told each time.
     if lost.owners_lost > 0 && !map.is_single() {
         Stream::Stderr.line(&format!(
-            "{} files have owners with ids above the container's range; they belong to root instead",
+            "{} files have owners with ids that the container's range does not have; they belong to nobody instead",
             lost.owners_lost
         ));
     }

@@ -3,7 +3,7 @@
 use super::flag::{Command, many, one, switch};
 use super::parse::{Parsed, utf8};
 use super::streams::{Ids, Streams};
-use super::{device, limits, mount, names, operand, scope, security, ulimit};
+use super::{device, environment, limits, mount, names, operand, scope, security, ulimit};
 use crate::container::create;
 use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
 use crate::error::{Error, Result};
@@ -14,9 +14,8 @@ use crate::isolation::network::Network;
 use crate::store::locks::Lock;
 use crate::sys::signal;
 use operand::Wanted;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 pub static COMMAND: Command = Command {
@@ -225,7 +224,7 @@ fn root(wanted: &Wanted, image: Option<&Image>, store: &crate::store::Store) -> 
             }
             Ok(Root::Directory { path, writable: *writable })
         }
-        (_, Some(image)) => Ok(Root::Image { layers: image.overlay(store) }),
+        (_, Some(image)) => Ok(Root::Image(image.overlay(store)?)),
         _ => Ok(Root::Host),
     }
 }
@@ -268,39 +267,10 @@ fn hostname(parsed: &Parsed) -> Result<String> {
 }
 
 fn request(parsed: &Parsed) -> Result<Request> {
-    let mut env = Vec::new();
-    for file in parsed.many("env-file") {
-        let text = std::fs::read(file).map_err(|e| Error::io(format!("open {}", file.display()), &e))?;
-        for line in text.split(|b| *b == b'\n') {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let start = line.iter().position(|b| !b" \t".contains(b)).unwrap_or(line.len());
-            match &line[start..] {
-                [] | [b'#', ..] => {}
-                entry => {
-                    if OsStr::from_bytes(entry)
-                        .as_bytes()
-                        .split(|b| *b == b'=')
-                        .next()
-                        .is_some_and(|name| name.contains(&b' '))
-                    {
-                        let shown = String::from_utf8_lossy(entry);
-                        return Err(Error::new(format!(
-                            "poorly formatted environment: variable '{shown}' contains whitespaces in {}",
-                            file.display()
-                        )));
-                    }
-                    variable(OsStr::from_bytes(entry), true, &mut env)?;
-                }
-            }
-        }
-    }
-    for entry in parsed.many("env") {
-        variable(entry, false, &mut env)?;
-    }
     Ok(Request {
         command: Vec::new(),
         entrypoint: parsed.one("entrypoint").map(OsStr::to_owned),
-        env,
+        env: environment::read(parsed)?,
         workdir: parsed.one("workdir").map(PathBuf::from),
         user: parsed.text("user")?.map(str::to_owned),
         groups: parsed
@@ -311,22 +281,4 @@ fn request(parsed: &Parsed) -> Result<Request> {
         oom_score_adj: limits::oom_score_adj(parsed)?,
         ..Request::default()
     })
-}
-
-/// `NAME=VALUE`, or `NAME` for the caller's own value; if he has none, the image's is taken away, though a
-/// name in a file then means nothing (docker/cli, opts/env.go).
-fn variable(entry: &OsStr, of_file: bool, env: &mut Vec<(OsString, Option<OsString>)>) -> Result<()> {
-    let bytes = entry.as_bytes();
-    let name = crate::container::spec::name_of(entry);
-    if name.is_empty() {
-        return Err(Error::new(format!("invalid environment variable: {}", entry.display())));
-    }
-    let value = match bytes.iter().position(|b| *b == b'=') {
-        Some(at) => Some(OsStr::from_bytes(&bytes[at + 1..]).to_owned()),
-        None => std::env::var_os(name),
-    };
-    if value.is_some() || !of_file {
-        env.push((name.to_owned(), value));
-    }
-    Ok(())
 }

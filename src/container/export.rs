@@ -33,7 +33,7 @@ pub fn export(store: &Store, map: &IdMap, id: &str, out: &File) -> Result<()> {
             .hint(format!("its files are those of {} and what it has written", record.image)));
     };
     let dir = store.root().join("containers").join(id);
-    let layers = image.overlay(store);
+    let layers = image.overlay(store)?.layers;
     let walls = NamespaceWalls { map: map.clone() };
     let walled = walls.spawn_on(|| Opened::open(&dir, &layers), |opened| opened.merged(), &mut || {
         let out = out.try_clone().map_err(|error| Error::io("dup", &error))?;

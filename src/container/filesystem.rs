@@ -4,8 +4,10 @@
 use super::host_files;
 use super::plan::{Plan, message};
 use super::spec::{Mount, Root, Source};
+use super::top;
 use super::trees::Trees;
 use crate::error::{Error, Result};
+use crate::image::local::images::Stack;
 use crate::isolation::host_view::HostView;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::overlay::{self, Overlay};
@@ -48,7 +50,7 @@ impl Sources {
             dir = tree;
         }
         let lower = match &plan.spec.root {
-            Root::Image { layers } => match own(!layers.is_empty()) {
+            Root::Image(Stack { layers, .. }) => match own(!layers.is_empty()) {
                 Some(tree) => {
                     let names = layers.iter().map(|layer| crate::sys::cstr(layer.file_name().unwrap_or_default()));
                     Lower::Named(tree, names.collect::<Result<_>>()?)
@@ -122,10 +124,7 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
         attach(&layers[0], place.as_fd())?;
     }
     let (upper, work) = (open_dir(dir, c"upper")?, open_dir(dir, c"work")?);
-    // The root directory itself is the upper one's: it takes its mode from what it covers.
-    if let Some(top) = layers.first() {
-        fs::fchmod(upper.as_fd(), fs::fstat(top.as_fd())?.mode & 0o7777)?;
-    }
+    top::dress(&plan.spec.root, layers, upper.as_fd())?;
     if matches!(plan.spec.root, Root::Directory { .. }) && !plan.mapped {
         adopt_top(layers[0].as_fd(), upper.as_fd())?;
     }
@@ -140,6 +139,7 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
             for layer in layers.iter().rev() {
                 tree::merge(layer.as_fd(), open_dir(dir, c"upper")?.as_fd())?;
             }
+            top::dress(&plan.spec.root, layers, open_dir(dir, c"upper")?.as_fd())?;
             let copy = mount::open_tree(open_dir(dir, c"upper")?.as_fd(), c"", false)?;
             mount::move_mount(copy.as_fd(), place.as_fd())?;
             reopen(dir, c"rootfs")
@@ -191,6 +191,11 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
         let said = |error: Error| error.context(format!("mount on {}", wanted.target.display()));
         mount_extra(root, wanted, source).map_err(said)?;
     }
+    if spec.read_only {
+        // While it can still be made; what is wrong with it is said later.
+        let _ = mounts::mount_point(root, &spec.process.cwd, Kind::Directory);
+    }
+    top::date(&spec.root, root)?;
     if spec.read_only {
         mount::mount_setattr(root, false, MOUNT_ATTR_RDONLY, None)?;
     }

@@ -19,6 +19,7 @@ pub mod spec;
 pub mod stats;
 pub mod streams;
 mod supervise;
+mod top;
 mod trees;
 mod user;
 pub mod walls;

@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::config::Config;
+use crate::image::local::images::Stack;
 use crate::isolation::capabilities::Set;
 use crate::isolation::cgroup::Limits;
 use crate::isolation::devices::Device;
@@ -12,15 +13,15 @@ use crate::isolation::rlimit::Ulimit;
 use crate::isolation::seccomp::Filter;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Where the container's files come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
-    /// The layers of an image, the topmost first.
-    Image { layers: Vec<PathBuf> },
+    /// The layers of an image.
+    Image(Stack),
     /// A directory of the user's; `writable`: writes go through to it.
     Directory { path: PathBuf, writable: bool },
     /// This machine's own root.
@@ -181,6 +182,8 @@ impl Request {
         let (mut args, default) = match (self.entrypoint, config) {
             (Some(entrypoint), _) if entrypoint.is_empty() => (Vec::new(), Vec::new()),
             (Some(entrypoint), _) => (vec![entrypoint], Vec::new()),
+            // Docker writes `--entrypoint ""` of a commit and `ENTRYPOINT [""]` so.
+            (None, Some(config)) if config.entrypoint == [""] => (Vec::new(), strings(&config.cmd)),
             (None, Some(config)) => (strings(&config.entrypoint), strings(&config.cmd)),
             (None, None) => (Vec::new(), Vec::new()),
         };
@@ -202,17 +205,32 @@ impl Request {
             }
         }
         let of_image = config.map(|config| config.working_dir.as_str()).filter(|dir| !dir.is_empty());
-        let cwd = self.workdir.or_else(|| of_image.map(PathBuf::from)).unwrap_or_else(|| here.to_owned());
+        let of_user = self.workdir.filter(|dir| !dir.as_os_str().is_empty());
+        let cwd = of_user.or_else(|| of_image.map(PathBuf::from)).unwrap_or_else(|| here.to_owned());
         if !cwd.is_absolute() {
             return Err(Error::new(format!(
                 "the working directory '{}' is invalid, it needs to be an absolute path",
                 cwd.display()
             )));
         }
+        let cwd = cleaned(&cwd);
         let user = self.user.or_else(|| config.map(|config| config.user.clone())).unwrap_or_default();
         let Request { groups, ulimits, streams, explicit, interactive, oom_score_adj, .. } = self;
         Ok(Process { args, env: env.0, cwd, user, groups, ulimits, streams, explicit, interactive, oom_score_adj })
     }
+}
+
+/// An absolute path without `.`, `..` and double slashes, as its text says (Go's path.Clean): no link is looked at.
+fn cleaned(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => drop(clean.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
 }
 
 /// Variables in the order in which they were first set; the last value counts.
@@ -259,6 +277,19 @@ mod tests {
         assert_eq!(args(Request { command: command(), ..Request::default() }), ["/entry", "c"]);
         assert_eq!(args(Request { entrypoint: Some("/own".into()), ..Request::default() }), ["/own"]);
         assert_eq!(args(Request { entrypoint: Some("".into()), command: command(), ..Request::default() }), ["c"]);
+        // What an image says with one empty word is nothing.
+        let of = |json: &str, command: &[&str]| {
+            let config = Config::parse(json.as_bytes()).unwrap();
+            let command = command.iter().map(OsString::from).collect();
+            Request { command, ..Request::default() }.process(Some(&config), "c", Path::new("/"))
+        };
+        for entrypoint in [r#"[""]"#, r#""""#, "[]", "null"] {
+            let json = format!(r#"{{"config":{{"Entrypoint":{entrypoint},"Cmd":["a","b"]}}}}"#);
+            assert_eq!(of(&json, &[]).unwrap().args, ["a", "b"], "{entrypoint}");
+            assert_eq!(of(&json, &["c"]).unwrap().args, ["c"], "{entrypoint}");
+            let json = format!(r#"{{"config":{{"Entrypoint":{entrypoint}}}}}"#);
+            assert!(of(&json, &[]).is_err(), "{entrypoint}");
+        }
         let none = process(Request { entrypoint: Some("".into()), ..Request::default() });
         assert!(none.err().unwrap().to_string().starts_with("No command specified"));
     }
@@ -276,6 +307,17 @@ mod tests {
         let (own, of_image) = (process(own).unwrap(), process(Request::default()).unwrap());
         assert_eq!((own.cwd.to_str(), own.user.as_str()), (Some("/w"), "0"));
         assert_eq!((of_image.cwd.to_str(), of_image.user.as_str()), (Some("/srv"), "bob"));
+        for (wanted, cwd) in [
+            ("/a/../b/./c/", "/b/c"),
+            ("/../../x", "/x"),
+            ("//x//y//", "/x/y"),
+            ("/..", "/"),
+            ("/a/...", "/a/..."),
+            ("", "/srv"),
+        ] {
+            let made = process(Request { workdir: Some(wanted.into()), ..Request::default() }).unwrap();
+            assert_eq!(made.cwd.to_str(), Some(cwd), "{wanted}");
+        }
         let relative = process(Request { workdir: Some("rel".into()), ..Request::default() });
         assert!(relative.err().unwrap().to_string().contains("'rel' is invalid, it needs to be an absolute path"));
     }

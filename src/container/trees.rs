@@ -5,6 +5,7 @@
 use super::filesystem::anonymous;
 use super::spec::{ContainerSpec, Mount, Root, Source};
 use crate::error::{Error, Result};
+use crate::image::local::images::Stack;
 use crate::isolation::host_view;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::mounts::clone_tree;
@@ -34,7 +35,7 @@ pub fn own(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Resu
     let Some(range) = Range::take(base)? else { return Ok(None) };
     let shift = range.shift(base)?;
     let mut dirs = vec![clone_tree(open_directory(dir)?.as_fd(), false, MOUNT_ATTR_NODEV, Some(shift.as_fd()))?];
-    if let Root::Image { layers } = &spec.root
+    if let Root::Image(Stack { layers, .. }) = &spec.root
         && !layers.is_empty()
     {
         let path = store.dir("layers")?;
@@ -62,7 +63,7 @@ pub fn make(
         None => (Vec::new(), None),
     };
     let roots = match &spec.root {
-        Root::Image { .. } => Vec::new(),
+        Root::Image(_) => Vec::new(),
         Root::Directory { path, .. } => vec![path.clone()],
         Root::Host => host_view::real_mounts()?,
     };

@@ -44,27 +44,31 @@ fn resolve(text: &str, additional: &[String], passwd: &str, group: &str) -> Resu
     let user = if user.is_empty() { "0" } else { user };
     let number = id(user)?;
     let entry = entries(passwd).find(|fields| match number {
-        Some(uid) => field(fields, 2) == Some(uid),
+        Some(uid) => field(fields, 2).is_ok_and(|id| id == Some(uid)),
         None => fields.first() == Some(&user),
     });
+    let invalid = |what: &str| Error::new(format!("user {user} has no valid {what} in the image's /etc/passwd"));
+    let in_passwd = |error: Error| error.context(format!("user {user} in the image's /etc/passwd"));
     let uid = match (number, &entry) {
         (Some(uid), _) => uid,
-        (None, Some(fields)) => field(fields, 2)
-            .ok_or_else(|| Error::new(format!("user {user} has no valid uid in the image's /etc/passwd")))?,
+        (None, Some(fields)) => field(fields, 2).map_err(in_passwd)?.ok_or_else(|| invalid("uid"))?,
         (None, None) => {
             return Err(Error::new(format!("unable to find user {user}: no matching entries in passwd file")));
         }
     };
     let name = entry.as_ref().and_then(|fields| fields.first().copied());
-    let gid = match wanted_group {
-        Some(wanted) => group_id(wanted, group)?
+    let gid = match (wanted_group, &entry) {
+        (Some(wanted), _) => group_id(wanted, group)?
             .ok_or_else(|| Error::new(format!("unable to find group {wanted}: no matching entries in group file")))?,
-        None => entry.as_ref().and_then(|fields| field(fields, 3)).unwrap_or(0),
+        (None, Some(fields)) if fields.get(3).is_some_and(|gid| !gid.is_empty()) => {
+            field(fields, 3).map_err(in_passwd)?.ok_or_else(|| invalid("gid"))?
+        }
+        (None, _) => 0,
     };
     let mut groups = vec![gid];
     // Who names a group gets that one alone.
     if let (None, Some(name)) = (wanted_group, name) {
-        groups.extend(memberships(name, group));
+        groups.extend(memberships(name, group)?);
     }
     let find = |wanted: &String| {
         group_id(wanted, group)?.ok_or_else(|| {
@@ -94,16 +98,25 @@ fn group_id(wanted: &str, group: &str) -> Result<Option<u32>> {
     if let Some(gid) = id(wanted)? {
         return Ok(Some(gid));
     }
-    Ok(entries(group).find(|fields| fields.first() == Some(&wanted)).and_then(|fields| field(&fields, 2)))
+    let entry = entries(group).find(|fields| fields.first() == Some(&wanted));
+    Ok(entry.map(|fields| gid_of(&fields)).transpose()?.flatten())
 }
 
-fn memberships(name: &str, group: &str) -> Vec<u32> {
+fn memberships(name: &str, group: &str) -> Result<Vec<u32>> {
     let member = |fields: &[&str]| fields.get(3).is_some_and(|users| users.split(',').any(|user| user == name));
-    entries(group).filter(|fields| member(fields)).filter_map(|fields| field(&fields, 2)).collect()
+    let ids = entries(group).filter(|fields| member(fields)).map(|fields| gid_of(&fields));
+    ids.filter_map(Result::transpose).collect()
 }
 
-fn field(fields: &[&str], at: usize) -> Option<u32> {
-    fields.get(at)?.parse().ok()
+/// The id in a line of a group file.
+fn gid_of(fields: &[&str]) -> Result<Option<u32>> {
+    let name = fields.first().copied().unwrap_or_default();
+    field(fields, 2).map_err(|error| error.context(format!("group {name} in the image's /etc/group")))
+}
+
+/// The id in a field, `None` if there is no number. A number that is no id is an error: taken for 0, it would be root's.
+fn field(fields: &[&str], at: usize) -> Result<Option<u32>> {
+    id(fields.get(at).copied().unwrap_or_default())
 }
 
 /// The number that `text` is, `None` if it is a name. One that is no id is an error, never a name.
@@ -181,6 +194,36 @@ mod tests {
         for text in ["-", "-x", "\u{661}"] {
             assert!(user(text).unwrap_err().starts_with("unable to find user"), "{text}");
         }
+    }
+
+    #[test]
+    fn an_id_that_does_not_fit_is_nobodys_and_never_roots() {
+        let passwd = "a:x:2147483648:0::/:\nb:x:5:4294967296::/:\nc:x:-1:0::/:\nd:x:6:x::/:\ne:x:7\nf:x:8:::/:\n\
+                      g:x:99999999999999999999:0::/:\nh:x:9:9::/:\nbig:x:4294967296:0::/root:\n";
+        let group = "wide:x:4294967296:h\nodd:x:y:e\nlow:x:-5:\n";
+        let find = |user: &str, more: &[String]| resolve(user, more, passwd, group).map_err(|error| error.to_string());
+        for (user, named) in [
+            ("a", "user a in the image's /etc/passwd"),
+            ("b", "user b in the image's /etc/passwd"),
+            ("5", "user 5 in the image's /etc/passwd"),
+            ("c", "user c in the image's /etc/passwd"),
+            ("g", "user g in the image's /etc/passwd"),
+            ("h", "group wide in the image's /etc/group"),
+            ("0:wide", "group wide in the image's /etc/group"),
+            ("0:low", "group low in the image's /etc/group"),
+        ] {
+            let error = find(user, &[]).unwrap_err();
+            let said = format!("{named}: uids and gids must be in range 0-2147483647; ");
+            assert!(error.starts_with(&said), "{user}: {error}");
+        }
+        assert!(find("0", &["wide".into()]).unwrap_err().contains("must be in range"));
+        assert!(find("d", &[]).unwrap_err().contains("user d has no valid gid"));
+        // No field is no group but root's, as in Docker; and who is not asked for hinders nobody.
+        for (user, uid) in [("e", 7), ("f", 8), ("7", 7)] {
+            let found = find(user, &[]).unwrap();
+            assert_eq!((found.uid, found.gid, found.groups), (uid, 0, vec![0]), "{user}");
+        }
+        assert_eq!(find("0", &[]).unwrap().home, "/");
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod name;
 mod rebuild;
 mod record;
 mod recorder;
+mod reread;
+pub mod root;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -28,6 +30,8 @@ pub use lower::adopt;
 use name::{Meaning, Place};
 pub use rebuild::rebuild;
 use recorder::{Recorded, Recorder};
+pub use reread::reread_root;
+pub use root::Root;
 use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fs::File;
@@ -36,7 +40,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use tree::{Dir, Tree, c};
-pub use unpacked::{Link, Unpacked};
+pub use unpacked::{Link, Nobody, Unpacked};
 
 /// What is read from the stream at once.
 const BUFFER: usize = 256 << 10;
@@ -71,7 +75,7 @@ impl Limits {
 /// empty directory `root`.
 ///
 /// A whiteout `.wh.x` becomes a character device 0:0 called x, an opaque directory gets
-/// [`user.overlay.opaque`](tree::OPAQUE). To be called as the (container's) root; sets the
+/// [`user.overlay.opaque`](tree::OPAQUE); but what is said of the root itself is in the result. To be called as the (container's) root; sets the
 /// process's umask to 0. What could not be kept is counted in the result, and hard links to
 /// files of lower layers are listed there for [`link_from_lower`].
 ///
@@ -98,8 +102,7 @@ fn unpack_in(
     limits: &Limits,
     mknodat: &Mknodat<'_>,
 ) -> Result<Unpacked> {
-    // 1. Modes are just as they are told, and the root is what overlay shows as `/` when
-    //    the layer says nothing of it. Its group must not be inherited by what is made in it.
+    // 1. Modes are just as they are told. The root's group must not be inherited by what is made in it.
     fs::umask(0);
     // Refused where somebody else made the directory, who then keeps it.
     _ = fs::fchown(root, 0, 0);
@@ -165,7 +168,12 @@ impl Layer<'_, '_> {
         match name::meaning(&parent, name)? {
             Meaning::Plain => {}
             Meaning::Ignored => return Ok(()),
-            Meaning::Opaque => return tree::make_opaque(self.parent(&parent)?.as_fd()),
+            Meaning::Opaque => {
+                let dir = self.parent(&parent)?;
+                // Overlay does not look for a mark on a layer's root.
+                self.result.root.opaque |= dir.is_root();
+                return if dir.is_root() { Ok(()) } else { tree::make_opaque(dir.as_fd()) };
+            }
             Meaning::Whiteout(hidden) => return self.whiteout(&parent, hidden),
         }
         let dir = &*self.parent(&parent)?;

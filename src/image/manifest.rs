@@ -1,6 +1,7 @@
 //! Manifests and indexes: what an image is made of, in OCI's and in Docker's spelling.
 
 use super::compression::Compression;
+use super::decompressor::ZSTD;
 use super::digest::Digest;
 use super::json;
 use super::platform::Platform;
@@ -134,6 +135,11 @@ impl Index {
     }
 }
 
+/// Whether this is the media type of an image's config.
+pub fn is_config(media_type: &str) -> bool {
+    matches!(media_type, "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json")
+}
+
 impl Manifest {
     fn read(value: &Value) -> Result<Manifest> {
         let config = value.get("config").ok_or_else(|| Error::new("the manifest names no image config"))?;
@@ -144,7 +150,7 @@ impl Manifest {
         }
         // What else lies in registries (charts, signatures, models) has a config of its own type.
         match config.media_type.as_str() {
-            "application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json" => {}
+            media_type if is_config(media_type) => {}
             // Old clients pushed image configs under these names.
             "" | "application/octet-stream" | "application/json" | "text/html" => {}
             "application/vnd.docker.plugin.v1+json" => return Err(Error::new("this is a Docker plugin and no image")),
@@ -269,7 +275,7 @@ impl LayerType {
         let compression = match suffix {
             "" => Compression::None,
             "+gzip" | ".gzip" => Compression::Gzip,
-            "+zstd" | ".zstd" => Compression::Zstd,
+            "+zstd" | ".zstd" => Compression::By(&ZSTD),
             _ => return None,
         };
         Some(LayerType { compression, foreign })
@@ -314,10 +320,10 @@ mod tests {
         for (media_type, compression) in [
             ("application/vnd.oci.image.layer.v1.tar", Compression::None),
             ("application/vnd.oci.image.layer.v1.tar+gzip", Compression::Gzip),
-            ("application/vnd.oci.image.layer.v1.tar+zstd", Compression::Zstd),
+            ("application/vnd.oci.image.layer.v1.tar+zstd", Compression::By(&ZSTD)),
             ("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Compression::Gzip),
             ("application/vnd.docker.image.rootfs.diff.tar.gzip", Compression::Gzip),
-            ("application/vnd.docker.image.rootfs.diff.tar.zstd", Compression::Zstd),
+            ("application/vnd.docker.image.rootfs.diff.tar.zstd", Compression::By(&ZSTD)),
             ("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", Compression::Gzip),
         ] {
             let Ok(Document::Manifest(manifest)) = parse(&image(media_type), Some(OCI_MANIFEST)) else {

@@ -10,6 +10,7 @@
 pub mod archive;
 pub mod compression;
 pub mod config;
+pub mod decompressor;
 pub mod digest;
 pub mod gzip;
 pub mod install;
@@ -28,4 +29,3 @@ pub mod registry;
 pub mod retry;
 pub mod tar;
 pub mod url;
-pub mod zstd;

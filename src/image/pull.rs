@@ -17,7 +17,6 @@ use super::platform::Platform;
 use super::progress::Progress;
 use super::reference::Reference;
 use super::registry::{Repository, Served};
-use super::zstd;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::locks;
@@ -58,8 +57,11 @@ pub fn pull(
         return Ok(Pulled { id: image.id, digest, newer: false, lost });
     }
     let (manifest, manifest_bytes) = resolve(&repository, served, platform)?;
-    if manifest.layers.iter().any(|layer| layer.compression == Compression::Zstd) {
-        zstd::program()?;
+    for layer in &manifest.layers {
+        // Said before anything is downloaded.
+        if let Compression::By(program) = layer.compression {
+            program.find().map_err(|error| error.context(format!("layer {}", layer.blob.digest.short())))?;
+        }
     }
     progress.found(reference);
     let config = match images::config(store, &manifest.config.digest) {

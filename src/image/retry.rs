@@ -8,7 +8,7 @@ const TRIES: u32 = 5;
 /// The same where nobody was ever reached: waiting seldom mends a name or a route.
 const TRIES_UNREACHED: u32 = 3;
 /// The longest that a registry may make us wait before we try again.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Whether the same request may succeed later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The store's directory.
 //!
 //! ```text
+//! format -> 2                     see format.rs
 //! layers/<diff id>/               a layer's files, immutable once the name exists; beside them its record and notes
 //! images/<image id>/              config.json and manifest.json, as served
 //! refs/<domain>/<path>/_tags/…    small files that name an image
@@ -46,6 +47,7 @@ impl Store {
             return Err(Error::new(format!("store {} is open to other users", root.display()))
                 .hint(format!("set-user-id programs of images lie there: chmod 700 {}", root.display())));
         }
+        super::format::check(root)?;
         Ok(root.to_owned())
     }
 

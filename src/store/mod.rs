@@ -1,6 +1,7 @@
 //! Where things lie on disk: one directory, no database, no daemon.
 
 pub mod containers;
+mod format;
 mod layout;
 pub mod locks;
 mod remove;

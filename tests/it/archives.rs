@@ -3,6 +3,7 @@
 pub mod form;
 pub mod hostile;
 pub mod interop;
+pub mod tools;
 
 use crate::image::{Image, Layer, OCI_INDEX, gzip, index, sha256};
 use crate::judges::nasty;

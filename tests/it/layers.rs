@@ -1,5 +1,7 @@
 //! Images of many layers, and what a layer takes from those below it.
 
+pub mod roots;
+
 use crate::cases;
 use crate::image::Image;
 use crate::registry::Registry;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 pub use door::{Door, base64};
 pub use wire::{Fault, Request};
@@ -23,6 +24,10 @@ pub struct Switches {
     pub wrong_range: bool,
     /// How many requests a token is good for.
     pub token_uses: Option<usize>,
+    /// How long a token is good for, whatever `expires_in` says.
+    pub token_life: Option<Duration>,
+    /// How many good tokens are still refused.
+    pub refusals_left: usize,
     /// Every token is refused, the newest as well.
     pub refuse_tokens: bool,
     /// How many manifests may still be got before there is only Hub's 429.
@@ -44,6 +49,7 @@ struct Planned {
 struct Token {
     scope: String,
     uses: usize,
+    issued: Instant,
 }
 
 #[derive(Default)]

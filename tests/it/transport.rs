@@ -23,6 +23,8 @@ cases! {
         a_killed_pull_goes_on_where_it_was,
         what_was_kept_wrongly_does_no_harm,
         a_token_that_ends_in_the_middle,
+        a_token_that_lives_a_second_is_renewed,
+        a_quota_with_a_short_wait_is_waited_for,
         as_many_layers_at_once_as_the_user_says,
         four_pulls_ask_for_each_layer_once,
         a_tag_that_is_not_there_gets_the_nearest,
@@ -232,6 +234,62 @@ fn a_token_that_ends_in_the_middle(t: &Sandbox) {
     t.ccrun(&["pull", &name]).ok();
     assert_eq!(ranges(&registry, big).len(), 4);
     is_whole(t, &name);
+}
+
+fn a_token_that_lives_a_second_is_renewed(t: &Sandbox) {
+    let image = (0..4u8).fold(Image::busybox(&t.busybox), |image, n| {
+        image.layer(Tar::new().file(&format!("f{n}"), 0o644, noise(4096, u32::from(n) + 1)))
+    });
+    let registry = Registry::start();
+    registry.push("some/app", "v1", &image);
+    let name = format!("{}/some/app:v1", registry.host);
+    // The registry says so, and so it is; each layer takes longer than that.
+    registry.switch(|switches| {
+        (switches.token_lifetime, switches.token_life) = (Some(1), Some(Duration::from_millis(300)));
+    });
+    for layer in &image.layers[1..] {
+        registry.fault(&format!("/data/{}", layer.blob.digest), 1, Fault::Drip(10_000));
+    }
+    t.ccrun(&["pull", "--jobs", "1", &name]).ok();
+    t.ccrun(&["rmi", &name]).ok();
+    // A token that is remembered has expired, and the new one is refused once: in every request, whatever it is for.
+    registry.no_faults();
+    for part in 0..8 {
+        std::thread::sleep(Duration::from_millis(350));
+        registry.switch(|switches| switches.token_life = None);
+        t.ccrun(&["pull", &name]).ok();
+        t.ccrun(&["rmi", &name]).ok();
+        registry.switch(|switches| switches.token_life = Some(Duration::from_millis(300)));
+        registry.switch(|switches| switches.refusals_left = 1 + part % 2);
+        t.ccrun(&["pull", "--jobs", "1", &name]).ok();
+        t.ccrun(&["rmi", &name]).ok();
+    }
+    // Who is refused for good is told so, soon.
+    registry.switch(|switches| switches.refusals_left = 1000);
+    registry.forget_log();
+    t.ccrun(&["pull", &name]).out().error(1, "pull access denied for");
+    assert!(registry.gets("/manifests/") <= 3 && registry.gets("/token") <= 3, "{:#?}", registry.log());
+}
+
+fn a_quota_with_a_short_wait_is_waited_for(t: &Sandbox) {
+    let registry = Registry::open();
+    let (name, _) = push(t, &registry);
+    const QUOTA: &str = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit"}]}"#;
+    // For the manifest, for the config and for a layer.
+    registry.fault("/manifests/", 1, Fault::Status(429, "Retry-After: 2\r\n", QUOTA));
+    registry.fault("/blobs/", 2, Fault::Status(429, "Retry-After: 1\r\n", QUOTA));
+    let began = Instant::now();
+    t.ccrun(&["pull", &name]).ok();
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+    t.ccrun(&["rmi", &name]).ok();
+    // Longer than a minute, or without a word: it is for the user to wait.
+    for headers in ["Retry-After: 61\r\n", ""] {
+        registry.fault("/manifests/", usize::MAX, Fault::Status(429, headers, QUOTA));
+        registry.forget_log();
+        t.ccrun(&["pull", &name]).out().error(1, "You have reached your pull rate limit");
+        assert_eq!(registry.gets("/manifests/"), 1);
+        registry.no_faults();
+    }
 }
 
 fn as_many_layers_at_once_as_the_user_says(t: &Sandbox) {

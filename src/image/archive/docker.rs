@@ -11,13 +11,15 @@ use crate::image::compression::{Compression, First};
 use crate::image::config::Config;
 use crate::image::digest::{Digest, Hashing};
 use crate::image::json;
+use crate::image::local::layers::{self, Notes};
 use crate::image::manifest::{CONFIG_MAX, Descriptor, Layer, MANIFEST_MAX};
 use crate::image::reference::Reference;
+use crate::store::Store;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
 
-const LIST: &str = "manifest.json";
+pub const LIST: &str = "manifest.json";
 /// No archive holds more images.
 const IMAGES_MAX: usize = 1024;
 
@@ -48,7 +50,8 @@ impl Listed {
     fn read(value: &Value) -> Result<Listed> {
         let config =
             value.get("Config").and_then(Value::as_str).ok_or_else(|| Error::new("an image without Config"))?;
-        let names = words(value, "RepoTags")?.into_iter().map(Reference::parse).collect::<Result<_>>()?;
+        let names = words(value, "RepoTags")?.into_iter().filter(|name| !name.is_empty());
+        let names = names.map(Reference::parse).collect::<Result<_>>()?;
         let layers = words(value, "Layers")?.into_iter().map(str::to_owned).collect();
         Ok(Listed { config: config.to_owned(), layers, names })
     }
@@ -72,8 +75,9 @@ pub fn names(list: &[Listed], config: &Digest) -> Vec<Reference> {
     list.iter().find(is).map(|listed| listed.names.clone()).unwrap_or_default()
 }
 
-/// An image of the archive.
-pub fn read(files: &Files<'_>, listed: Listed) -> Result<Image> {
+/// An image of the archive. Layers that are in the store need not be in the archive, and may be named `""`: pack leaves
+/// out what it knows to be there.
+pub fn read(store: &Store, files: &Files<'_>, listed: Listed) -> Result<Image> {
     let lacks = |name: &str| Error::new(format!("the archive lacks {name}"));
     let config = files.small(&listed.config, CONFIG_MAX)?.ok_or_else(|| lacks(&listed.config))?;
     check_name(&listed.config, &config)?;
@@ -84,11 +88,27 @@ pub fn read(files: &Files<'_>, listed: Listed) -> Result<Image> {
     }
     let mut layers = Vec::new();
     let mut blobs = BTreeMap::new();
+    let mut missing = Vec::new();
     for (name, diff_id) in listed.layers.iter().zip(&diff_ids) {
-        let piece = files.find(name)?.ok_or_else(|| lacks(name))?;
-        let layer = layer(piece, diff_id).map_err(|error| error.context(name.as_str()))?;
-        blobs.insert(layer.blob.digest, name.clone());
-        layers.push(layer);
+        let found = if name.is_empty() { None } else { files.find(name)? };
+        match found {
+            Some(piece) => {
+                let layer = layer(piece, diff_id).map_err(|error| error.context(name.as_str()))?;
+                blobs.insert(layer.blob.digest, name.clone());
+                layers.push(layer);
+            }
+            None if layers::exists(store, diff_id) => {
+                let blob = made::layer(diff_id, Notes::read(store, diff_id).stream);
+                layers.push(Layer { blob, compression: Compression::None });
+            }
+            None => missing.push(if name.is_empty() { diff_id.to_string() } else { format!("{name} ({diff_id})") }),
+        }
+    }
+    missing.dedup();
+    if !missing.is_empty() {
+        let count = if let [_] = missing.as_slice() { "a layer that is" } else { "layers that are" };
+        return Err(Error::new(format!("the archive lacks {count} not here either: {}", missing.join(", ")))
+            .hint("first pull or load an image that has them, or write the archive with all layers"));
     }
     let descriptors: Vec<Descriptor> = layers.iter().map(|layer| layer.blob.clone()).collect();
     let manifest = made::manifest(&config, &descriptors);
@@ -117,15 +137,15 @@ fn layer(mut piece: Piece, diff_id: &Digest) -> Result<Layer> {
     let failed = |error: io::Error| Error::io("read the layer", &error);
     let size = piece.left();
     let mut bytes = Hashing::new(&mut piece, size);
-    let compression = Compression::sniff(First::of(&mut bytes).map_err(failed)?.seen())?;
+    let compression = Compression::sniff(First::of(&mut bytes).map_err(failed)?.seen());
     let suffix = match compression {
         Compression::None => return Ok(Layer { blob: made::layer(diff_id, size), compression }),
-        Compression::Gzip => "+gzip",
-        Compression::Zstd => "+zstd",
+        Compression::Gzip => "gzip",
+        Compression::By(program) => program.name,
     };
     io::copy(&mut bytes, &mut io::sink()).map_err(failed)?;
     let (_, _, digest) = bytes.finish();
-    let media_type = format!("{}{suffix}", made::OCI_LAYER);
+    let media_type = format!("{}+{suffix}", made::OCI_LAYER);
     Ok(Layer { blob: Descriptor::new(media_type, digest, size), compression })
 }
 

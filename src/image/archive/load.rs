@@ -55,7 +55,7 @@ pub fn load(
     } else {
         let listed = docker::list(files)?.ok_or_else(|| nothing_known(files))?;
         count += listed.len();
-        listed.into_iter().try_for_each(|listed| one(docker::read(files, listed)?))?;
+        listed.into_iter().try_for_each(|listed| one(docker::read(store, files, listed)?))?;
     }
     if count == 0 {
         return Err(Error::new("the archive holds no image"));

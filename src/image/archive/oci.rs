@@ -3,12 +3,11 @@
 //! Names are annotations of the index's entries. An entry may be an index itself, and entries of one
 //! name may be one image for several platforms: the one that fits is taken, as from a registry.
 
-use super::Image;
-use super::blobs;
 use super::files::Files;
+use super::{Image, blobs, docker};
 use crate::error::{Error, Result};
 use crate::image::json;
-use crate::image::manifest::{CONFIG_MAX, Descriptor, Document, Entry, Index, MANIFEST_MAX, Manifest};
+use crate::image::manifest::{self, CONFIG_MAX, Descriptor, Document, Entry, Index, MANIFEST_MAX, Manifest};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
 use serde_json::Value;
@@ -31,7 +30,11 @@ pub struct Listed {
 /// The images of a layout; None when there is none. `platform` is what the user asked for.
 pub fn list(files: &Files<'_>, platform: Option<&Platform>) -> Result<Option<Vec<Listed>>> {
     let Some(index) = files.small(INDEX, MANIFEST_MAX)? else { return Ok(None) };
-    let layout = files.small("oci-layout", MANIFEST_MAX)?.ok_or_else(|| Error::new("the archive lacks oci-layout"))?;
+    let Some(layout) = files.small("oci-layout", MANIFEST_MAX)? else {
+        // Docker's list may be meant, beside an index of something else.
+        let has_list = files.find(docker::LIST)?.is_some();
+        return if has_list { Ok(None) } else { Err(Error::new("the archive lacks oci-layout")) };
+    };
     check_version(&layout)?;
     let entries = entries(&index).map_err(|error| error.context(INDEX))?;
     let mut listed: Vec<Listed> = Vec::new();
@@ -68,8 +71,16 @@ fn entries(bytes: &[u8]) -> Result<Vec<(Option<Reference>, Entry)>> {
         return Err(Error::new("this is a manifest and no index"));
     };
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let names = value.get("manifests").and_then(Value::as_array).into_iter().flatten().map(name);
-    names.zip(index.entries).map(|(name, entry)| Ok((name?, entry))).collect()
+    let values = value.get("manifests").and_then(Value::as_array).into_iter().flatten();
+    let images = values.zip(index.entries).filter(|(value, entry)| is_image(value, entry));
+    images.map(|(value, entry)| Ok((name(value)?, entry))).collect()
+}
+
+/// Whether an entry is one to be loaded: builders put attestations beside their images, and others what belongs to them.
+fn is_image(value: &Value, entry: &Entry) -> bool {
+    let artifact = value.get("artifactType").and_then(Value::as_str).filter(|artifact| !artifact.is_empty());
+    let is_other = artifact.is_some_and(|artifact| !manifest::is_config(artifact));
+    !is_other && !entry.platform.as_ref().is_some_and(Platform::is_unknown)
 }
 
 /// The name that an entry's annotations give. A bare word is a tag or the like: it says of which
@@ -95,7 +106,9 @@ fn wanted(
     let mut wanted = plain;
     let mut groups: Vec<(Option<Reference>, Vec<Entry>)> = Vec::new();
     for (name, entry) in platforms {
-        match groups.iter_mut().find(|(other, _)| *other == name) {
+        // Without a name only other platforms can be of the same image.
+        let is_one = |group: &[Entry]| name.is_some() || group.iter().all(|other| other.platform != entry.platform);
+        match groups.iter_mut().find(|(other, group)| *other == name && is_one(group)) {
             Some((_, group)) => group.push(entry),
             None => groups.push((name, vec![entry])),
         }

@@ -155,6 +155,7 @@ fn indexed(descriptor: &Value, names: &[Reference]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::layer::Root;
     use crate::image::local::layers::LayerDraft;
     use crate::image::local::refs::Ref;
     use crate::store::testing::TestStore;
@@ -165,7 +166,7 @@ mod tests {
         let draft = LayerDraft::begin(store, &diff_id).unwrap().unwrap();
         draft.clear().unwrap();
         std::fs::write(draft.record(), "").unwrap();
-        draft.publish(&Notes { stream: 1024, ..Notes::default() }).unwrap();
+        draft.publish(&Notes { stream: 1024, ..Notes::default() }, &Root::default()).unwrap();
         let config = json!({ "rootfs": { "type": "layers", "diff_ids": [diff_id.to_string()] } }).to_string();
         let image = images::add(store, config.as_bytes(), b"{}").unwrap();
         for name in names {

@@ -12,13 +12,13 @@ use super::source::{Source, Verdict};
 use super::unpacker::{Broken, Unpacker, pump, root};
 use crate::error::{Error, Result};
 use crate::image::compression::Compression;
+use crate::image::decompressor;
 use crate::image::digest::Digest;
 use crate::image::gzip::Inflate;
 use crate::image::layer::{self, Unpacked};
 use crate::image::local::layers::{self, LayerDraft, Notes};
 use crate::image::manifest::Descriptor;
 use crate::image::origin::Origin;
-use crate::image::zstd;
 use crate::store::Store;
 use crate::sys::{cstr, fs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -88,16 +88,16 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
         devices_lost: unpacked.devices_lost,
         xattrs_lost: unpacked.xattrs_lost,
     };
-    draft.publish(&notes)?;
+    draft.publish(&notes, &unpacked.root)?;
     Ok(Some(notes))
 }
 
 /// One attempt.
 fn fetch(store: &Store, job: &Job, draft: &LayerDraft<'_>, source: &mut Source<'_>) -> Result<Unpacked> {
-    let compression = Compression::sniff(source.first()?)?;
+    let compression = Compression::sniff(source.first()?);
     let mut unpacker = Unpacker::start(store, draft, job.blob.size)?;
     let (pumped, decompressed) = match compression {
-        Compression::Zstd => zstd::decompress(source, |plain| pump(plain, &mut unpacker))?,
+        Compression::By(program) => decompressor::decompress(program, source, |plain| pump(plain, &mut unpacker))?,
         _ => (pump(&mut Inflate::or_plain(&mut *source), &mut unpacker), Ok(())),
     };
     let stopped = match pumped {
@@ -127,11 +127,12 @@ fn forget(kept: Option<Partial>) {
 /// to, and attributes of directories that it does not tell of.
 fn complete(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -> Result<()> {
     job.lowers.iter().try_for_each(|lower| wait_for(store, lower))?;
+    let seen = seen_below(store, job, unpacked)?;
     let open = |lower: &Digest| {
         let path = cstr(layers::path(store, lower))?;
         fs::open(&path, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)
     };
-    let lowers: Vec<OwnedFd> = job.lowers.iter().rev().map(open).collect::<Result<_>>()?;
+    let lowers: Vec<OwnedFd> = seen.into_iter().map(open).collect::<Result<_>>()?;
     let walled = store.walls().spawn(&draft.root(), &mut || {
         let lowers: Vec<BorrowedFd<'_>> = lowers.iter().map(AsFd::as_fd).collect();
         let root = root()?;
@@ -140,6 +141,20 @@ fn complete(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacke
         Ok(Vec::new())
     })?;
     walled.wait().map(drop)
+}
+
+/// The layers below, the topmost first, that no opaque root hides from this one.
+fn seen_below<'j>(store: &Store, job: &'j Job, unpacked: &Unpacked) -> Result<Vec<&'j Digest>> {
+    let mut seen = Vec::new();
+    let mut hidden = unpacked.root.opaque;
+    for lower in job.lowers.iter().rev() {
+        if hidden {
+            break;
+        }
+        seen.push(lower);
+        hidden = layers::root(store, lower)?.opaque;
+    }
+    Ok(seen)
 }
 
 /// Waits until a lower layer is there. The main process starts the lowest first, so one that is neither there

@@ -1,9 +1,10 @@
 //! Owners, modes, xattrs and times, always in that order: chown clears set-id bits and
 //! file capabilities, and everything before it changes a time.
 
-use super::Unpacked;
 use super::name::split;
+use super::root;
 use super::tree::{DIRECTORY, Tree, c};
+use super::{Nobody, Unpacked};
 use crate::error::{Error, Result};
 use crate::image::tar::Entry;
 use crate::sys::fs::{self, Time};
@@ -19,13 +20,18 @@ const OVERHEAD: usize = 2 * (size_of::<Vec<u8>>() + size_of::<Attributes>());
 /// Gives an open file, made by us as root with the entry's permission bits, the rest of its attributes.
 pub fn set(file: BorrowedFd<'_>, entry: &Entry, result: &mut Unpacked) -> Result<()> {
     let (uid, gid) = own(entry.uid, entry.gid, |uid, gid| fs::fchown(file, uid, gid), result)?;
-    // A set-id bit whose owner could not be kept would lend out the rights of root, who has the file instead.
-    let lost = if uid { 0 } else { libc::S_ISUID } | if gid { 0 } else { libc::S_ISGID };
-    if entry.mode & 0o7000 & !lost != 0 {
-        fs::fchmod(file, entry.mode & !lost)?;
+    let mode = kept_mode(entry.mode, (uid, gid));
+    if mode & 0o7000 != 0 {
+        fs::fchmod(file, mode)?;
     }
     set_xattrs(file, &entry.xattrs, result);
     fs::futimens(file, entry.mtime, entry.mtime)
+}
+
+/// A mode without the set-id bits whose owner could not be kept: they would lend out somebody else's rights.
+fn kept_mode(mode: u32, (uid, gid): (bool, bool)) -> u32 {
+    let lost = if uid { 0 } else { libc::S_ISUID } | if gid { 0 } else { libc::S_ISGID };
+    mode & !lost
 }
 
 /// The same for what cannot be opened without side effects: symlinks, FIFOs, devices. They have no xattrs
@@ -37,8 +43,9 @@ pub fn set_by_name(dir: BorrowedFd<'_>, name: &CStr, entry: &Entry, result: &mut
     fs::utimensat(dir, name, entry.mtime, entry.mtime, SELF)
 }
 
-/// Gives something that is 0:0 its owner and group; tells for each whether it could be kept.
-/// An id that the user namespace does not map (EINVAL, or EPERM without the right to give away) is lost.
+/// Gives something that is 0:0 its owner and group; returns for each whether it could be kept. An id that the
+/// user namespace does not map (EINVAL, or EPERM without the right to give away) is lost, and nobody's id takes its
+/// place.
 fn own(uid: u64, gid: u64, chown: impl Fn(u32, u32) -> Result<()>, result: &mut Unpacked) -> Result<(bool, bool)> {
     // For chown, -1 means "as it is".
     const KEEP: u32 = u32::MAX;
@@ -50,12 +57,16 @@ fn own(uid: u64, gid: u64, chown: impl Fn(u32, u32) -> Result<()>, result: &mut 
         Err(error) if matches!(error.errno(), Some(libc::EINVAL | libc::EPERM)) => Ok(false),
         done => done.map(|()| true),
     };
+    let one = |wanted: Option<u32>, nobody: &mut Nobody, give: &dyn Fn(u32) -> Result<bool>| match wanted {
+        Some(0) => Ok(true),
+        Some(id) if give(id)? => Ok(true),
+        _ => nobody.give(give).map(|()| false),
+    };
     let kept = match (id(uid), id(gid)) {
         (Some(uid), Some(gid)) if attempt(uid, gid)? => (true, true),
         (uid, gid) => {
-            let uid = uid.map_or(Ok(false), |uid| if uid == 0 { Ok(true) } else { attempt(uid, KEEP) })?;
-            let gid = gid.map_or(Ok(false), |gid| if gid == 0 { Ok(true) } else { attempt(KEEP, gid) })?;
-            (uid, gid)
+            let uid = one(uid, &mut result.no_user, &|uid| attempt(uid, KEEP))?;
+            (uid, one(gid, &mut result.no_group, &|gid| attempt(KEEP, gid))?)
         }
     };
     result.owners_lost += u64::from(kept != (true, true));
@@ -71,14 +82,15 @@ type Xattr = (Vec<u8>, Vec<u8>);
 pub fn set_xattrs<'x>(file: BorrowedFd<'_>, xattrs: impl IntoIterator<Item = &'x Xattr>, result: &mut Unpacked) {
     for (name, value) in xattrs {
         let value = if name == CAPABILITY { &capability(value) } else { value };
-        let set = allowed(name) && c(name).and_then(|name| fs::fsetxattr(file, &name, value)).is_ok();
+        let set = is_allowed(name) && c(name).and_then(|name| fs::fsetxattr(file, &name, value)).is_ok();
         result.xattrs_lost += u64::from(!set);
     }
 }
 
 const CAPABILITY: &[u8] = b"security.capability";
 
-fn allowed(xattr: &[u8]) -> bool {
+/// Whether an image may have this extended attribute.
+pub fn is_allowed(xattr: &[u8]) -> bool {
     xattr == CAPABILITY || is_acl(xattr) || (xattr.starts_with(b"user.") && !xattr.starts_with(b"user.overlay."))
 }
 
@@ -172,7 +184,12 @@ impl Directories {
             let Some(parent) = tree.find(parent)? else { continue };
             let name = if name.is_empty() { c".".to_owned() } else { c(name)? };
             let dir = fs::openat(parent.as_fd(), &name, DIRECTORY | libc::O_NOFOLLOW, 0)?;
-            own(uid, gid, |uid, gid| fs::fchown(dir.as_fd(), uid, gid), result)?;
+            let kept = own(uid, gid, |uid, gid| fs::fchown(dir.as_fd(), uid, gid), result)?;
+            let mode = kept_mode(mode, kept);
+            if path.is_empty() {
+                result.root.attributes = Some(root_attributes(dir.as_fd(), mode, mtime, &acls, result)?);
+                continue;
+            }
             fs::fchmod(dir.as_fd(), mode)?;
             set_xattrs(dir.as_fd(), &acls, result);
             fs::futimens(dir.as_fd(), mtime, mtime)?;
@@ -181,11 +198,28 @@ impl Directories {
     }
 }
 
+/// What becomes of the layer's root entry: the directory, which just got its owner, is given back to container root
+/// (see [`root`]).
+fn root_attributes(
+    dir: BorrowedFd<'_>,
+    mode: u32,
+    mtime: Time,
+    acls: &[Xattr],
+    result: &mut Unpacked,
+) -> Result<root::Attributes> {
+    let fs::Stat { uid, gid, .. } = fs::fstat(dir)?;
+    fs::fchown(dir, 0, 0)?;
+    fs::fchmod(dir, 0o755)?;
+    set_xattrs(dir, acls, result);
+    let xattrs = fs::flistxattr(dir).is_ok_and(|names| names.iter().any(|name| is_allowed(name.to_bytes())));
+    Ok(root::Attributes { uid, gid, mode, mtime, xattrs })
+}
+
 /// Gives one file or directory all attributes of another, but not what overlay notes on it.
 pub fn copy_attributes(from: BorrowedFd<'_>, stat: &fs::Stat, to: BorrowedFd<'_>) -> Result<()> {
     fs::fchown(to, stat.uid, stat.gid)?;
     fs::fchmod(to, stat.mode & 0o7777)?;
-    for name in fs::flistxattr(from)?.iter().filter(|name| allowed(name.to_bytes())) {
+    for name in fs::flistxattr(from)?.iter().filter(|name| is_allowed(name.to_bytes())) {
         fs::fsetxattr(to, name, &fs::fgetxattr(from, name)?)?;
     }
     fs::futimens(to, stat.atime, stat.mtime)

@@ -30,6 +30,10 @@ pub struct Dir {
 }
 
 impl Dir {
+    pub fn is_root(&self) -> bool {
+        self.path.is_empty()
+    }
+
     /// Where something in it is.
     pub fn below(&self, name: &[u8]) -> Vec<u8> {
         if self.path.is_empty() { name.to_vec() } else { [&self.path, &b"/"[..], name].concat() }

@@ -1,6 +1,7 @@
 //! What came of unpacking a layer, and how that gets out of the walls.
 
 use super::name::{Place, place};
+use super::root::Root;
 use crate::error::{Error, Result};
 
 /// A hard link: where it goes and what it is a link to, both split into directory and name.
@@ -44,7 +45,7 @@ pub struct Unpacked {
     pub bytes: u64,
     /// Length of the whole tar stream.
     pub stream: u64,
-    /// Entries whose owner or group is outside the id map; they are root's instead.
+    /// Entries whose owner or group is outside the id map; they are nobody's instead.
     pub owners_lost: u64,
     /// Device nodes that could not be made.
     pub devices_lost: u64,
@@ -54,15 +55,47 @@ pub struct Unpacked {
     pub deferred: Vec<Link>,
     /// Directories that no entry tells of, leaves first, the layer's root not among them.
     pub made_up: Vec<Vec<u8>>,
+    pub root: Root,
+    /// Who takes the place of owners and groups that are lost; not sent on.
+    pub no_user: Nobody,
+    pub no_group: Nobody,
+}
+
+/// The id that takes the place of those outside the id map: 65534 as the kernel shows them, or the last one of a
+/// smaller map. With a single id it is root's, as everything is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nobody(Option<u32>);
+
+impl Nobody {
+    /// How the kernel shows an id without a place in the map (user_namespaces(7)).
+    pub const ID: u32 = 65534;
+
+    /// Gives a file away; `give` says whether an id is in the map.
+    pub fn give(&mut self, give: &dyn Fn(u32) -> Result<bool>) -> Result<()> {
+        match self.0 {
+            Some(0) => return Ok(()),
+            Some(id) => return give(id).map(drop),
+            None => {}
+        }
+        // The first id is known to be in the map, the second not to be.
+        let (mut id, mut outside) = if give(Nobody::ID)? { (Nobody::ID, Nobody::ID) } else { (0, Nobody::ID) };
+        while id + 1 < outside {
+            let middle = id.midpoint(outside);
+            if give(middle)? { id = middle } else { outside = middle }
+        }
+        self.0 = Some(id);
+        if id == 0 { Ok(()) } else { give(id).map(drop) }
+    }
 }
 
 impl Unpacked {
     /// As bytes, to be sent out of the walls: seven numbers, the last of which says how many links there are,
-    /// then four names per link and one per directory, each ended by NUL.
+    /// the root as text, then four names per link and one per directory, each ended by NUL.
     pub fn encode(&self) -> Vec<u8> {
         let lost = [self.owners_lost, self.devices_lost, self.xattrs_lost];
         let numbers = [&[self.entries, self.bytes, self.stream], &lost[..], &[self.deferred.len() as u64]].concat();
         let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| format!("{number}\0").into_bytes()).collect();
+        bytes.extend(format!("{}\0", self.root).into_bytes());
         for link in &self.deferred {
             for name in [&link.target_parent, &link.target, &link.parent, &link.name] {
                 bytes.extend_from_slice(name);
@@ -95,6 +128,8 @@ impl Unpacked {
             ..Unpacked::default()
         };
         let links = usize::try_from(next()?).ok().and_then(|links| links.checked_mul(4)).ok_or_else(bad)?;
+        let root = fields.next().and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        unpacked.root = root.ok_or_else(bad)?;
         let names: Vec<&[u8]> = fields.collect();
         let (links, made_up) = names.split_at_checked(links).ok_or_else(bad)?;
         unpacked.made_up = made_up.iter().map(|path| path.to_vec()).collect();
@@ -122,11 +157,37 @@ mod tests {
         unpacked.deferred.push(Link::new(b"/a/b", b"", b"x\xff\ny").unwrap());
         unpacked.deferred.push(Link::new(b"z", b"p/q", b"r").unwrap());
         unpacked.made_up = vec![b"a/\xff".to_vec(), b"a".to_vec()];
+        unpacked.root.opaque = true;
         assert_eq!(Unpacked::decode(&unpacked.encode()).unwrap(), unpacked);
-        for bytes in
-            [&b""[..], b"1", b"1\0", b"1\x002\x003\x004\x005\x006\x001\x00a\0", b"x\x002\x003\x004\x005\x006\x000\x00"]
-        {
+        for bytes in [
+            &b""[..],
+            b"1",
+            b"1\0",
+            b"1\x002\x003\x004\x005\x006\x001\x00-\0a\0",
+            b"1\x002\x003\x004\x005\x006\x000\x00",
+        ] {
             assert!(Unpacked::decode(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_lost_goes_to_nobody_or_to_the_last_id() {
+        for (last, wanted) in [(65535, 65534), (65534, 65534), (65533, 65533), (1000, 1000), (2, 2), (1, 1), (0, 0)] {
+            let (owner, asked) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
+            let give = |id: u32| {
+                asked.set(asked.get() + 1);
+                if id <= last {
+                    owner.set(id);
+                }
+                Ok(id <= last)
+            };
+            let mut nobody = Nobody::default();
+            nobody.give(&give).unwrap();
+            assert_eq!(owner.get(), wanted, "of {last}");
+            owner.set(0);
+            let before = asked.get();
+            nobody.give(&give).unwrap();
+            assert!(owner.get() == wanted && asked.get() <= before + 1, "of {last}");
         }
     }
 }

@@ -5,6 +5,8 @@ use super::refs::{self, Ref};
 use crate::error::{Error, Result};
 use crate::image::config::Config;
 use crate::image::digest::Digest;
+use crate::image::layer::Root;
+use crate::image::layer::root::Attributes;
 use crate::image::reference::Reference;
 use crate::store::locks::{Draft, Lock};
 use crate::store::{Store, sync_dir};
@@ -25,16 +27,24 @@ impl Image {
         self.config.diff_ids.iter().map(|diff_id| layers::path(store, diff_id)).collect()
     }
 
-    /// The same for an overlay: the topmost first. A layer that stands twice is wholly covered by its upper
-    /// copy, and overlay takes each only once.
-    pub fn overlay(&self, store: &Store) -> Vec<PathBuf> {
-        let mut layers: Vec<PathBuf> = Vec::new();
-        for layer in self.layers(store).into_iter().rev() {
-            if !layers.contains(&layer) {
-                layers.push(layer);
+    /// The same for an overlay: the topmost first, down to one that hides all below it. A layer that stands twice is
+    /// wholly covered by its upper copy, and overlay takes each only once.
+    pub fn overlay(&self, store: &Store) -> Result<Stack> {
+        let mut stack = Stack::default();
+        for diff_id in self.config.diff_ids.iter().rev() {
+            let layer = layers::path(store, diff_id);
+            if stack.layers.contains(&layer) {
+                continue;
+            }
+            let Root { attributes, opaque } = layers::root(store, diff_id)?;
+            let at = stack.layers.len();
+            stack.root = stack.root.or_else(|| Some((attributes?, at)));
+            stack.layers.push(layer);
+            if opaque {
+                break;
             }
         }
-        layers
+        Ok(stack)
     }
 
     /// How many bytes the files of the image's layers hold.
@@ -46,6 +56,15 @@ impl Image {
     pub fn is_whole(&self, store: &Store) -> bool {
         self.config.diff_ids.iter().all(|diff_id| layers::exists(store, diff_id))
     }
+}
+
+/// An image's layers as they lie over each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    /// The topmost first.
+    pub layers: Vec<PathBuf>,
+    /// The root directory's attributes, if any layer says something about it, and which of `layers` does.
+    pub root: Option<(Attributes, usize)>,
 }
 
 pub(super) fn dir(store: &Store, id: &Digest) -> PathBuf {

@@ -13,7 +13,7 @@ fn image(store: &Store, layers: &[&str], names: &[&str]) -> Digest {
         if let Some(draft) = LayerDraft::begin(store, diff_id).unwrap() {
             draft.clear().unwrap();
             std::fs::write(draft.record(), "").unwrap();
-            draft.publish(&Notes { size: 10, ..Notes::default() }).unwrap();
+            draft.publish(&Notes { size: 10, ..Notes::default() }, &Root::default()).unwrap();
         }
     }
     let texts: Vec<String> = diff_ids.iter().map(Digest::to_string).collect();

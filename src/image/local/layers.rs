@@ -1,11 +1,14 @@
 //! Layers: one directory each by diff id, shared by all images, never changed.
 //!
-//! Beside `layers/<diff id>/` lie `<diff id>.json`, notes of what is in it and what could not be kept, and
+//! Beside `layers/<diff id>/` lie `<diff id>.json`, notes of what is in it and what could not be kept,
+//! `<diff id>.root`, a symbolic link whose text is what the layer says about its root ([`Root`]), and
 //! `<diff id>.record`: all of the layer's tar but the bodies of its files (see [`rebuild`]).
 
 pub use super::rebuild::rebuild;
+use super::upgrade;
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
+use crate::image::layer::Root;
 use crate::store::locks::Draft;
 use crate::store::{Store, sync_dir};
 use crate::sys::{cstr, fs};
@@ -93,6 +96,27 @@ fn notes_path(store: &Store, diff_id: &Digest) -> PathBuf {
     store.root().join("layers").join(format!("{}.json", diff_id.hex()))
 }
 
+fn root_path(store: &Store, diff_id: &Digest) -> PathBuf {
+    store.root().join("layers").join(format!("{}.root", diff_id.hex()))
+}
+
+/// What a layer says about its root. One that ccrun 0.3 unpacked is brought up to date.
+pub fn root(store: &Store, diff_id: &Digest) -> Result<Root> {
+    noted_root(store, diff_id).map_or_else(|| upgrade::root(store, diff_id), Ok)
+}
+
+/// What is noted of it, if anything is.
+pub(super) fn noted_root(store: &Store, diff_id: &Digest) -> Option<Root> {
+    std::fs::read_link(root_path(store, diff_id)).ok()?.to_str()?.parse().ok()
+}
+
+pub(super) fn note_root(draft: &Draft<'_>, store: &Store, diff_id: &Digest, root: &Root) -> Result<()> {
+    let (half, path) = (draft.path().join("link"), root_path(store, diff_id));
+    std::os::unix::fs::symlink(root.to_string(), &half)
+        .and_then(|()| std::fs::rename(&half, &path))
+        .map_err(|error| Error::io(format!("make the link {}", path.display()), &error))
+}
+
 /// A layer that is being made.
 pub struct LayerDraft<'s> {
     store: &'s Store,
@@ -143,7 +167,7 @@ impl<'s> LayerDraft<'s> {
     }
 
     /// Makes the layer visible, which the caller has verified.
-    pub fn publish(self, notes: &Notes) -> Result<()> {
+    pub fn publish(self, notes: &Notes, told: &Root) -> Result<()> {
         let root = self.root();
         // 1. All of it reaches the disk before its name does.
         let opened = fs::open(&cstr(&root)?, libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)?;
@@ -153,6 +177,7 @@ impl<'s> LayerDraft<'s> {
         let (from, to) = (self.record(), record_path(self.store, &self.diff_id));
         std::fs::rename(&from, &to).map_err(|error| Error::io(format!("rename {}", from.display()), &error))?;
         write_through(&self.draft, &notes_path(self.store, &self.diff_id), &notes.text())?;
+        note_root(&self.draft, self.store, &self.diff_id, told)?;
         // 3. The layer itself.
         move_dir(&root, &path(self.store, &self.diff_id))?;
         sync_dir(&layers)
@@ -193,6 +218,7 @@ pub fn take_away<'s>(store: &'s Store, diff_ids: &BTreeSet<Digest>) -> Result<Ve
         }
         let _ = std::fs::remove_file(notes_path(store, diff_id));
         let _ = std::fs::remove_file(record_path(store, diff_id));
+        let _ = std::fs::remove_file(root_path(store, diff_id));
         drafts.push(draft);
     }
     Ok(drafts)
@@ -214,8 +240,10 @@ mod tests {
         assert!(!exists(&store, &id));
         std::fs::set_permissions(draft.root(), Permissions::from_mode(0o555)).unwrap();
         std::fs::write(draft.record(), "").unwrap();
-        draft.publish(&Notes { size: 7, ..Notes::default() }).unwrap();
+        let told = Root { opaque: true, ..Root::default() };
+        draft.publish(&Notes { size: 7, ..Notes::default() }, &told).unwrap();
         assert!(exists(&store, &id) && Notes::read(&store, &id).size == 7);
+        assert_eq!(root(&store, &id).unwrap(), told);
         assert_eq!(std::fs::metadata(path(&store, &id)).unwrap().permissions().mode() & 0o777, 0o555);
         assert!(LayerDraft::begin(&store, &id).unwrap().is_none());
         drop(take_away(&store, &BTreeSet::from([id])).unwrap());

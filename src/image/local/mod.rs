@@ -8,3 +8,4 @@ pub mod prune;
 mod rebuild;
 pub mod refs;
 pub mod remove;
+mod upgrade;

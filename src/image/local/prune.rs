@@ -96,6 +96,7 @@ fn list(store: &Store, dir: &str) -> Result<Vec<String>> {
 mod tests {
     use super::super::layers::LayerDraft;
     use super::*;
+    use crate::image::layer::Root;
     use crate::image::reference::Reference;
     use crate::store::testing::TestStore;
     use serde_json::json;
@@ -105,7 +106,7 @@ mod tests {
         if let Some(draft) = LayerDraft::begin(store, &diff_id).unwrap() {
             draft.clear().unwrap();
             std::fs::write(draft.record(), "").unwrap();
-            draft.publish(&Notes { size: 10, ..Notes::default() }).unwrap();
+            draft.publish(&Notes { size: 10, ..Notes::default() }, &Root::default()).unwrap();
         }
         diff_id
     }

@@ -103,6 +103,14 @@ impl Access<'_> {
         self.token.borrow().as_ref().map(|token| format!("Bearer {}", token.text))
     }
 
+    /// Whether a token that was got just now may be refused by chance: not where it lacks a right, as with a repository that
+    /// is not for us.
+    pub fn may_heal(&self, refusal: &Response) -> bool {
+        let challenges = Challenge::of(refusal, &self.registry);
+        let bearer = challenges.iter().find(|challenge| challenge.is("bearer"));
+        bearer.is_some_and(|bearer| bearer.get("error") != Some("insufficient_scope"))
+    }
+
     /// Does what a 401 asks for. It is for the caller to ask only once for each request.
     pub fn answer(&self, refusal: &Response) -> Result<Answer, Failure> {
         let challenges = Challenge::of(refusal, &self.registry);

@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Refusals may be longer than what was asked for, up to this.
 const REFUSAL_MAX: u64 = 64 << 10;
 
+/// How often what lets us in is got anew for one request.
+const RENEWALS: usize = 2;
+
 pub struct Endpoint<'s> {
     /// What stands before `/v2/`.
     base: Url,
@@ -68,7 +71,8 @@ impl Endpoint<'_> {
         }
     }
 
-    /// One GET below the repository, with what lets us in; when that is refused or missing, it is got anew once.
+    /// One GET below the repository, with what lets us in. That is got anew when it is missing or has expired, and once
+    /// more when what is new is refused as well: some tokens live no longer than a slow request takes.
     fn authorized(
         &self,
         target: &str,
@@ -82,17 +86,20 @@ impl Endpoint<'_> {
             let headers = header.clone().into_iter().chain(access).collect();
             curl::get(Request { url: url.clone(), headers, max_size: max_size.max(REFUSAL_MAX), time })
         };
-        let response = send()?;
-        if response.status != 401 {
-            return Ok(response);
-        }
-        match self.access.answer(&response)? {
-            Answer::Unknown => Ok(response),
-            Answer::Refused(why) => Err(self.access.excuse(denied(&self.name, &why)).into()),
-            Answer::Again => {
-                drop(response);
-                send()
+        let mut response = send()?;
+        for renewal in 0..RENEWALS {
+            if response.status != 401 || (renewal > 0 && !self.access.may_heal(&response)) {
+                break;
+            }
+            match self.access.answer(&response)? {
+                Answer::Unknown => break,
+                Answer::Refused(why) => return Err(self.access.excuse(denied(&self.name, &why)).into()),
+                Answer::Again => {
+                    drop(response);
+                    response = send()?;
+                }
             }
         }
+        Ok(response)
     }
 }

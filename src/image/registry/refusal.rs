@@ -4,7 +4,7 @@ use super::curl::Response;
 use crate::error::Error;
 use crate::image::digest::Digest;
 use crate::image::manifest;
-use crate::image::retry::{Failure, Outlook};
+use crate::image::retry::{Failure, Outlook, WAIT_MAX};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -33,8 +33,9 @@ impl Refusal {
     /// What it means when `wanted` (a tag or a digest) of the repository `name` was asked for at `host`.
     pub fn explain(self, host: &str, name: &str, wanted: &str) -> Failure {
         let Refusal { status, said, limit, retry_after } = self;
-        // Hub's pull limit lasts for hours; trying again only makes it worse.
+        // Hub's pull limit lasts for hours; trying again only makes it worse. But a registry knows best how long to wait.
         let is_quota = said.message.contains("pull rate limit");
+        let passes_soon = status == 429 && retry_after.is_some_and(|wait| wait <= WAIT_MAX);
         let error = match (status, said.code.as_str()) {
             (401 | 403, _) | (_, "DENIED" | "UNAUTHORIZED") => denied(name, &said.to_string()),
             (404, "NAME_UNKNOWN") => Error::new(format!("repository {name} not found: {said}")),
@@ -53,7 +54,7 @@ impl Refusal {
         };
         let outlook = match status {
             404 => Outlook::Missing,
-            _ if is_quota => Outlook::Lasting,
+            _ if is_quota && !passes_soon => Outlook::Lasting,
             _ => Outlook::of_status(status),
         };
         Failure { error, outlook, retry_after }
@@ -147,16 +148,21 @@ mod tests {
 
     #[test]
     fn only_what_passes_is_worth_another_try() {
-        let failure = |status, message: &str| {
+        let after = |status, message: &str, retry_after: Option<u64>| {
+            let retry_after = retry_after.map(Duration::from_secs);
             let said = RegistryError { code: "TOOMANYREQUESTS".to_owned(), message: message.to_owned() };
             let limit = Some("0 of 100 pulls are left".to_owned());
-            Refusal { status, said, limit, retry_after: None }.explain("r.io", "app", "v1")
+            Refusal { status, said, limit, retry_after }.explain("r.io", "app", "v1")
         };
+        let failure = |status, message: &str| after(status, message, None);
         assert_eq!(failure(503, "").outlook, Outlook::Passing);
         assert_eq!(failure(429, "slow down").outlook, Outlook::Passing);
         assert_eq!(failure(404, "").outlook, Outlook::Missing);
         let quota = failure(429, "You have reached your unauthenticated pull rate limit");
         assert_eq!(quota.outlook, Outlook::Lasting);
+        for (wait, outlook) in [(0, Outlook::Passing), (60, Outlook::Passing), (61, Outlook::Lasting)] {
+            assert_eq!(after(429, "You have reached your pull rate limit", Some(wait)).outlook, outlook, "{wait}");
+        }
         assert_eq!(
             quota.error.to_string(),
             "r.io limits how much is pulled: toomanyrequests: You have reached your unauthenticated pull rate limit \

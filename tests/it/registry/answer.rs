@@ -5,6 +5,7 @@ use super::{Shared, State, Token};
 use crate::image::Blob;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Hub's own words, which say that trying again makes no sense.
 const RATE_LIMITED: &str =
@@ -72,14 +73,19 @@ impl Shared {
             let refused = refusal(401, "WWW-Authenticate: Basic realm=\"a door\"\r\n", "UNAUTHORIZED", "no entry");
             return (!door.knows(request)).then_some(refused);
         }
-        let (lifetime, refuse) = (state.switches.token_uses, state.switches.refuse_tokens);
+        let (lifetime, life) = (state.switches.token_uses, state.switches.token_life);
+        let refuse = state.switches.refuse_tokens || (has_token(request) && state.switches.refusals_left > 0);
+        if has_token(request) {
+            state.switches.refusals_left = state.switches.refusals_left.saturating_sub(1);
+        }
         let authorization = request.header("authorization");
         let token = authorization.strip_prefix("Bearer ").and_then(|token| state.tokens.get_mut(token));
         let wanted = format!("repository:{repository}:pull");
         if let Some(token) = token.filter(|_| !refuse) {
             token.uses += 1;
             let fits = repository.is_empty() || token.scope == wanted;
-            if fits && lifetime.is_none_or(|lifetime| token.uses <= lifetime) {
+            let lives = life.is_none_or(|life| token.issued.elapsed() <= life);
+            if fits && lives && lifetime.is_none_or(|lifetime| token.uses <= lifetime) {
                 return None;
             }
         }
@@ -91,6 +97,10 @@ impl Shared {
     }
 }
 
+fn has_token(request: &Request) -> bool {
+    request.header("authorization").starts_with("Bearer ")
+}
+
 fn token_answer(state: &mut State, request: &Request, query: &str) -> Answer {
     if state.switches.door.as_ref().is_some_and(|door| !door.knows(request)) {
         return answer(401, "Content-Type: application/json\r\n", r#"{"details":"incorrect username or password"}"#);
@@ -98,7 +108,7 @@ fn token_answer(state: &mut State, request: &Request, query: &str) -> Answer {
     let scope = query.split('&').find_map(|pair| pair.strip_prefix("scope=")).unwrap_or("");
     state.issued += 1;
     let token = format!("token-{}-{}", state.issued, std::process::id());
-    state.tokens.insert(token.clone(), Token { scope: decode(scope), uses: 0 });
+    state.tokens.insert(token.clone(), Token { scope: decode(scope), uses: 0, issued: Instant::now() });
     let lifetime = state.switches.token_lifetime.unwrap_or(300);
     let mut body = json!({ "token": token, "access_token": token, "expires_in": lifetime });
     if query.contains("offline_token=true")
