@@ -105,9 +105,9 @@ impl Base {
             return;
         }
         // Several runs at once share the users; the last one out removes them.
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open("/run/ccrun-it.lock").expect("lock");
-        sys::flock(lock.as_raw_fd(), libc::LOCK_EX);
+        let _making = Base::making();
+        let lock = lock_file("/run/ccrun-it.lock");
+        sys::flock(lock.as_raw_fd(), libc::LOCK_SH);
         for (mode, user) in [(Mode::Subuid, WITH), (Mode::Nosubuid, WITHOUT)] {
             if !wanted(mode) {
                 continue;
@@ -122,8 +122,14 @@ impl Base {
             }
             self.made_users = true;
         }
-        sys::flock(lock.as_raw_fd(), libc::LOCK_SH);
         self._lock = Some(lock);
+    }
+
+    /// Held for the moment in which users are made or removed.
+    fn making() -> File {
+        let lock = lock_file("/run/ccrun-it.making");
+        sys::flock(lock.as_raw_fd(), libc::LOCK_EX);
+        lock
     }
 
     fn as_user(&mut self) {
@@ -148,6 +154,7 @@ impl Base {
                 "unshare --map-root-user --map-auto rm -rf {dir} 2>/dev/null || chmod -R u+rwX {dir} 2>/dev/null; rm -rf {dir}"
             ));
         }
+        let _making = self.made_users.then(Base::making);
         if let Some(lock) = self._lock.filter(|_| self.made_users)
             && sys::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB)
         {
@@ -157,6 +164,10 @@ impl Base {
             }
         }
     }
+}
+
+fn lock_file(path: &str) -> File {
+    OpenOptions::new().create(true).truncate(false).write(true).open(path).expect("lock")
 }
 
 pub fn have(program: &str) -> bool {
@@ -179,6 +190,10 @@ fn make_user(name: &str, subuid: bool) -> Result<(u32, u32), String> {
     }
     for file in ["/etc/subuid", "/etc/subgid"] {
         let old = std::fs::read_to_string(file).unwrap_or_default();
+        // Another run may be using it.
+        if subuid && old.lines().any(|line| line.starts_with(&format!("{name}:"))) {
+            continue;
+        }
         let others: Vec<&str> = old.lines().filter(|line| !line.starts_with(&format!("{name}:"))).collect();
         let mut new = others.iter().map(|line| format!("{line}\n")).collect::<String>();
         if subuid {
