@@ -204,6 +204,9 @@ fn make_user(name: &str, subuid: bool) -> Result<(u32, u32), String> {
             let start = ends.max().unwrap_or(0).max(1_000_000);
             new += &format!("{name}:{start}:65536\n");
         }
+        if new == old {
+            continue;
+        }
         let mut file = File::create(file).map_err(|error| format!("{file}: {error}"))?;
         file.write_all(new.as_bytes()).map_err(|error| error.to_string())?;
     }
