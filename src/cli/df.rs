@@ -5,7 +5,7 @@ mod each;
 use super::flag::{Command, switch};
 use super::listing::{self, Headings};
 use super::parse::Parsed;
-use super::{rmi, units};
+use super::{filter, ps, rmi, units};
 use crate::container::create;
 use crate::error::Result;
 use crate::image::digest::Digest;
@@ -15,6 +15,7 @@ use crate::image::local::refs;
 use crate::store::Store;
 use crate::store::containers::{Record, State};
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub static COMMAND: Command = Command {
@@ -50,8 +51,8 @@ struct Usage {
 }
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = super::open_store(parsed)?;
-    create::sweep(&store)?;
+    let (store, _) = super::look_at_store(parsed)?;
+    let _ = create::sweep(&store);
     let usage = Usage::of(&store)?;
     let text = match parsed.text("format")? {
         None if parsed.is_on("verbose") => each::shown(&usage, &refs::list(&store)?.0),
@@ -67,20 +68,21 @@ fn run(parsed: &Parsed) -> Result<u8> {
 impl Usage {
     fn of(store: &Store) -> Result<Usage> {
         let ids = images::ids(store)?;
-        let images: Vec<Image> = ids.iter().filter_map(|id| images::load(store, id).ok().flatten()).collect();
+        let mut images: Vec<Image> = ids.iter().filter_map(|id| images::load(store, id).ok().flatten()).collect();
+        // The newest first, as everywhere.
+        images.sort_by_key(|image| Reverse(filter::created(image)));
         let layers = layers::ids(store)?.into_iter().map(|diff_id| (diff_id, Notes::read(store, &diff_id).size));
         let partial = store.usage(&store.root().join("partial"))?;
         let mut containers = Vec::new();
-        for id in store.container_ids()? {
-            let Ok(record) = store.record(&id) else { continue };
-            let bytes = store.usage(&store.root().join("containers").join(&id).join("upper"))?;
-            containers.push((record, store.container_state(&id)?, bytes));
+        for (record, state) in ps::newest_first(store)? {
+            let bytes = store.usage(&store.root().join("containers").join(&record.id).join("upper"))?;
+            containers.push((record, state, bytes));
         }
         let mut volumes = Vec::new();
-        for entry in std::fs::read_dir(store.root().join("volumes")).into_iter().flatten().flatten() {
-            volumes.push((entry.file_name().to_string_lossy().into_owned(), store.usage(&entry.path().join("_data"))?));
+        for volume in store.volumes()? {
+            let bytes = store.usage(&store.volume_data(&volume.name))?;
+            volumes.push((volume.name, bytes));
         }
-        volumes.sort();
         let used = rmi::users(store)?.into_iter().map(|user| user.image).collect();
         Ok(Usage { images, layers: layers.collect(), partial, used, containers, volumes })
     }

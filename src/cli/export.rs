@@ -18,8 +18,8 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, map) = super::open_store(parsed)?;
-    create::sweep(&store)?;
+    let (store, map) = super::look_at_store(parsed)?;
+    let _ = create::sweep(&store);
     let id = store.find_container(parsed.words()?.first().copied().unwrap_or_default())?;
     let output = Output::open(parsed.one("output"), "save")?;
     export::export(&store, &map, &id, output.file())?;

@@ -29,6 +29,10 @@ impl Filters {
                     .hint("it is NAME=VALUE")
             })?;
             let name = name.trim().to_lowercase();
+            // `label!=x` is how Docker's prune leaves some out.
+            if name == "label!" && known.contains(&"label") && parsed.command.name.ends_with("prune") {
+                return Ok((name, value.trim().to_owned()));
+            }
             if known.contains(&name.as_str()) {
                 return Ok((name, value.trim().to_owned()));
             }
@@ -51,8 +55,21 @@ impl Filters {
         self.0.iter().map(|(name, value)| format!("{name}={value}"))
     }
 
+    /// Refuses values of a filter that are not among those that it has.
+    pub fn check(&self, name: &str, values: &[&str]) -> Result<()> {
+        self.check_all(name, &format!("it is one of {}", values.join(", ")), |value| values.contains(&value))
+    }
+
+    /// Refuses values of a filter that are not `valid`.
+    pub fn check_all(&self, name: &str, hint: &str, valid: impl Fn(&str) -> bool) -> Result<()> {
+        match self.all(name).find(|value| !valid(value)) {
+            Some(value) => Err(Error::new(format!("invalid filter '{name}={value}'")).hint(hint)),
+            None => Ok(()),
+        }
+    }
+
     /// A filter that is true or false.
-    fn switch(&self, name: &str) -> Result<Option<bool>> {
+    pub fn switch(&self, name: &str) -> Result<Option<bool>> {
         let Some(value) = self.all(name).last() else { return Ok(None) };
         match value {
             "true" | "1" => Ok(Some(true)),
@@ -70,10 +87,16 @@ impl Filters {
 
     /// Whether labels are as the filters want them.
     pub fn take_labels(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.all("label").all(|wanted| match wanted.split_once('=') {
-            Some((name, value)) => labels.get(name).is_some_and(|own| own == value),
-            None => labels.contains_key(wanted),
-        })
+        self.all("label").all(|wanted| label_fits(labels, wanted))
+            && !self.all("label!").any(|unwanted| label_fits(labels, unwanted))
+    }
+}
+
+/// Whether labels have `wanted`: `NAME` or `NAME=VALUE`.
+pub fn label_fits(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
+    match wanted.split_once('=') {
+        Some((name, value)) => labels.get(name).is_some_and(|own| own == value),
+        None => labels.contains_key(wanted),
     }
 }
 

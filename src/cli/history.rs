@@ -39,7 +39,7 @@ const HEADINGS: Headings = &[
 const SHOWN: usize = 45;
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = super::open_store(parsed)?;
+    let (store, _) = super::look_at_store(parsed)?;
     let word = parsed.words()?.first().copied().unwrap_or_default();
     let found = images::find(&store, word)?.ok_or_else(|| images::not_found(word))?;
     let image = images::load(&store, &found.id)?.ok_or_else(|| images::not_found(word))?;

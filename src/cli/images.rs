@@ -55,7 +55,7 @@ struct Row {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let filters = Filters::parse(parsed, Selection::KNOWN)?;
-    let (store, _) = super::open_store(parsed)?;
+    let (store, _) = super::look_at_store(parsed)?;
     // What a killed pull left is not worth a failure here.
     let _ = create::sweep(&store);
     let selection = Selection::new(&store, filters, parsed.words()?.first().copied())?;

@@ -7,6 +7,7 @@ mod security;
 use super::flag::{Command, Flag, one, switch};
 use super::format::Template;
 use super::parse::Parsed;
+use super::volume;
 use crate::container::create;
 use crate::error::{Error, Result};
 use crate::image::local::images;
@@ -14,13 +15,14 @@ use crate::store::Store;
 use serde_json::Value;
 
 const FORMAT: Flag = one(Some('f'), "format", "TEMPLATE", "Print what the template makes of each");
+const SIZE: Flag = switch(Some('s'), "size", "Show how much room containers take");
 const SECURITY: Flag = switch(None, "security", "Tell what is in force for running containers, read from the kernel");
 
 pub static COMMAND: Command = Command {
     name: "inspect",
     usage: "[OPTIONS] NAME|ID [NAME|ID...]",
-    summary: "Tell all about containers and images",
-    flags: &[FORMAT, SECURITY, one(None, "type", "TYPE", "Look only for a container or an image")],
+    summary: "Tell all about containers, images and volumes",
+    flags: &[FORMAT, SECURITY, SIZE, one(None, "type", "TYPE", "Look only for a container, an image or a volume")],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,
@@ -32,8 +34,9 @@ pub static COMMAND: Command = Command {
             Err(Error::new("--security tells of running containers, not of images"))
         }
         Some("image") => inspect(parsed, &image, &images::not_found),
+        Some("volume") => inspect(parsed, &volume::describe, &volume::missing),
         Some(other) => {
-            Err(Error::new(format!("\"{other}\" is not a valid value for --type")).hint("container or image"))
+            Err(Error::new(format!("\"{other}\" is not a valid value for --type")).hint("container, image or volume"))
         }
     },
 };
@@ -51,27 +54,46 @@ pub static CONTAINER: Command = Command {
     name: "container inspect",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     summary: "Tell all about containers",
-    flags: &[FORMAT, SECURITY],
+    flags: &[FORMAT, SECURITY, SIZE],
     run: |parsed| inspect(parsed, if parsed.is_on("security") { &in_force } else { &container }, &no_object),
     ..COMMAND
 };
 
-/// The fields that stand first, in Docker's order; those not named here follow.
-const FIRST: &str = "
-    Id Created Path Args State Image RepoTags RepoDigests Parent Comment Name Status Running DockerVersion Author Config
-    Architecture Variant Os Size GraphDriver Type RootFS Metadata Command Init Pid ContainerPid Uid Gid Groups HostUid
-    HostGid Capabilities";
+/// The fields that stand first in objects of a name, in Docker's order; those not named here follow.
+const ORDERS: &[(&str, &str)] = &[
+    (
+        "",
+        "Id Created Path Args State Image ResolvConfPath HostnamePath HostsPath LogPath RepoTags RepoDigests Parent
+         Comment Name RestartCount Driver Platform MountLabel ProcessLabel AppArmorProfile ExecIDs HostConfig
+         DockerVersion Author Architecture Variant Os Size GraphDriver SizeRw SizeRootFs Mounts Config RootFS Metadata
+         Command Init",
+    ),
+    ("State", "Status Running Paused Restarting OOMKilled Dead Pid ExitCode Error StartedAt FinishedAt"),
+    ("Mounts", "Type Name Source Destination Driver Mode RW Propagation"),
+    (
+        "Config",
+        "Hostname Domainname User AttachStdin AttachStdout AttachStderr Tty OpenStdin StdinOnce Env Cmd Image Volumes
+         WorkingDir Entrypoint",
+    ),
+    ("RootFS", "Type Layers"),
+    ("Command", PROCESS),
+    ("Init", PROCESS),
+];
+const PROCESS: &str = "Pid ContainerPid Uid Gid Groups HostUid HostGid Capabilities";
 
 type Find = dyn Fn(&Store, &str) -> Result<Option<Value>>;
 
-fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Result<u8> {
+pub fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Result<u8> {
     let template = parsed.text("format")?.filter(|text| *text != "json").map(Template::parse).transpose()?;
-    let (store, _) = super::open_store(parsed)?;
-    create::sweep(&store)?;
+    let (store, _) = super::look_at_store(parsed)?;
+    let _ = create::sweep(&store);
     let mut found = Vec::new();
     let mut errors = Vec::new();
     for word in parsed.words()? {
         match find(&store, word) {
+            Ok(Some(value)) if parsed.is_on("size") && value["State"].is_object() => {
+                found.push(container::add_size(&store, value)?);
+            }
             Ok(Some(value)) => found.push(value),
             Ok(None) => errors.push(missing(word)),
             Err(error) => errors.push(error),
@@ -83,18 +105,22 @@ fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Res
             lines.collect::<Result<String>>()?
         }
         (None, Some(_)) => Value::from(found).to_string() + "\n",
-        (None, None) => pretty(&found.into(), 0) + "\n",
+        (None, None) => pretty(&found.into(), "", 0) + "\n",
     };
     super::print(&text)?;
     errors.iter().for_each(super::complain);
     Ok(u8::from(!errors.is_empty()))
 }
 
-/// A container or else an image.
+/// A container or else an image or a volume.
 fn any(store: &Store, word: &str) -> Result<Option<Value>> {
-    match store.find_container(word) {
-        Ok(id) => container::describe(store, &id).map(Some),
-        Err(_) => image(store, word),
+    if let Ok(id) = store.find_container(word) {
+        return container::describe(store, &id).map(Some);
+    }
+    match image(store, word) {
+        Ok(None) => volume::describe(store, word),
+        Err(error) => volume::describe(store, word)?.map_or(Err(error), |volume| Ok(Some(volume))),
+        found => found,
     }
 }
 
@@ -115,22 +141,25 @@ fn no_object(word: &str) -> Error {
     Error::new(format!("No such object: {word}"))
 }
 
-/// As Docker prints it: four blanks for each level, the fields in its order.
-fn pretty(value: &Value, depth: usize) -> String {
+/// As Docker prints it: four blanks for each level, the fields in its order. `name` is the field's that holds `value`.
+fn pretty(value: &Value, name: &str, depth: usize) -> String {
     let lines = |lines: Vec<String>| {
         let blanks = " ".repeat(4 * depth);
         lines.iter().map(|line| format!("{blanks}    {line}")).collect::<Vec<_>>().join(",\n") + "\n" + &blanks
     };
     match value {
         Value::Array(items) if !items.is_empty() => {
-            format!("[\n{}]", lines(items.iter().map(|item| pretty(item, depth + 1)).collect()))
+            format!("[\n{}]", lines(items.iter().map(|item| pretty(item, name, depth + 1)).collect()))
         }
         Value::Object(map) if !map.is_empty() => {
             let mut fields: Vec<_> = map.iter().collect();
-            let place = |name: &str| FIRST.split_whitespace().position(|first| first == name).unwrap_or(usize::MAX);
+            // A volume has no id, and its fields stand as they are in the alphabet.
+            let is_ordered = !name.is_empty() || map.contains_key("Id");
+            let order = ORDERS.iter().find(|(own, _)| *own == name && is_ordered).map_or("", |(_, order)| order);
+            let place = |name: &str| order.split_whitespace().position(|first| first == name).unwrap_or(usize::MAX);
             fields.sort_by_key(|(name, _)| place(name));
             let line = |(name, value): &(&String, &Value)| {
-                format!("{}: {}", Value::from(name.as_str()), pretty(value, depth + 1))
+                format!("{}: {}", Value::from(name.as_str()), pretty(value, name, depth + 1))
             };
             format!("{{\n{}}}", lines(fields.iter().map(line).collect()))
         }
@@ -145,12 +174,12 @@ mod tests {
 
     #[test]
     fn it_is_printed_as_docker_does() {
-        assert_eq!(pretty(&json!([]), 0), "[]");
+        assert_eq!(pretty(&json!([]), "", 0), "[]");
         let text =
-            pretty(&json!([{"Os": "linux", "Id": "x", "Config": {"Env": ["a", " b"], "Cmd": null}, "New": []}]), 0);
-        let want = "[\n    {\n        \"Id\": \"x\",\n        \"Config\": {\n            \"Cmd\": null,\n            \
-                    \"Env\": [\n                \"a\",\n                \" b\"\n            ]\n        },\n        \
-                    \"Os\": \"linux\",\n        \"New\": []\n    }\n]";
+            pretty(&json!([{"Os": "linux", "Id": "x", "Config": {"Env": ["a", " b"], "Cmd": null}, "New": []}]), "", 0);
+        let want = "[\n    {\n        \"Id\": \"x\",\n        \"Os\": \"linux\",\n        \"Config\": {\n            \
+                    \"Env\": [\n                \"a\",\n                \" b\"\n            ],\n            \
+                    \"Cmd\": null\n        },\n        \"New\": []\n    }\n]";
         assert_eq!(text, want);
     }
 }

@@ -3,6 +3,7 @@
 mod block_io;
 mod capabilities;
 mod check;
+mod cidfile;
 mod device;
 mod df;
 mod environment;
@@ -37,6 +38,7 @@ mod run;
 mod save;
 mod scope;
 mod security;
+mod shown;
 mod stats;
 mod streams;
 mod table;
@@ -45,6 +47,7 @@ mod ulimit;
 mod units;
 mod update;
 mod version;
+mod volume;
 
 use crate::container::walls::NamespaceWalls;
 use crate::error::{Error, Result, Visible};
@@ -84,6 +87,11 @@ static TABLE: Table = Table {
         &prune::SYSTEM,
         &prune::IMAGE,
         &prune::CONTAINER,
+        &volume::CREATE,
+        &volume::LS,
+        &volume::INSPECT,
+        &volume::RM,
+        &volume::PRUNE,
         &check::COMMAND,
         &version::COMMAND,
     ],
@@ -102,6 +110,8 @@ static TABLE: Table = Table {
         ("container run", &run::COMMAND),
         ("container stats", &stats::COMMAND),
         ("container update", &update::COMMAND),
+        ("volume list", &volume::LS),
+        ("volume remove", &volume::RM),
     ],
 };
 
@@ -164,7 +174,15 @@ fn store_root(parsed: &Parsed) -> Result<PathBuf> {
     std::path::absolute(&root).map_err(|e| Error::io(format!("store {}", root.display()), &e))
 }
 
-/// That store, behind the walls that fit the user.
+/// That store as it is, to list, save or remove what is in it: nothing is written before that.
+fn look_at_store(parsed: &Parsed) -> Result<(Store, IdMap)> {
+    let place = Store::look(&store_root(parsed)?)?;
+    let map = IdMap::to_be(&place.path().join("idmap"))?;
+    let walls = NamespaceWalls { map: map.clone() };
+    Ok((Store::open(place, Box::new(walls)), map))
+}
+
+/// That store for new things, made if it is missing, behind the walls that fit the user.
 fn open_store(parsed: &Parsed) -> Result<(Store, IdMap)> {
     let root = Store::prepare(&store_root(parsed)?)?;
     let map = IdMap::of_caller(&root.join("idmap"))?;

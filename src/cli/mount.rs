@@ -172,7 +172,7 @@ fn absolute(path: &str) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|e| Error::io(format!("mount source {path}"), &e))
 }
 
-fn volume_name(name: &str) -> Result<String> {
+pub fn volume_name(name: &str) -> Result<String> {
     let valid = name.len() > 1
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
         && name.starts_with(|c: char| c.is_ascii_alphanumeric());

@@ -1,6 +1,7 @@
 //! Where a command writes a file of bytes: to stdout, or with `-o` to a file that is there when it is whole.
 
 use crate::error::{Error, Result};
+use crate::store::path;
 use crate::sys::{cstr, fs, process, tty};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -9,6 +10,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// Links on one path, as the kernel's own limit.
+const LINKS_MAX: u32 = 40;
 
 /// What is written at once.
 const BUFFER: usize = 256 << 10;
@@ -33,8 +37,7 @@ impl Output {
             let copy = stdout.as_fd().try_clone_to_owned().map_err(|error| Error::io("share stdout", &error))?;
             return Ok(Output::to(File::from(copy), None, None));
         };
-        // The file that a link leads to is replaced, not the link.
-        let path = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path));
+        let path = followed(Path::new(path))?;
         let failed = |error: io::Error| Error::io(format!("write {}", path.display()), &error);
         if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
             // A device, say, or a pipe with a name.
@@ -115,6 +118,36 @@ impl Drop for Output {
     }
 }
 
+/// The file that is written to: where a symbolic link leads, so that the link stays. But where others can write, a
+/// link or a pipe may be theirs, and leads where they want.
+fn followed(path: &Path) -> Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(meta) = std::fs::symlink_metadata(&path) else { return Ok(path) };
+        let is_open_to_others = || path::others_can_write(&directory(&path));
+        let refused = |what: &str| {
+            Error::new(format!("write {}: it is {what} in a directory that others can write to", path.display()))
+        };
+        if !meta.is_symlink() {
+            if !meta.is_file() && !meta.is_dir() && !path::is_trusted(&meta) && is_open_to_others() {
+                return Err(refused("somebody else's"));
+            }
+            return Ok(path);
+        }
+        if is_open_to_others() {
+            return Err(refused("a symbolic link").hint("name the file that it leads to"));
+        }
+        // What /proc/self/fd and /dev/stdout lead to may have no path.
+        if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            return Ok(path);
+        }
+        let target = std::fs::read_link(&path).map_err(|e| Error::io(format!("write {}", path.display()), &e))?;
+        path = directory(&path).join(target);
+    }
+    Err(Error::call(format!("write {}", path.display()), libc::ELOOP))
+}
+
+/// The directory that a file is in.
 fn directory(path: &Path) -> PathBuf {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
@@ -124,7 +157,7 @@ fn name_of(path: &Path) -> &OsStr {
 }
 
 /// A name beside the file that no other process of ours uses.
-fn half_name(path: &Path) -> PathBuf {
+pub fn half_name(path: &Path) -> PathBuf {
     let mut name = half_prefix(path);
     name.push(process::getpid().to_string());
     directory(path).join(name)

@@ -87,6 +87,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
             }
             _ => break arg,
         }
+        if root.as_ref().is_some_and(|root| root.is_empty()) {
+            return Err(Error::new("invalid argument \"\" for --root: it names a directory").with_status(125));
+        }
     };
     let command = match table.find(&name, &mut args)? {
         Named::Command(command) => command,

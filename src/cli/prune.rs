@@ -1,30 +1,26 @@
-//! `ccrun system prune`, `ccrun image prune` and `ccrun container prune`.
+//! `ccrun system prune`, `ccrun image prune` and `ccrun container prune`; volume.rs has the one of volumes.
 
 use super::filter::{self, Filters, Selection};
 use super::flag::{Command, Flag, switch};
 use super::parse::Parsed;
-use super::{prompt, rmi, units};
+use super::{prompt, rmi, units, volume};
 use crate::container::create;
 use crate::error::{Error, Result};
 use crate::image::local::prune::{Pruned, prune};
 use crate::image::local::refs::Ref;
 use crate::image::local::remove::Removed;
+use crate::isolation::idmap::IdMap;
 use crate::store::Store;
 use crate::store::containers::State;
 
-const FORCE: Flag = switch(Some('f'), "force", "Do not ask");
+pub const FORCE: Flag = switch(Some('f'), "force", "Do not ask");
 const ALL: Flag = switch(Some('a'), "all", "Remove all images that no container uses, not only those without a tag");
 
 pub static SYSTEM: Command = Command {
     name: "system prune",
     usage: "[OPTIONS]",
     summary: "Remove stopped containers, unused images and leftovers",
-    flags: &[
-        ALL,
-        filter::LONG,
-        FORCE,
-        switch(None, "volumes", "Remove unused anonymous volumes too; they always go with their containers"),
-    ],
+    flags: &[ALL, filter::LONG, FORCE, switch(None, "volumes", "Remove anonymous volumes that no container uses, too")],
     operands: (0, 0),
     runs_program: false,
     failure: 1,
@@ -71,10 +67,23 @@ fn system(parsed: &Parsed) -> Result<u8> {
     if !confirm(parsed, &(warning + "\n"))? {
         return Ok(0);
     }
-    let (store, _) = super::open_store(parsed)?;
+    let (store, _) = look(parsed)?;
     let containers = containers(&store, &filters)?;
+    let volumes = match parsed.is_on("volumes") {
+        true => volume::prune(&store, &filters, false)?,
+        false => Gone::default(),
+    };
     let images = images(&store, parsed, filters)?;
-    report(&containers, &images)
+    report(&containers, &volumes, &images)
+}
+
+/// The store, with what killed commands have left in it removed as far as that can be.
+fn look(parsed: &Parsed) -> Result<(Store, IdMap)> {
+    let (store, map) = super::look_at_store(parsed)?;
+    if let Err(error) = create::sweep_all(&store) {
+        super::complain(&error);
+    }
+    Ok((store, map))
 }
 
 fn image(parsed: &Parsed) -> Result<u8> {
@@ -84,8 +93,8 @@ fn image(parsed: &Parsed) -> Result<u8> {
     if !confirm(parsed, &format!("WARNING! This will remove all {which}.\n"))? {
         return Ok(0);
     }
-    let (store, _) = super::open_store(parsed)?;
-    report(&Containers::default(), &images(&store, parsed, filters)?)
+    let (store, _) = look(parsed)?;
+    report(&Gone::default(), &Gone::default(), &images(&store, parsed, filters)?)
 }
 
 fn container(parsed: &Parsed) -> Result<u8> {
@@ -93,12 +102,12 @@ fn container(parsed: &Parsed) -> Result<u8> {
     if !confirm(parsed, "WARNING! This will remove all stopped containers.\n")? {
         return Ok(0);
     }
-    let (store, _) = super::open_store(parsed)?;
-    report(&containers(&store, &filters)?, &Pruned::default())
+    let (store, _) = look(parsed)?;
+    report(&containers(&store, &filters)?, &Gone::default(), &Pruned::default())
 }
 
 /// Asks, unless `--force` says not to. The answer is what comes on stdin, terminal or not.
-fn confirm(parsed: &Parsed, warning: &str) -> Result<bool> {
+pub fn confirm(parsed: &Parsed, warning: &str) -> Result<bool> {
     if parsed.is_on("force") {
         return Ok(true);
     }
@@ -106,40 +115,59 @@ fn confirm(parsed: &Parsed, warning: &str) -> Result<bool> {
     Ok(answer.trim().eq_ignore_ascii_case("y"))
 }
 
+/// What was removed: containers by id, or volumes by name.
 #[derive(Default)]
-struct Containers {
-    ids: Vec<String>,
-    bytes: u64,
+pub struct Gone {
+    pub names: Vec<String>,
+    pub bytes: u64,
+    /// Whether something could not be removed, of which the user has been told.
+    pub failed: bool,
+}
+
+impl Gone {
+    /// Removes one more, and counts the room that it took.
+    pub fn add(&mut self, name: String, bytes: u64, removed: Result<()>) {
+        match removed {
+            Ok(()) => {
+                self.bytes += bytes;
+                self.names.push(name);
+            }
+            Err(error) => {
+                super::complain(&error);
+                self.failed = true;
+            }
+        }
+    }
+
+    /// As Docker reports it.
+    pub fn report(&self, what: &str) -> String {
+        if self.names.is_empty() { String::new() } else { format!("Deleted {what}:\n{}\n\n", self.names.join("\n")) }
+    }
 }
 
 /// Removes the containers that do not run and that the filters take.
-fn containers(store: &Store, filters: &Filters) -> Result<Containers> {
-    create::sweep(store)?;
+fn containers(store: &Store, filters: &Filters) -> Result<Gone> {
     let until = filters.until()?;
-    let mut gone = Containers::default();
+    let mut gone = Gone::default();
     for id in store.container_ids()? {
+        let record = store.record(&id).ok();
         // A damaged record fits no filter.
-        let created = store.record(&id).ok().and_then(|record| i64::try_from(record.created).ok());
-        let is_taken = until.is_none_or(|until| created.is_some_and(|created| created < until));
-        // Containers have no labels.
-        if !is_taken || filters.all("label").next().is_some() || store.container_state(&id)? == State::Running {
+        let is_taken = filters.is_empty()
+            || record.is_some_and(|record| {
+                until.is_none_or(|until| record.created.seconds < until) && filters.take_labels(&record.labels())
+            });
+        if !is_taken || store.container_state(&id)? == State::Running {
             continue;
         }
         let bytes = store.usage(&store.root().join("containers").join(&id)).unwrap_or(0);
-        match store.remove_container(&id) {
-            Ok(()) => {
-                gone.bytes += bytes;
-                gone.ids.push(id);
-            }
-            Err(error) => super::complain(&error),
-        }
+        let removed = store.remove_container(&id);
+        gone.add(id, bytes, removed);
     }
     Ok(gone)
 }
 
 /// Removes the images that no container uses and that the filters take; only those without a tag unless `--all`.
 fn images(store: &Store, parsed: &Parsed, filters: Filters) -> Result<Pruned> {
-    create::sweep(store)?;
     let all = parsed.is_on("all");
     let selection = Selection::new(store, filters, None)?;
     let wanted = |image: &_, names: &[&Ref]| {
@@ -149,11 +177,8 @@ fn images(store: &Store, parsed: &Parsed, filters: Filters) -> Result<Pruned> {
     prune(store, &wanted, || Ok(rmi::users(store)?.into_iter().map(|user| user.image).collect()))
 }
 
-fn report(containers: &Containers, images: &Pruned) -> Result<u8> {
-    let mut text = String::new();
-    if !containers.ids.is_empty() {
-        text += &format!("Deleted Containers:\n{}\n\n", containers.ids.join("\n"));
-    }
+fn report(containers: &Gone, volumes: &Gone, images: &Pruned) -> Result<u8> {
+    let mut text = containers.report("Containers") + &volumes.report("Volumes");
     if !images.removed.is_empty() {
         let line = |removed: &Removed| match removed {
             Removed::Untagged(reference) => format!("untagged: {}\n", reference.familiar()),
@@ -161,7 +186,7 @@ fn report(containers: &Containers, images: &Pruned) -> Result<u8> {
         };
         text += &format!("Deleted Images:\n{}\n", images.removed.iter().map(line).collect::<String>());
     }
-    text += &format!("Total reclaimed space: {}\n", units::room(containers.bytes + images.bytes));
-    super::print(&text)?;
-    Ok(0)
+    let bytes = containers.bytes + volumes.bytes + images.bytes;
+    super::print(&(text + &format!("Total reclaimed space: {}\n", units::room(bytes))))?;
+    Ok(u8::from(containers.failed || volumes.failed))
 }

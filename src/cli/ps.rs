@@ -1,14 +1,19 @@
 //! `ccrun ps`.
 
-use super::filter::{FILTER, Filters};
-use super::flag::{Command, switch};
+mod select;
+
+use super::flag::{Command, one, switch};
 use super::listing::{self, Headings};
 use super::parse::Parsed;
-use super::units::{duration, utc};
+use super::units::{self, duration, utc};
 use crate::container::create;
-use crate::error::Result;
-use crate::store::containers::{Record, State, now, short};
+use crate::error::{Error, Result};
+use crate::image::local::images;
+use crate::store::Store;
+use crate::store::containers::{Exit, Record, State, now, short};
+use select::Selection;
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 
 pub static COMMAND: Command = Command {
     name: "ps",
@@ -16,10 +21,13 @@ pub static COMMAND: Command = Command {
     summary: "List containers",
     flags: &[
         switch(Some('a'), "all", "Show those that have ended too"),
-        FILTER,
+        super::filter::FILTER,
         listing::FORMAT,
+        one(Some('n'), "last", "NUMBER", "Show the newest containers, those that have ended too"),
+        switch(Some('l'), "latest", "Show the newest container, even if it has ended"),
         switch(None, "no-trunc", "Do not cut anything short"),
         switch(Some('q'), "quiet", "Show ids only"),
+        switch(Some('s'), "size", "Show how much room they take"),
     ],
     operands: (0, 0),
     runs_program: false,
@@ -36,94 +44,121 @@ const HEADINGS: Headings = &[
     ("LocalVolumes", "LOCAL VOLUMES"),
     ("Mounts", "MOUNTS"),
     ("Names", "NAMES"),
+    ("Networks", "NETWORKS"),
     ("Ports", "PORTS"),
     ("RunningFor", "CREATED"),
+    ("Size", "SIZE"),
     ("State", "STATE"),
     ("Status", "STATUS"),
 ];
 
-const FILTERS: &[&str] = &["ancestor", "exited", "id", "name", "status"];
-
 fn run(parsed: &Parsed) -> Result<u8> {
-    let filters = Filters::parse(parsed, FILTERS)?;
-    let (store, _) = super::open_store(parsed)?;
-    create::sweep(&store)?;
+    let mut selection = Selection::read(parsed)?;
+    let most = most(parsed)?;
+    let (store, _) = super::look_at_store(parsed)?;
+    // What killed supervisors have left is not worth a failure here.
+    let _ = create::sweep(&store);
+    selection.find_containers(&store)?;
     let whole = parsed.is_on("no-trunc");
     // As Docker does: who asks for those that have ended wants to see them.
-    let all = parsed.is_on("all") || filters.all("exited").chain(filters.all("status")).next().is_some();
-    let mut rows = Vec::new();
-    for id in store.container_ids()? {
-        let record = match store.record(&id) {
-            Ok(record) => record,
-            // It is just being made or removed, or damaged: `rm -f` takes it.
-            Err(_) => continue,
-        };
-        let state = store.container_state(&id)?;
-        if (state == State::Running || all) && take(&filters, &record, &state) {
-            rows.push((record, state));
+    let all = parsed.is_on("all") || most.is_some() || selection.takes_ended();
+    let mut found = newest_first(&store)?;
+    found.retain(|(record, state)| (all || *state == State::Running) && selection.takes(record, state));
+    found.truncate(most.unwrap_or(usize::MAX));
+    let format = parsed.text("format")?;
+    let with_size =
+        parsed.is_on("size") || format.is_some_and(|format| format.contains("Size") || format.contains("json"));
+    let rows = found.iter().map(|(record, state)| {
+        let mut fields = fields(record, state, whole);
+        fields["Size"] = if with_size { size(&store, record)?.into() } else { "".into() };
+        Ok(fields)
+    });
+    let default = match (parsed.is_on("quiet"), parsed.is_on("size")) {
+        (true, _) => "{{.ID}}",
+        (_, false) => "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
+        (_, true) => {
+            "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}"
         }
-    }
-    rows.sort_by(|(a, _), (b, _)| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
-    let rows: Vec<Value> = rows.iter().map(|(record, state)| fields(record, state, whole)).collect();
-    let default = if parsed.is_on("quiet") {
-        "{{.ID}}"
-    } else {
-        "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
     };
-    super::print(&listing::show(parsed.text("format")?, default, HEADINGS, &rows)?)?;
+    super::print(&listing::show(format, default, HEADINGS, &rows.collect::<Result<Vec<Value>>>()?)?)?;
     Ok(0)
 }
 
-/// Whether the filters take a container: one value of each name that is given has to fit.
-fn take(filters: &Filters, record: &Record, state: &State) -> bool {
-    let fits = |name: &str, value: &str| match (name, state) {
-        ("ancestor", _) => {
-            let image_id = record.image_id.as_deref().unwrap_or_default();
-            record.image == value || image_id.trim_start_matches("sha256:").starts_with(value)
+/// How many containers are asked for.
+fn most(parsed: &Parsed) -> Result<Option<usize>> {
+    if parsed.is_on("latest") {
+        return Ok(Some(1));
+    }
+    let Some(text) = parsed.text("last")? else { return Ok(None) };
+    let number: i64 =
+        text.parse().map_err(|_| Error::new(format!("invalid argument \"{text}\" for --last: it is a number")))?;
+    Ok(usize::try_from(number).ok().filter(|number| *number > 0))
+}
+
+/// All containers with a sound record, the newest first.
+pub fn newest_first(store: &Store) -> Result<Vec<(Record, State)>> {
+    let mut all = Vec::new();
+    for id in store.container_ids()? {
+        // One without a record is just being made or removed, or damaged: `rm -f` takes it.
+        if let Ok(record) = store.record(&id) {
+            let state = store.container_state(&id)?;
+            all.push((record, state));
         }
-        ("exited", State::Exited { code, .. }) => code.to_string() == value,
-        ("id", _) => record.id.starts_with(value),
-        ("name", _) => record.name.contains(value),
-        ("status", state) => word(state) == value,
-        _ => false,
-    };
-    FILTERS.iter().all(|name| {
-        let mut values = filters.all(name).peekable();
-        values.peek().is_none() || values.any(|value| fits(name, value))
-    })
+    }
+    all.sort_by(|(a, _), (b, _)| (Reverse(a.created), &a.id).cmp(&(Reverse(b.created), &b.id)));
+    Ok(all)
 }
 
 /// The state as Docker calls it.
 pub fn word(state: &State) -> &'static str {
     match state {
         State::Running => "running",
-        State::Exited { .. } => "exited",
+        State::Exited(_) => "exited",
     }
 }
 
-/// A container's line, field by field.
+/// What a container has written, and with its image's files.
+fn size(store: &Store, record: &Record) -> Result<String> {
+    let own = store.usage(&store.root().join("containers").join(&record.id).join("upper"))?;
+    Ok(format!("{} (virtual {})", units::size(own), units::size(own + image_size(store, record))))
+}
+
+/// The bytes of the image that a container was made from.
+pub fn image_size(store: &Store, record: &Record) -> u64 {
+    let id = record.image_id.as_deref().and_then(images::id_of_record);
+    let image = id.and_then(|id| images::load(store, &id).ok().flatten());
+    image.map_or(0, |image| image.size(store))
+}
+
+/// A container's line, field by field, but its size.
 pub fn fields(record: &Record, state: &State, whole: bool) -> Value {
-    let since = now().saturating_sub(record.created);
+    let ago = |seconds: i64| duration(now().saturating_sub(u64::try_from(seconds).unwrap_or(0)));
+    let created = record.created.seconds;
     let status = match state {
-        State::Running => format!("Up {}", duration(since)),
-        State::Exited { code, finished } => {
-            format!("Exited ({code}) {} ago", duration(now().saturating_sub(*finished)))
-        }
+        State::Running => format!("Up {}", ago(created)),
+        // Nobody saw it end, and the disk is too full to say when that was noticed.
+        State::Exited(Exit { code, finished, .. }) if finished.seconds == 0 => format!("Exited ({code})"),
+        State::Exited(Exit { code, finished, .. }) => format!("Exited ({code}) {} ago", ago(finished.seconds)),
     };
     let command = shell_words(&record.command);
-    let short_command = || command.chars().take(19).chain(['…']).collect();
-    let command = if whole || command.chars().count() <= 20 { command } else { short_command() };
+    let cut = |text: String, most: usize| match text.char_indices().nth(most) {
+        Some(_) if !whole => text.chars().take(most - 1).chain(['…']).collect(),
+        _ => text,
+    };
+    let mounts = record.mounts().into_iter().map(|name| cut(name, 15)).collect::<Vec<_>>();
+    let labels = record.labels().into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
     json!({
-        "Command": format!("\"{command}\""),
-        "CreatedAt": utc(i64::try_from(record.created).unwrap_or(0), ' ') + " +0000 UTC",
+        "Command": format!("\"{}\"", cut(command, 20)),
+        "CreatedAt": utc(created, ' ') + " +0000 UTC",
         "ID": if whole { &record.id } else { short(&record.id) },
         "Image": record.image,
-        "Labels": "",
-        "LocalVolumes": record.volumes.len().to_string(),
-        "Mounts": record.volumes.join(","),
+        "Labels": labels.join(","),
+        "LocalVolumes": record.local_volumes().to_string(),
+        "Mounts": mounts.join(","),
         "Names": record.name,
+        "Networks": record.network(),
         "Ports": "",
-        "RunningFor": format!("{} ago", duration(since)),
+        "RunningFor": format!("{} ago", ago(created)),
         "State": word(state),
         "Status": status,
     })

@@ -11,7 +11,10 @@ pub static COMMAND: Command = Command {
     name: "rm",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     summary: "Remove containers",
-    flags: &[switch(Some('f'), "force", "Kill those that run; do not mind those that are not there")],
+    flags: &[
+        switch(Some('f'), "force", "Kill those that run; do not mind those that are not there"),
+        switch(Some('v'), "volumes", "Accepted for Docker's sake: anonymous volumes always go with their container"),
+    ],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,
@@ -19,8 +22,8 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = super::open_store(parsed)?;
-    create::sweep(&store)?;
+    let (store, _) = super::look_at_store(parsed)?;
+    let _ = create::sweep(&store);
     let mut status = 0;
     for word in parsed.words()? {
         match remove(&store, word, parsed.is_on("force")) {

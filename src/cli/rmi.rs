@@ -21,7 +21,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = super::open_store(parsed)?;
+    let (store, _) = super::look_at_store(parsed)?;
     let force = parsed.is_on("force");
     let mut status = 0;
     for word in parsed.words()? {

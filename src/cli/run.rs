@@ -1,9 +1,10 @@
 //! `ccrun run`.
 
+use super::cidfile::CidFile;
 use super::flag::{Command, many, one, switch};
 use super::parse::{Parsed, utf8};
 use super::streams::{Ids, Streams};
-use super::{device, environment, limits, mount, names, operand, scope, security, ulimit};
+use super::{device, environment, limits, mount, names, operand, scope, security, shown, ulimit};
 use crate::container::create;
 use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
 use crate::error::{Error, Result};
@@ -41,6 +42,7 @@ pub static COMMAND: Command = Command {
         one(Some('u'), "user", "USER[:GROUP]", "Names or ids to run as"),
         many(None, "group-add", "GROUP", "Name or id of one more group to be in"),
         one(None, "name", "NAME", "Name of the container"),
+        one(None, "cidfile", "FILE", "Write the container's id to a new file"),
         one(Some('h'), "hostname", "NAME", "Host name inside (default container)"),
         one(None, "entrypoint", "PROGRAM", "Run this in place of the image's entrypoint"),
         switch(None, "rm", "Remove the container when it ends"),
@@ -102,6 +104,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let devices = device::read(parsed)?;
     let hostname = hostname(parsed)?;
     let name = parsed.text("name")?.map(names::check).transpose()?;
+    let cidfile = CidFile::read(parsed)?;
     let request = request(parsed)?;
     let wanted_platform = parsed.text("platform")?.map(Platform::parse).transpose()?;
     super::pull::jobs(parsed)?;
@@ -117,6 +120,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     };
     let config = image.as_ref().map(|image| &image.config);
     let here = std::env::current_dir().ok().filter(|dir| wanted == Wanted::Host && host_view::shows(dir));
+    let words: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let ids = Ids { single: map.is_single(), root: request.is_root(config) };
     let of_command = streams.of_command(image.is_none(), ids);
     let request = Request { command, streams: of_command, ..request };
@@ -127,7 +131,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         Some(name) => name.to_owned(),
         None => names::random_name(&store, &id),
     };
-    let spec = ContainerSpec {
+    let mut spec = ContainerSpec {
         name,
         image: wanted.to_string(),
         image_id: image.as_ref().map(|image| image.id.hex().to_owned()),
@@ -146,10 +150,15 @@ fn run(parsed: &Parsed) -> Result<u8> {
         init: !parsed.is_on("no-init") && parsed.one("init").is_none_or(|value| value != "false"),
         remove: parsed.is_on("rm"),
         stop_signal: config.and_then(|config| config.stop_signal.clone()),
+        shown: serde_json::Value::Null,
         id,
     };
+    spec.shown = shown::of(parsed, &spec, &words, config)?;
     // From the look at the image until the container's record is there, nobody may remove the image.
-    let lock = image.is_some().then(|| Lock::shared(&store)).transpose()?;
+    // The same goes for a volume.
+    let is_volume = |mount: &Mount| matches!(mount.source, Source::Volume(_));
+    let needs_lock = image.is_some() || spec.mounts.iter().any(is_volume);
+    let lock = needs_lock.then(|| Lock::shared(&store)).transpose()?;
     if let Some(image) = image.filter(|image| !image.is_whole(&store)) {
         return Err(Error::new(format!("image {} was removed just now", image.id.short())));
     }
@@ -157,10 +166,18 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if spec.network == Network::Host {
         say("the container shares this machine's network: services on 127.0.0.1 and abstract sockets are open to it");
     }
+    if let Some(file) = &cidfile {
+        file.write(&spec.id)?;
+    }
     if streams.asks_for_keys() {
         create::wait_for_foreground()?;
     }
-    let outcome = create::run(&store, &map, &spec, lock, &mut say).map_err(explain)?;
+    let outcome = create::run(&store, &map, &spec, lock, &mut say).map_err(explain).inspect_err(|error| {
+        // As in Docker the file stays where only the command could not be run.
+        if let (Some(file), None | Some(125)) = (&cidfile, error.status()) {
+            file.remove();
+        }
+    })?;
     if outcome.interrupted {
         // A shell that runs a loop stops only if it sees what ended us.
         let _ = signal::die_by(libc::SIGINT);

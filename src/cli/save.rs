@@ -20,7 +20,7 @@ pub static COMMAND: Command = Command {
 fn run(parsed: &Parsed) -> Result<u8> {
     let words = parsed.words()?;
     let mut output = Output::open(parsed.one("output"), "save")?;
-    let (store, _) = super::open_store(parsed)?;
+    let (store, _) = super::look_at_store(parsed)?;
     archive::save(&store, &words, &mut output)?;
     output.finish().map(|()| 0)
 }

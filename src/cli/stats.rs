@@ -56,8 +56,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const UNKNOWN: &str = "--";
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = super::open_store(parsed)?;
-    create::sweep(&store)?;
+    let (store, _) = super::look_at_store(parsed)?;
+    let _ = create::sweep(&store);
     let words = parsed.words()?;
     // Whoever names one that is not there is told before anything is shown.
     for word in &words {

@@ -1,5 +1,7 @@
 //! Sizes and times as Docker writes them.
 
+use crate::sys::fs::Time;
+
 /// A number of bytes with three digits: `7.8MB`, `117MB`.
 pub fn size(bytes: u64) -> String {
     digits(bytes, 3)
@@ -113,6 +115,12 @@ pub fn utc(seconds: i64, between: char) -> String {
     let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
     format!("{:04}-{month:02}-{day:02}{between}{hour:02}:{minute:02}:{second:02}", year + era * 400)
+}
+
+/// A time as Docker's JSON has it: RFC 3339 in UTC, the fraction without zeros at its end.
+pub fn exact(time: Time) -> String {
+    let fraction = format!(".{:09}", time.nanoseconds);
+    utc(time.seconds, 'T') + fraction.trim_end_matches('0').trim_end_matches('.') + "Z"
 }
 
 /// The seconds since 1970 of a time (RFC 3339, without a zone or without a time of day, too), of a number of

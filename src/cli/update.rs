@@ -44,8 +44,8 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if parsed.one("cpus").is_some() {
         limits.cpu.period = limits.cpu.quota.map(|_| PERIOD);
     }
-    let (store, _) = super::open_store(parsed)?;
-    create::sweep(&store)?;
+    let (store, _) = super::look_at_store(parsed)?;
+    let _ = create::sweep(&store);
     let mut status = 0;
     for word in parsed.words()? {
         match update(&store, word, &limits) {

@@ -11,9 +11,9 @@ use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::ranges::{self, Range};
 use crate::isolation::{devices, namespaces, oom, rlimit};
-use crate::store::Store;
-use crate::store::containers::{Live, Processes, Record, State, now};
-use crate::store::locks::{self, Lock};
+use crate::store::containers::{Live, Processes, Record, State, clock};
+use crate::store::locks::Lock;
+use crate::store::{Patience, Store, sweep};
 use crate::sys::process::{self, Child};
 use crate::sys::{signal, socket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -47,7 +47,7 @@ pub fn run(
     })?;
     let outcome = run_in(store, map, spec, &live, lock, say);
     let tidied = match &outcome {
-        Ok(outcome) if !spec.remove => store.finish_container(&spec.id, outcome.code),
+        Ok(outcome) if !spec.remove => store.finish_container(&live, outcome.code),
         // A container that never ran leaves nothing behind.
         _ => store.remove_container(&spec.id),
     };
@@ -87,7 +87,9 @@ fn run_in(
         if let Some(error) = lost.filter(|error| error.errno() != Some(libc::EPIPE)) {
             say(&format!("output was lost: {error}"));
         }
-        outcome::tell(spec, began.elapsed(), &cgroup, status, say);
+        if outcome::tell(spec, began.elapsed(), &cgroup, status, say) {
+            live.note_oom_kill();
+        }
         Ok(Outcome { code: status.code(), interrupted })
     });
     cgroup.remove();
@@ -223,12 +225,13 @@ fn record(spec: &ContainerSpec, cgroup: &Cgroup) -> Record {
         image: spec.image.clone(),
         image_id: spec.image_id.clone(),
         command: spec.process.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        created: now(),
+        created: clock(),
         remove: spec.remove,
         cgroup: cgroup.paths().map(Path::to_owned).collect(),
         stop_signal: spec.stop_signal.clone(),
         init: spec.init,
         volumes: spec.mounts.iter().filter_map(volume).collect(),
+        shown: spec.shown.clone(),
     }
 }
 
@@ -251,8 +254,18 @@ pub fn kill(store: &Store, id: &str) -> Result<()> {
     store.wait_for_end(id)
 }
 
-/// Takes away what killed supervisors have left: their containers, cgroups and half-made files.
+/// Takes away what killed supervisors have left: their containers, cgroups and half-made files. What takes long is
+/// left to the next commands, and to those that clean up ([`sweep_all`]).
 pub fn sweep(store: &Store) -> Result<()> {
-    store.sweep_containers(|record| Cgroup::from_paths(record.cgroup.iter().cloned()).remove())?;
-    locks::sweep(store)
+    sweep_with(store, Patience::short())
+}
+
+/// The same to the end.
+pub fn sweep_all(store: &Store) -> Result<()> {
+    sweep_with(store, Patience::endless())
+}
+
+fn sweep_with(store: &Store, patience: Patience) -> Result<()> {
+    let bury = |record: &Record| Cgroup::from_paths(record.cgroup.iter().cloned()).remove();
+    store.sweep_containers(patience, bury).and(sweep::sweep(store, patience))
 }

@@ -23,3 +23,5 @@ mod top;
 mod trees;
 mod user;
 pub mod walls;
+
+pub use filesystem::anonymous;

@@ -6,16 +6,17 @@ use crate::isolation::kernel_log::{self, Killed};
 use crate::sys::process::{self, Status};
 use std::time::Duration;
 
-/// Tells what there is to tell of a container that has run for `wall`; its group must still be there.
-pub fn tell(spec: &ContainerSpec, wall: Duration, cgroup: &Cgroup, status: Status, say: &mut dyn FnMut(&str)) {
-    if let Some(limit) = spec.limits.memory.limit
-        && cgroup.oom_kills() > 0
-    {
+/// Tells what there is to tell of a container that has run for `wall`; its group must still be there. Returns whether
+/// a process in it was ended because it had reached its memory limit.
+pub fn tell(spec: &ContainerSpec, wall: Duration, cgroup: &Cgroup, status: Status, say: &mut dyn FnMut(&str)) -> bool {
+    let reached = spec.limits.memory.limit.filter(|_| cgroup.oom_kills() > 0);
+    if let Some(limit) = reached {
         say(&out_of_memory(spec, limit, status));
     }
     if spec.stats {
         say(&summary(wall, cgroup));
     }
+    reached.is_some()
 }
 
 fn out_of_memory(spec: &ContainerSpec, limit: u64, status: Status) -> String {

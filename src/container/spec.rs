@@ -140,6 +140,8 @@ pub struct ContainerSpec {
     pub remove: bool,
     /// What asks the command to end; SIGTERM if the image does not say.
     pub stop_signal: Option<String>,
+    /// What `inspect` shows of it (see [`Record`](crate::store::containers::Record)).
+    pub shown: serde_json::Value,
 }
 
 /// What the user asked for, as far as an image may have a say in it too.

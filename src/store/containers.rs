@@ -5,53 +5,38 @@
 //! `live` file that can be locked has found a container whose supervisor was
 //! killed, and tidies up after it.
 
-use super::Store;
+mod record;
+
 use super::layout::write_file;
 use super::locks::{self, Taken};
+use super::sweep::Gone;
+use super::{Patience, Store};
 use crate::error::{Error, Result};
+use crate::sys::fs::Time;
 use libc::{LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT};
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What is kept about a container beside its files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    pub id: String,
-    pub name: String,
-    pub image: String,
-    pub image_id: Option<String>,
-    pub command: Vec<String>,
-    /// Seconds since 1970.
-    pub created: u64,
-    /// Whether it is to be removed when it ends.
-    pub remove: bool,
-    /// The cgroup directories that were made for it.
-    pub cgroup: Vec<PathBuf>,
-    pub stop_signal: Option<String>,
-    /// Whether PID 1 is ccrun, and the command its child.
-    pub init: bool,
-    /// The names of the volumes that are mounted into it.
-    pub volumes: Vec<String>,
-}
+pub use record::{Exit, Record};
 
 /// How far a container has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     Running,
-    /// With its exit status, and when that was (seconds since 1970).
-    Exited {
-        code: u8,
-        finished: u64,
-    },
+    Exited(Exit),
 }
 
 /// The directory of a container and the lock that says that it lives.
 pub struct Live {
     pub dir: PathBuf,
+    id: String,
     lock: OwnedFd,
+    oom_killed: Cell<bool>,
 }
 
 impl Store {
@@ -61,7 +46,7 @@ impl Store {
         let lock = self.lock_live(id)?;
         let made = self.take_name(name, id).and_then(|()| self.make_container_dir(id));
         match made {
-            Ok(dir) => Ok(Live { dir, lock }),
+            Ok(dir) => Ok(Live { dir, id: id.to_owned(), lock, oom_killed: Cell::new(false) }),
             Err(error) => {
                 // What cannot be removed now still has its mark of life, by which a sweeper finds it.
                 let _ = self.remove_container(id);
@@ -80,13 +65,13 @@ impl Store {
         Ok(dir)
     }
 
-    fn live_path(&self, id: &str) -> Result<PathBuf> {
-        Ok(self.dir("live")?.join(id))
+    fn live_path(&self, id: &str) -> PathBuf {
+        self.root().join("live").join(id)
     }
 
     /// Makes and locks `live/<id>`. A sweeper may take it in the moment between, and then it is made again.
     fn lock_live(&self, id: &str) -> Result<OwnedFd> {
-        let path = self.live_path(id)?;
+        let path = self.dir("live")?.join(id);
         loop {
             if let Taken::Ours(lock) = locks::take(&path, O_CREAT, LOCK_EX)? {
                 return Ok(lock);
@@ -136,14 +121,27 @@ impl Store {
     }
 
     /// Writes how the container ended, and that it lives no more.
-    pub fn finish_container(&self, id: &str, code: u8) -> Result<()> {
-        let path = self.dir("containers")?.join(id).join("exit.json");
-        write_file(&path, json!({ "code": code, "finished": now() }).to_string().as_bytes())?;
+    pub fn finish_container(&self, live: &Live, code: u8) -> Result<()> {
+        let (_, started) = self.noted(&live.id);
+        self.finish(&live.id, &Exit { code, finished: clock(), started, oom_killed: live.oom_killed.get() })
+    }
+
+    fn finish(&self, id: &str, exit: &Exit) -> Result<()> {
+        let path = self.root().join("containers").join(id).join("exit.json");
+        let text = exit.to_json().to_string();
+        if let Err(error) = write_file(&path, text.as_bytes()) {
+            // On a full disk it stands where the mark of life has its place already; a sweeper moves it.
+            return std::fs::File::options()
+                .write(true)
+                .open(self.live_path(id))
+                .and_then(|file| file.write_all_at(format!("{text}\n").as_bytes(), 0))
+                .map_err(|_| error);
+        }
         self.unmark_live(id)
     }
 
     fn unmark_live(&self, id: &str) -> Result<()> {
-        let path = self.live_path(id)?;
+        let path = self.live_path(id);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(Error::io(format!("remove {}", path.display()), &error))
@@ -152,20 +150,24 @@ impl Store {
         }
     }
 
-    /// Removes all that there is of a container, which must not be running.
+    /// Removes all that there is of a container, which must not be running. If it is interrupted, what is left is
+    /// out of sight.
     pub fn remove_container(&self, id: &str) -> Result<()> {
-        let dir = self.dir("containers")?.join(id);
+        self.put_container_away(id)?.remove(Patience::endless()).map(drop)
+    }
+
+    /// Takes a container out of sight.
+    fn put_container_away(&self, id: &str) -> Result<Gone<'_>> {
         // Without a record, cut short or damaged, all names have to be looked through.
-        let names = self.record(id).map_or_else(|_| list(&self.root().join("names")), |record| Ok(vec![record.name]));
+        let names = self.record(id).map_or_else(|_| self.names_in("names"), |record| Ok(vec![record.name]));
         for name in names.unwrap_or_default() {
             if self.holder(&name).is_some_and(|holder| holder == id) {
                 let _ = std::fs::remove_file(self.root().join("names").join(name));
             }
         }
-        // Overlay leaves this one with mode 0; empty, it can be removed all the same.
-        let _ = std::fs::remove_dir(dir.join("work/work"));
-        self.remove_tree(&dir)?;
-        self.unmark_live(id)
+        let gone = self.put_away(&self.root().join("containers").join(id))?;
+        self.unmark_live(id)?;
+        Ok(gone)
     }
 
     /// What is kept about the container `id`.
@@ -181,32 +183,48 @@ impl Store {
 
     /// Whether the container runs, and how it ended if not.
     pub fn container_state(&self, id: &str) -> Result<State> {
+        let read = |path: PathBuf| std::fs::read_to_string(path).ok();
         // Shared, so that two who look at once do not take each other for the supervisor.
-        if let Taken::Theirs = locks::take(&self.live_path(id)?, 0, LOCK_SH | LOCK_NB)? {
-            return Ok(State::Running);
-        }
-        let path = self.root().join("containers").join(id).join("exit.json");
-        let value: Value =
-            std::fs::read_to_string(path).ok().and_then(|t| serde_json::from_str(&t).ok()).unwrap_or(Value::Null);
-        let code = value["code"].as_u64().and_then(|code| u8::try_from(code).ok()).unwrap_or(137);
-        Ok(State::Exited { code, finished: value["finished"].as_u64().unwrap_or(0) })
+        let text = match locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)? {
+            Taken::Theirs => return Ok(State::Running),
+            // Its supervisor was killed, or found the disk full.
+            Taken::Ours(_lock) => read(self.live_path(id)),
+            Taken::Gone => read(self.root().join("containers").join(id).join("exit.json")),
+        };
+        let exit = text.as_deref().and_then(Exit::from_text);
+        Ok(State::Exited(exit.unwrap_or(Exit { code: KILLED, ..Exit::default() })))
     }
 
     /// Who runs the container, which must be found [`State::Running`] after this for it to mean anything.
     pub fn container_processes(&self, id: &str) -> Result<Option<Processes>> {
-        let text = std::fs::read_to_string(self.live_path(id)?).unwrap_or_default();
-        let mut numbers = text.split_whitespace().map_while(|number| number.parse().ok());
-        Ok(numbers.next().zip(numbers.next()).map(|(supervisor, init)| Processes { supervisor, init }))
+        Ok(self.noted(id).0)
+    }
+
+    /// When the command of a running container began.
+    pub fn container_start(&self, id: &str) -> Option<Time> {
+        self.noted(id).1
+    }
+
+    /// What [`Live::note`] wrote.
+    fn noted(&self, id: &str) -> (Option<Processes>, Option<Time>) {
+        let text = std::fs::read_to_string(self.live_path(id)).unwrap_or_default();
+        let mut words = text.split_whitespace();
+        let mut number = || words.next().and_then(|word| word.parse().ok());
+        let processes = number().zip(number()).map(|(supervisor, init)| Processes { supervisor, init });
+        let mut numbers = text.split_whitespace().skip(2);
+        let seconds = numbers.next().and_then(|word| word.parse().ok());
+        let nanoseconds = numbers.next().and_then(|word| word.parse().ok());
+        (processes, seconds.zip(nanoseconds).map(|(seconds, nanoseconds)| Time { seconds, nanoseconds }))
     }
 
     /// Waits until the container runs no more.
     pub fn wait_for_end(&self, id: &str) -> Result<()> {
-        locks::take(&self.live_path(id)?, 0, LOCK_SH).map(drop)
+        locks::take(&self.live_path(id), 0, LOCK_SH).map(drop)
     }
 
     /// The ids of all containers.
     pub fn container_ids(&self) -> Result<Vec<String>> {
-        list(&self.dir("containers")?)
+        self.names_in("containers")
     }
 
     /// The id of the container that the user calls `word`: its id, the beginning of it, or its name.
@@ -228,20 +246,40 @@ impl Store {
     }
 
     /// Finds the containers whose supervisor was killed, and gives each to `bury`, which removes what they
-    /// have outside the store. Those started with --rm are removed, the others end with status 137.
-    pub fn sweep_containers(&self, bury: impl Fn(&Record)) -> Result<()> {
-        for id in list(&self.dir("live")?)? {
+    /// have outside the store. Those started with --rm are removed, the others end with status 137. Returns the first
+    /// failure, after all others have been tried.
+    pub fn sweep_containers(&self, patience: Patience, bury: impl Fn(&Record)) -> Result<()> {
+        let mut outcome = Ok(());
+        for id in self.names_in("live")? {
             // Not ours: it runs, or it has just ended in the ordinary way.
-            let Ok(Taken::Ours(_lock)) = locks::take(&self.live_path(&id)?, 0, LOCK_EX | LOCK_NB) else { continue };
-            match self.record(&id) {
+            let Ok(Taken::Ours(lock)) = locks::take(&self.live_path(&id), 0, LOCK_EX | LOCK_NB) else { continue };
+            let swept = match self.record(&id) {
+                Ok(record) if !record.remove => {
+                    bury(&record);
+                    self.finish_swept(&id)
+                }
                 Ok(record) => {
                     bury(&record);
-                    if record.remove { self.remove_container(&id)? } else { self.finish_container(&id, 137)? }
+                    self.remove_swept(&id, lock, patience)
                 }
-                Err(_) => self.remove_container(&id)?,
-            }
+                Err(_) => self.remove_swept(&id, lock, patience),
+            };
+            outcome = outcome.and(swept);
         }
-        Ok(())
+        outcome
+    }
+
+    fn finish_swept(&self, id: &str) -> Result<()> {
+        let text = std::fs::read_to_string(self.live_path(id)).unwrap_or_default();
+        let killed = || Exit { code: KILLED, finished: clock(), started: self.noted(id).1, ..Exit::default() };
+        self.finish(id, &Exit::from_text(&text).unwrap_or_else(killed))
+    }
+
+    fn remove_swept(&self, id: &str, lock: OwnedFd, patience: Patience) -> Result<()> {
+        let gone = self.put_container_away(id)?;
+        // From here on nobody takes it for one that runs.
+        drop(lock);
+        gone.remove(patience).map(drop)
     }
 }
 
@@ -254,12 +292,17 @@ pub struct Processes {
 }
 
 impl Live {
-    /// Notes who runs it, for whoever wants to end it.
+    /// Notes who runs it, for whoever wants to end it, and that it begins now.
     pub fn note(&self, processes: Processes) -> Result<()> {
-        use std::os::unix::fs::FileExt;
-        let text = format!("{} {}\n", processes.supervisor, processes.init);
+        let Time { seconds, nanoseconds } = clock();
+        let text = format!("{} {} {seconds} {nanoseconds}\n", processes.supervisor, processes.init);
         let file = std::fs::File::from(self.lock.try_clone().map_err(|e| Error::io("dup", &e))?);
         file.write_all_at(text.as_bytes(), 0).map_err(|e| Error::io("write who runs the container", &e))
+    }
+
+    /// Notes that it reached its memory limit, for its end.
+    pub fn note_oom_kill(&self) {
+        self.oom_killed.set(true);
     }
 
     /// Gives up the mark of life early: for the child, which must not keep the lock.
@@ -268,35 +311,8 @@ impl Live {
     }
 }
 
-impl Record {
-    fn to_json(&self) -> Value {
-        json!({
-            "id": self.id, "name": self.name, "image": self.image, "imageId": self.image_id,
-            "command": self.command, "created": self.created, "remove": self.remove,
-            "cgroup": self.cgroup.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
-            "stopSignal": self.stop_signal, "init": self.init, "volumes": self.volumes,
-        })
-    }
-
-    fn from_json(id: &str, value: &Value) -> Option<Record> {
-        let text = |name: &str| value[name].as_str().map(str::to_owned);
-        let texts =
-            |name: &str| value[name].as_array().map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned));
-        Some(Record {
-            id: text("id").filter(|own| own == id)?,
-            name: text("name")?,
-            image: text("image")?,
-            image_id: text("imageId"),
-            command: texts("command")?.collect(),
-            created: value["created"].as_u64()?,
-            remove: value["remove"].as_bool()?,
-            cgroup: texts("cgroup")?.map(PathBuf::from).collect(),
-            stop_signal: text("stopSignal"),
-            init: value["init"].as_bool().unwrap_or(true),
-            volumes: texts("volumes").into_iter().flatten().collect(),
-        })
-    }
-}
+/// The status of a container that nobody has seen end.
+const KILLED: u8 = 137;
 
 /// The first twelve digits, as Docker shows ids.
 pub fn short(id: &str) -> &str {
@@ -305,34 +321,11 @@ pub fn short(id: &str) -> &str {
 
 /// Seconds since 1970.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    u64::try_from(clock().seconds).unwrap_or(0)
 }
 
-fn list(dir: &std::path::Path) -> Result<Vec<String>> {
-    let failed = |e| Error::io(format!("read {}", dir.display()), &e);
-    let names = std::fs::read_dir(dir).map_err(failed)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    Ok(names.collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_survives_the_disk_and_a_damaged_one_is_none() {
-        let record = Record {
-            id: "ab".into(),
-            name: "n".into(),
-            image: "alpine".into(),
-            command: vec!["sh".into()],
-            cgroup: vec!["/sys/fs/cgroup/x".into()],
-            ..Record::default()
-        };
-        let json = record.to_json();
-        assert_eq!(Record::from_json("ab", &json), Some(record));
-        assert_eq!(Record::from_json("other", &json), None);
-        for damaged in ["null", "[]", "{}", r#"{"id":"ab","name":7}"#] {
-            assert_eq!(Record::from_json("ab", &serde_json::from_str(damaged).unwrap()), None, "{damaged}");
-        }
-    }
+/// The present moment.
+pub fn clock() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time { seconds: i64::try_from(since.as_secs()).unwrap_or(0), nanoseconds: since.subsec_nanos() }
 }

@@ -14,46 +14,92 @@
 //! tmp/<random>/                   half-made, locked by its maker
 //! ```
 
-use super::Walls;
+use super::{Walls, path};
 use crate::error::{Error, Result};
-use crate::sys;
-use std::fs::{DirBuilder, File};
+use crate::sys::{self, fs};
+use libc::{O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io::{ErrorKind, Write};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A directory that is ours alone and holds everything that ccrun keeps.
 pub struct Store {
-    root: PathBuf,
+    place: Place,
     walls: Box<dyn Walls>,
 }
 
+/// Where a store is.
+pub struct Place {
+    path: PathBuf,
+    /// The store itself where its path cannot be trusted to lead to it a second time, and what the user calls it.
+    anchor: Option<(File, PathBuf)>,
+}
+
+impl Place {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl From<PathBuf> for Place {
+    fn from(path: PathBuf) -> Place {
+        Place { path, anchor: None }
+    }
+}
+
+const OTHER: &str = "choose another directory with --root DIR or $CCRUN_ROOT";
+
 impl Store {
-    /// Makes the store's directory at the absolute path `root` when it is not there, and gives it back.
-    /// A directory that belongs to somebody else is refused: what it holds becomes file systems that we run.
+    /// Makes the store's directory at the absolute path `root` when it is not there, and returns its path without
+    /// links. Refuses a directory that others can look into, change or replace: what it holds becomes file systems
+    /// that we run.
     pub fn prepare(root: &Path) -> Result<PathBuf> {
-        make_private(root)?;
-        let meta = std::fs::metadata(root).map_err(|e| Error::io(format!("store {}", root.display()), &e))?;
-        let me = sys::cred::geteuid();
-        if meta.uid() != me {
-            return Err(Error::new(format!(
-                "store {} belongs to uid {}, not to you ({me})",
-                root.display(),
-                meta.uid()
-            ))
-            .hint("choose another with --root DIR or $CCRUN_ROOT"));
-        }
+        let place = trusted(root)?;
+        let meta = match std::fs::symlink_metadata(&place) {
+            Ok(meta) => meta,
+            Err(_) => {
+                make_private(&place)?;
+                // Somebody may have been faster where all can write.
+                if trusted(root)? != place {
+                    return Err(Error::new(format!("store {}: its path was changed just now", root.display())));
+                }
+                metadata(&place)?
+            }
+        };
+        check_owner(root, &meta)?;
         if meta.mode() & 0o077 != 0 {
-            return Err(Error::new(format!("store {} is open to other users", root.display()))
-                .hint(format!("set-user-id programs of images lie there: chmod 700 {}", root.display())));
+            close(root, &place, &meta)?;
         }
-        super::format::check(root)?;
-        Ok(root.to_owned())
+        super::format::check(&place)?;
+        Ok(place)
     }
 
-    /// The store at `root`, which [`Store::prepare`] gave.
-    pub fn open(root: PathBuf, walls: Box<dyn Walls>) -> Store {
-        Store { root, walls }
+    /// The store at `root`, to list, save and remove what is in it: makes and changes nothing, and takes one that
+    /// [`Store::prepare`] refuses, as long as it belongs to the caller. A store that is missing is empty.
+    pub fn look(root: &Path) -> Result<Place> {
+        let walked = path::walk(root).map_err(|error| error.context("store"))?;
+        let failed = |error| Error::io(format!("store {}", root.display()), &error);
+        let dir = match File::open(root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(walked.path.into()),
+            opened => opened.map_err(failed)?,
+        };
+        let meta = dir.metadata().map_err(failed)?;
+        check_owner(root, &meta)?;
+        if meta.mode() & 0o022 != 0 {
+            check_contents(root, &dir)?;
+        }
+        if walked.refusal.is_none() {
+            return Ok(walked.path.into());
+        }
+        let path = format!("/proc/self/fd/{}", dir.as_raw_fd()).into();
+        Ok(Place { path, anchor: Some((dir, root.to_owned())) })
+    }
+
+    /// The store at a place that [`Store::prepare`] or [`Store::look`] returned.
+    pub fn open(place: impl Into<Place>, walls: Box<dyn Walls>) -> Store {
+        Store { place: place.into(), walls }
     }
 
     /// Where the store of this user is unless `--root` or `$CCRUN_ROOT` says otherwise.
@@ -68,7 +114,12 @@ impl Store {
     }
 
     pub fn root(&self) -> &Path {
-        &self.root
+        &self.place.path
+    }
+
+    /// The store's path as the user knows it.
+    pub fn shown(&self) -> &Path {
+        self.place.anchor.as_ref().map_or(&self.place.path, |(_, shown)| shown)
     }
 
     pub fn walls(&self) -> &dyn Walls {
@@ -77,10 +128,88 @@ impl Store {
 
     /// The directory `name` of the store, made when it is not there.
     pub fn dir(&self, name: &str) -> Result<PathBuf> {
-        let path = self.root.join(name);
+        let path = self.root().join(name);
         make_private(&path)?;
         Ok(path)
     }
+
+    /// The names in the directory `name` of the store; none when it is not there.
+    pub fn names_in(&self, name: &str) -> Result<Vec<String>> {
+        let path = self.root().join(name);
+        let failed = |error| Error::io(format!("read {}", path.display()), &error);
+        match std::fs::read_dir(&path) {
+            Ok(entries) => Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// Where `root` leads, if nobody else can change that.
+fn trusted(root: &Path) -> Result<PathBuf> {
+    let walked = path::walk(root).map_err(|error| error.context("store"))?;
+    match walked.refusal {
+        None => Ok(walked.path),
+        Some(why) => Err(why.context(format!("store {}", root.display())).hint(OTHER)),
+    }
+}
+
+fn metadata(path: &Path) -> Result<Metadata> {
+    std::fs::metadata(path).map_err(|error| Error::io(format!("store {}", path.display()), &error))
+}
+
+fn check_owner(root: &Path, meta: &Metadata) -> Result<()> {
+    let (uid, me) = (meta.uid(), sys::cred::geteuid());
+    let wrong = if !meta.is_dir() {
+        "is not a directory".to_owned()
+    } else if uid != me {
+        format!("belongs to uid {uid}, not to you ({me})")
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(format!("store {} {wrong}", root.display())).hint(OTHER))
+}
+
+/// Shuts a directory of the caller's that is open to others, if it is empty: a fresh one from mkdir(1). Others are
+/// refused, as other programs may rely on their modes.
+fn close(root: &Path, place: &Path, meta: &Metadata) -> Result<()> {
+    let dir = fs::open(&sys::cstr(place)?, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
+    let names = || -> Result<Vec<Vec<u8>>> {
+        let dir = fs::openat(dir.as_fd(), c".", O_RDONLY | O_DIRECTORY, 0)?;
+        // `lost+found` is on every fresh ext4.
+        let names = fs::getdents(dir.as_fd())?.into_iter().map(|entry| entry.name.into_bytes());
+        Ok(names.filter(|name| name != b"lost+found").collect())
+    };
+    let found = names()?;
+    if found.is_empty() && meta.mode() & 0o7002 == 0 {
+        fs::fchmod(dir.as_fd(), 0o700).map_err(|error| {
+            Error::call(format!("chmod 700 {}", root.display()), error.errno().unwrap_or(libc::EIO))
+        })?;
+        if names()?.is_empty() {
+            return Ok(());
+        }
+    }
+    let has = |names: &[&str]| names.iter().all(|name| found.iter().any(|own| own == name.as_bytes()));
+    let error = Error::new(format!("store {} is open to other users", root.display()));
+    Err(if has(&["containers", "live"]) || has(&["images", "layers"]) {
+        error.hint(format!("set-user-id programs of images lie there: chmod 700 {}", root.display()))
+    } else {
+        error.hint("choose a new or empty directory with --root DIR or $CCRUN_ROOT")
+    })
+}
+
+/// Refuses a store that others can write to if what is in it may be theirs.
+fn check_contents(root: &Path, dir: &File) -> Result<()> {
+    for name in [c"containers", c"live", c"names", c"images", c"layers", c"refs", c"volumes", c"tmp", c"partial"] {
+        let Ok(stat) = fs::fstatat(dir.as_fd(), name, libc::AT_SYMLINK_NOFOLLOW) else { continue };
+        // Layers may belong to the root of containers, which is nobody's on the host.
+        let is_ours = stat.uid == sys::cred::geteuid() || sys::cred::geteuid() == 0 && name == c"layers";
+        if !stat.is_dir() || !is_ours {
+            let name = name.to_string_lossy();
+            return Err(Error::new(format!("store {}: {name} in it is not what ccrun made", root.display())));
+        }
+    }
+    Ok(())
 }
 
 /// Makes a directory (and its parents) that only we may enter.
@@ -102,10 +231,10 @@ pub fn sync_dir(path: &Path) -> Result<()> {
 /// Writes a small file whole or not at all: readers see the old one or the new one.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     // A name of our own: another process may be writing the same file.
-    sys::fs::create_temporary(&path.with_extension(format!("new{}", sys::process::getpid())), 0o666)
+    fs::create_temporary(&path.with_extension(format!("new{}", sys::process::getpid())), 0o666)
         .and_then(|(mut file, new)| {
-            file.write_all(bytes)?;
-            std::fs::rename(&new, path)
+            let written = file.write_all(bytes).and_then(|()| std::fs::rename(&new, path));
+            written.inspect_err(|_| drop(std::fs::remove_file(&new)))
         })
         .map_err(|e| Error::io(format!("write {}", path.display()), &e))
 }

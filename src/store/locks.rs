@@ -1,7 +1,8 @@
 //! Who is at work in the store. All locks are flock(2)s: they end with their holder,
-//! so that nothing has to be repaired after a crash but the half-made things in `tmp/`.
+//! so that nothing has to be repaired after a crash but the half-made things in `tmp/` (sweep.rs).
 
 use super::Store;
+use super::sweep::discard;
 use crate::error::{Error, Result};
 use crate::sys::{cstr, fs};
 use std::fs::DirBuilder;
@@ -13,7 +14,8 @@ use std::path::{Path, PathBuf};
 /// The lock over all of the store. It is shared by those who begin to use an image or make one
 /// visible, and exclusive for those who take images or layers away; nobody holds it for long.
 pub struct Lock {
-    _file: OwnedFd,
+    /// None: there is no store, and nothing in it to be kept.
+    _file: Option<OwnedFd>,
 }
 
 impl Lock {
@@ -28,9 +30,17 @@ impl Lock {
     }
 
     fn take(store: &Store, operation: i32) -> Result<Lock> {
-        let file = open(&store.root().join("lock"), libc::O_CREAT)?;
+        let path = store.root().join("lock");
+        let file = match open(&path, libc::O_CREAT).or_else(|error| open(&path, 0).map_err(|_| error)) {
+            Ok(file) => file,
+            // On a full or read-only disk the store itself is as good.
+            Err(error) => match fs::open(&cstr(store.root())?, libc::O_RDONLY | libc::O_DIRECTORY, 0) {
+                Err(_) if error.errno() == Some(libc::ENOENT) => return Ok(Lock { _file: None }),
+                dir => dir.map_err(|_| error)?,
+            },
+        };
         fs::flock(file.as_fd(), operation)?;
-        Ok(Lock { _file: file })
+        Ok(Lock { _file: Some(file) })
     }
 }
 
@@ -59,12 +69,19 @@ pub fn take(path: &Path, flags: i32, operation: i32) -> Result<Taken> {
     Ok(if there.is_ok_and(|there| there == (ours.dev, ours.ino)) { Taken::Ours(file) } else { Taken::Gone })
 }
 
+/// For writing where the disk allows it: NFS has exclusive locks only so.
 fn open(path: &Path, flags: i32) -> Result<OwnedFd> {
-    fs::open(&cstr(path)?, libc::O_RDWR | libc::O_NOFOLLOW | flags, 0o600)
+    let path = cstr(path)?;
+    match fs::open(&path, libc::O_RDWR | libc::O_NOFOLLOW | flags, 0o600) {
+        Err(error) if error.errno() == Some(libc::EROFS) => {
+            fs::open(&path, libc::O_RDONLY | libc::O_NOFOLLOW, 0).map_err(|_| error)
+        }
+        opened => opened,
+    }
 }
 
 /// A directory below `tmp/` for what is half-made. It and all in it goes away when this is
-/// dropped; if its maker is killed first, [`sweep`] finds its lock free and removes it.
+/// dropped; if its maker is killed first, [`super::sweep`] finds its lock free and removes it.
 pub struct Draft<'s> {
     store: &'s Store,
     path: PathBuf,
@@ -105,37 +122,9 @@ impl Drop for Draft<'_> {
     }
 }
 
-/// Removes what killed processes have left half-made in `tmp/`; what somebody works on stays.
-/// Gives the first failure, after all the rest has been tried.
+/// Removes what killed processes have left half-made, as far as that takes no time.
 pub fn sweep(store: &Store) -> Result<()> {
-    let tmp = store.dir("tmp")?;
-    let failed = |error: std::io::Error| Error::io(format!("read {}", tmp.display()), &error);
-    let mut outcome = Ok(());
-    for entry in std::fs::read_dir(&tmp).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let swept = match take(&path.join("lock"), libc::O_CREAT, libc::LOCK_EX | libc::LOCK_NB) {
-            Ok(Taken::Ours(_lock)) => discard(store, &path),
-            Ok(Taken::Theirs | Taken::Gone) => Ok(()),
-            // A stray file, which nobody of us has made.
-            Err(_) => {
-                std::fs::remove_file(&path).map_err(|error| Error::io(format!("remove {}", path.display()), &error))
-            }
-        };
-        outcome = outcome.and(swept);
-    }
-    outcome
-}
-
-/// Removes a draft, or anything else whose lock the caller holds. It is renamed first, because whoever waits for
-/// the lock must find nothing under the old name as soon as we begin.
-pub fn discard(store: &Store, path: &Path) -> Result<()> {
-    let is_gone = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"gone"));
-    let gone = if is_gone(path) { path.to_owned() } else { fresh_name(&store.dir("tmp")?, "gone") };
-    match std::fs::rename(path, &gone) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Error::io(format!("rename {}", path.display()), &error)),
-        Ok(()) => store.remove_tree(&gone),
-    }
+    super::sweep::sweep(store, super::Patience::short())
 }
 
 /// Makes the directory `path` and takes its lock; `None` when it was taken by somebody else,
@@ -154,7 +143,7 @@ fn claim(path: &Path, operation: i32) -> Result<Option<OwnedFd>> {
 }
 
 /// A name in `tmp` that nobody has.
-fn fresh_name(tmp: &Path, kind: &str) -> PathBuf {
+pub(super) fn fresh_name(tmp: &Path, kind: &str) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let pid = std::process::id();

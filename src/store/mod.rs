@@ -4,13 +4,16 @@ pub mod containers;
 mod format;
 mod layout;
 pub mod locks;
+pub mod path;
 mod remove;
+pub mod sweep;
 #[cfg(test)]
 pub mod testing;
 pub mod tree;
 mod usage;
+pub mod volumes;
 mod walls;
 
 pub use layout::{Store, sync_dir};
-pub use remove::{remove, remove_seen};
+pub use remove::{Patience, remove, remove_seen};
 pub use walls::{Walled, Walls};

@@ -1,11 +1,41 @@
-//! Removes a tree by descriptors, whatever its depth: no recursion, one open directory at a time.
+//! Removes a tree by descriptors, whatever its depth: no recursion, two open directories at most.
 
 use crate::error::Result;
-use crate::sys::fs;
+use crate::sys::{cred, fs, signal};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY;
+
+/// How long a removal may take.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    end: Option<Instant>,
+    /// Signals that had come before it began, while all were blocked.
+    old: u64,
+}
+
+impl Patience {
+    /// As long as it takes, but no longer than until the user wants to end it.
+    pub fn endless() -> Patience {
+        Patience { end: None, old: signal::pending() }
+    }
+
+    /// What a user does not notice, for commands that tidy up after others.
+    pub fn short() -> Patience {
+        Patience { end: Some(Instant::now() + Duration::from_millis(300)), ..Patience::endless() }
+    }
+
+    pub fn is_over(&self) -> bool {
+        const ENDING: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+        let is_new = |signal: i32| (signal::pending() & !self.old) >> (signal - 1) & 1 == 1;
+        self.end.is_some_and(|end| Instant::now() > end) || ENDING.into_iter().any(is_new)
+    }
+}
+
+/// How many names are removed before [`Patience`] is asked again.
+const AT_ONCE: u32 = 64;
 
 /// A directory on the way down.
 struct Level {
@@ -18,43 +48,128 @@ struct Level {
 /// Removes `name` in `parent` and everything in it; symlinks are removed, never followed.
 /// Nobody else may move directories meanwhile: the way back up is `..`.
 pub fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    remove_seen(parent, name, &mut |_, _, _| Ok(()))
+    Removal { look: None, patience: None, count: 0, path: Vec::new() }.run(parent, name).map(drop)
+}
+
+/// The same until `patience` is over; returns whether all is removed. What is left can be removed later.
+pub fn remove_with(parent: BorrowedFd<'_>, name: &CStr, patience: Patience) -> Result<bool> {
+    Removal { look: None, patience: Some(patience), count: 0, path: Vec::new() }.run(parent, name)
 }
 
 /// Who sees something last: the directory it is in, its name there, and the path that leads there
 /// from what is removed.
 pub type LastLook<'a> = &'a mut dyn FnMut(BorrowedFd<'_>, &CStr, &[u8]) -> Result<()>;
 
-/// The same; `look` sees everything that is no directory before it goes.
+/// As [`remove`]; `look` sees everything that is no directory before it goes.
 pub fn remove_seen(parent: BorrowedFd<'_>, name: &CStr, look: LastLook<'_>) -> Result<()> {
-    if !is_dir(parent, name, libc::DT_UNKNOWN)? {
-        look(parent, name, b"")?;
-        return fs::unlinkat(parent, name, 0);
-    }
-    if removed(parent, name)? {
-        return Ok(());
-    }
-    let mut dir = fs::openat(parent, name, DIRECTORY | libc::O_NOFOLLOW, 0)?;
-    let mut path = Vec::new();
-    let mut levels = vec![Level { name: name.to_owned(), left: emptied(dir.as_fd(), &path, look)? }];
-    while let Some(level) = levels.last_mut() {
-        if let Some(inner) = level.left.pop() {
-            if !removed(dir.as_fd(), &inner)? {
-                dir = fs::openat(dir.as_fd(), &inner, DIRECTORY | libc::O_NOFOLLOW, 0)?;
-                path.push(b'/');
-                path.extend_from_slice(inner.to_bytes());
-                levels.push(Level { name: inner, left: emptied(dir.as_fd(), &path, look)? });
+    Removal { look: Some(look), patience: None, count: 0, path: Vec::new() }.run(parent, name).map(drop)
+}
+
+struct Removal<'a> {
+    look: Option<LastLook<'a>>,
+    patience: Option<Patience>,
+    count: u32,
+    /// From what is removed to the present directory; kept only for `look`.
+    path: Vec<u8>,
+}
+
+impl Removal<'_> {
+    /// Returns false if it was broken off.
+    fn run(&mut self, parent: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
+        if !is_dir(parent, name, libc::DT_UNKNOWN)? {
+            if let Some(look) = &mut self.look {
+                look(parent, name, b"")?;
             }
-            continue;
+            return fs::unlinkat(parent, name, 0).map(|()| true);
         }
-        let done = levels.pop();
-        if let (Some(done), false) = (done, levels.is_empty()) {
-            dir = fs::openat(dir.as_fd(), c"..", DIRECTORY, 0)?;
-            path.truncate(path.len() - done.name.count_bytes() - 1);
-            fs::unlinkat(dir.as_fd(), &done.name, libc::AT_REMOVEDIR)?;
+        if removed(parent, name)? {
+            return Ok(true);
+        }
+        let mut dir = entered(parent, name)?;
+        let mut levels = Vec::new();
+        let Some(left) = self.emptied(dir.as_fd())? else { return Ok(false) };
+        levels.push(Level { name: name.to_owned(), left });
+        while let Some(level) = levels.last_mut() {
+            if let Some(inner) = level.left.pop() {
+                if self.is_over() {
+                    return Ok(false);
+                }
+                if !removed(dir.as_fd(), &inner)? {
+                    dir = entered(dir.as_fd(), &inner)?;
+                    if self.look.is_some() {
+                        self.path.push(b'/');
+                        self.path.extend_from_slice(inner.to_bytes());
+                    }
+                    let Some(left) = self.emptied(dir.as_fd())? else { return Ok(false) };
+                    levels.push(Level { name: inner, left });
+                }
+                continue;
+            }
+            let done = levels.pop();
+            if let (Some(done), false) = (done, levels.is_empty()) {
+                dir = fs::openat(dir.as_fd(), c"..", DIRECTORY, 0)?;
+                self.path.truncate(self.path.len().saturating_sub(done.name.count_bytes() + 1));
+                gone_is_fine(fs::unlinkat(dir.as_fd(), &done.name, libc::AT_REMOVEDIR))?;
+            }
+        }
+        gone_is_fine(fs::unlinkat(parent, name, libc::AT_REMOVEDIR)).map(|()| true)
+    }
+
+    /// Unlinks all in `dir` that is no directory; returns the directories, or nothing if it was broken off.
+    fn emptied(&mut self, dir: BorrowedFd<'_>) -> Result<Option<Vec<CString>>> {
+        let mut left = Vec::new();
+        loop {
+            let entries = fs::getdents(dir)?;
+            if entries.is_empty() {
+                return Ok(Some(left));
+            }
+            for entry in entries {
+                if self.is_over() {
+                    return Ok(None);
+                }
+                match is_dir(dir, &entry.name, entry.kind) {
+                    Ok(true) => left.push(entry.name),
+                    Ok(false) => {
+                        if let Some(look) = &mut self.look {
+                            look(dir, &entry.name, &[&self.path, &b"/"[..], entry.name.to_bytes()].concat())?;
+                        }
+                        gone_is_fine(fs::unlinkat(dir, &entry.name, 0))?;
+                    }
+                    Err(error) => gone_is_fine(Err(error))?,
+                }
+            }
         }
     }
-    fs::unlinkat(parent, name, libc::AT_REMOVEDIR)
+
+    fn is_over(&mut self) -> bool {
+        self.count = self.count.wrapping_add(1);
+        self.count % AT_ONCE == 0 && self.patience.is_some_and(|patience| patience.is_over())
+    }
+}
+
+/// Opens a directory of ours whatever its mode, so that it can be emptied.
+fn entered(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+    let open = || fs::openat(parent, name, DIRECTORY | libc::O_NOFOLLOW, 0);
+    let dir = match open() {
+        Err(error) if error.errno() == Some(libc::EACCES) => {
+            fs::fchmodat(parent, name, 0o700).map_err(|_| error)?;
+            open()?
+        }
+        opened => opened?,
+    };
+    if cred::geteuid() != 0 && fs::fstat(dir.as_fd())?.mode & 0o300 != 0o300 {
+        // Where it is not ours to change, the next call fails and says why.
+        let _ = fs::fchmod(dir.as_fd(), 0o700);
+    }
+    Ok(dir)
+}
+
+/// Somebody else may be removing the same tree.
+fn gone_is_fine(outcome: Result<()>) -> Result<()> {
+    match outcome {
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(()),
+        other => other,
+    }
 }
 
 /// Whether something is a directory, which is only asked when reading the directory has not told.
@@ -69,26 +184,8 @@ fn is_dir(dir: BorrowedFd<'_>, name: &CStr, kind: u8) -> Result<bool> {
 fn removed(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
     match fs::unlinkat(dir, name, libc::AT_REMOVEDIR) {
         Ok(()) => Ok(true),
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(true),
         Err(error) if matches!(error.errno(), Some(libc::ENOTEMPTY | libc::EEXIST)) => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-/// Unlinks all in `dir`, which is at `path`, that is no directory; gives the directories.
-fn emptied(dir: BorrowedFd<'_>, path: &[u8], look: LastLook<'_>) -> Result<Vec<CString>> {
-    let mut left = Vec::new();
-    loop {
-        let entries = fs::getdents(dir)?;
-        if entries.is_empty() {
-            return Ok(left);
-        }
-        for entry in entries {
-            if is_dir(dir, &entry.name, entry.kind)? {
-                left.push(entry.name);
-            } else {
-                look(dir, &entry.name, &[path, b"/", entry.name.to_bytes()].concat())?;
-                fs::unlinkat(dir, &entry.name, 0)?;
-            }
-        }
     }
 }

@@ -1,13 +1,14 @@
 //! Whole directory trees: copying them with all that belongs to a file, and removing
 //! them, whoever owns what is inside.
 
+use super::remove::{Patience, remove_with};
 use super::{Store, remove};
 use crate::error::{Error, Result};
-use crate::sys::fs;
-use libc::{AT_SYMLINK_NOFOLLOW, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY};
+use crate::sys::poll::poll;
+use crate::sys::{cstr, fs};
+use libc::{AT_SYMLINK_NOFOLLOW, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -17,13 +18,39 @@ impl Store {
     /// Removes `path` and all below it; that it is not there is fine. Without root, files that belong
     /// to a container's other users are removed behind the walls, where we are root of them.
     pub fn remove_tree(&self, path: &Path) -> Result<()> {
-        match std::fs::remove_dir_all(path) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(_) => {}
+        if self.remove_tree_with(path, Patience::endless())? {
+            return Ok(());
         }
-        self.walls().spawn(path, &mut || empty_root().map(|()| Vec::new()))?.wait()?;
-        std::fs::remove_dir(path).map_err(|e| Error::io(format!("remove {}", path.display()), &e))
+        Err(Error::new(format!("removing {} was interrupted", path.display()))
+            .hint("the next command removes the rest"))
+    }
+
+    /// The same until `patience` is over; returns whether all is removed.
+    pub fn remove_tree_with(&self, path: &Path, patience: Patience) -> Result<bool> {
+        let failed =
+            |error: Error| Error::call(format!("remove {}", path.display()), error.errno().unwrap_or(libc::EIO));
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(Error::new("remove /")) };
+        let dir = fs::open(&cstr(dir)?, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+        match dir.and_then(|dir| remove_with(dir.as_fd(), &cstr(name)?, patience)) {
+            Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(true),
+            Err(error) if ![Some(libc::EACCES), Some(libc::EPERM)].contains(&error.errno()) => {
+                return Err(failed(error));
+            }
+            Err(_) => {}
+            done => return done,
+        }
+        let walled = self.walls().spawn(path, &mut || empty_root().map(|()| Vec::new()))?;
+        // The child does not see the signals that come to us.
+        while !poll(&[walled.result.as_fd()], 50)?.contains(&true) {
+            if patience.is_over() {
+                walled.child.signal(libc::SIGKILL)?;
+                walled.child.wait()?;
+                return Ok(false);
+            }
+        }
+        walled.wait()?;
+        std::fs::remove_dir(path).map_err(|e| Error::io(format!("remove {}", path.display()), &e))?;
+        Ok(true)
     }
 
     /// Makes the directory `path` with its parents, and gives it to container root.
@@ -69,7 +96,7 @@ pub fn merge(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
 /// id-mapped mount would show, made by hand. Gives `to` opened.
 pub fn copy_shifted(from: &Path, to: &Path, shift: (u32, u32)) -> Result<OwnedFd> {
     std::fs::create_dir(to).map_err(|e| Error::io(format!("make the directory {}", to.display()), &e))?;
-    let open = |path: &Path| fs::open(&crate::sys::cstr(path)?, O_RDONLY | O_DIRECTORY, 0);
+    let open = |path: &Path| fs::open(&cstr(path)?, O_RDONLY | O_DIRECTORY, 0);
     let (from, to) = (open(from)?, open(to)?);
     Copier { root: to.as_fd(), shift: Some(shift), links: HashMap::new() }.directory(from.as_fd(), to.as_fd(), b"")?;
     Ok(to)

@@ -46,6 +46,14 @@ pub fn reset_all() {
     }
 }
 
+/// The blocked signals that have come and wait: signal N is bit N - 1. The kernel's own call, as libc's set is opaque.
+pub fn pending() -> u64 {
+    let mut set: u64 = 0;
+    // SAFETY: the kernel writes a set of 8 bytes.
+    unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut set, 8) };
+    set
+}
+
 /// Waits for the next of the blocked signals.
 pub fn wait_any() -> Result<i32> {
     loop {

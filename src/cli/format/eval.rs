@@ -6,19 +6,39 @@ use crate::error::{Error, Result};
 use serde_json::Value;
 
 /// Fields that are maps with any keys; all else are structures, which have the keys that they have.
-const MAPS: &[&str] = &["Labels", "Annotations", "ExposedPorts", "Volumes", "Data"];
+const MAPS: &[&str] = &[
+    "Labels",
+    "Annotations",
+    "ExposedPorts",
+    "Volumes",
+    "Data",
+    "Networks",
+    "Options",
+    "PortBindings",
+    "Ports",
+    "Tmpfs",
+];
 
 /// Fields that JSON leaves out or calls null when nothing is in them, and what Go prints then.
 const EMPTY: &[(&str, &str)] = &[
+    ("Binds", "[]"),
+    ("CapAdd", "[]"),
+    ("CapDrop", "[]"),
     ("Cmd", "[]"),
     ("Entrypoint", "[]"),
     ("Env", "[]"),
     ("ExposedPorts", "map[]"),
+    ("ExtraHosts", "[]"),
+    ("GroupAdd", "[]"),
     ("Healthcheck", "<nil>"),
     ("Labels", "map[]"),
     ("OnBuild", "[]"),
+    ("Options", "map[]"),
+    ("SecurityOpt", "[]"),
     ("Shell", "[]"),
     ("StopSignal", ""),
+    ("Tmpfs", "map[]"),
+    ("Ulimits", "[]"),
     ("Variant", ""),
     ("Volumes", "map[]"),
 ];

@@ -1,48 +1,148 @@
-//! A container, as far as its record tells what `docker inspect` would.
+//! A container, as `docker inspect` tells of it: what its record holds, laid over all that Docker has.
 
 use crate::cli::ps;
-use crate::cli::units::utc;
+use crate::cli::units::exact;
 use crate::error::Result;
 use crate::image::local::images;
 use crate::store::Store;
-use crate::store::containers::State;
-use serde_json::{Value, json};
+use crate::store::containers::{Exit, Record, State};
+use crate::sys::fs::Time;
+use serde_json::{Map, Value, json};
 
 pub fn describe(store: &Store, id: &str) -> Result<Value> {
     let record = store.record(id)?;
     let state = store.container_state(id)?;
-    let processes = if state == State::Running { store.container_processes(id)? } else { None };
-    let (code, finished) = match state {
-        State::Running => (0, None),
-        State::Exited { code, finished } => (code, Some(finished)),
-    };
-    let time = |seconds: Option<u64>| {
-        let seconds = seconds.and_then(|seconds| i64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
-        seconds.map_or_else(|| "0001-01-01T00:00:00".to_owned(), |seconds| utc(seconds, 'T')) + "Z"
-    };
     let image = record.image_id.as_deref().and_then(images::id_of_record);
-    let dir = store.root().join("containers").join(id);
-    Ok(json!({
+    let dir = store.shown().join("containers").join(id);
+    let file = |name: &str| dir.join(name).display().to_string();
+    let mut value = json!({
         "Id": record.id,
-        "Created": time(Some(record.created)),
+        "Created": exact(record.created),
         "Path": record.command.first(),
         "Args": record.command.get(1..).unwrap_or_default(),
-        "State": {
-            "Status": ps::word(&state),
-            "Running": state == State::Running,
-            "Pid": processes.map_or(0, |processes| processes.init),
-            "ExitCode": code,
-            "StartedAt": time(Some(record.created)),
-            "FinishedAt": time(finished),
-        },
+        "State": told_state(store, &record, &state)?,
         "Image": image.map(|id| id.to_string()).unwrap_or_default(),
+        "ResolvConfPath": file("resolv.conf"),
+        "HostnamePath": file("hostname"),
+        "HostsPath": file("hosts"),
+        "LogPath": "",
         "Name": format!("/{}", record.name),
-        "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": dir.join("upper").display().to_string() } },
-        "HostConfig": { "AutoRemove": record.remove },
-        "Config": {
-            "Image": record.image,
-            "Cmd": record.command,
-            "StopSignal": record.stop_signal,
-        },
+        "RestartCount": 0,
+        "Driver": "overlay",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": null,
+        "HostConfig": laid_over(host_config(&record), &record.shown["HostConfig"]),
+        "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": file("upper"), "WorkDir": file("work") } },
+        "Mounts": mounts(store, &record),
+        "Config": laid_over(config(&record), &record.shown["Config"]),
+        "NetworkSettings": network_settings(record.network()),
+    });
+    if let Some(signal) = &record.stop_signal {
+        value["Config"]["StopSignal"] = signal.as_str().into();
+    }
+    Ok(value)
+}
+
+/// Adds what `--size` asks for: the bytes that the container has written, and those of all its files.
+pub fn add_size(store: &Store, mut value: Value) -> Result<Value> {
+    let record = store.record(value["Id"].as_str().unwrap_or_default())?;
+    let own = store.usage(&store.root().join("containers").join(&record.id).join("upper"))?;
+    value["SizeRw"] = own.into();
+    value["SizeRootFs"] = (own + ps::image_size(store, &record)).into();
+    Ok(value)
+}
+
+fn told_state(store: &Store, record: &Record, state: &State) -> Result<Value> {
+    let is_running = *state == State::Running;
+    let processes = if is_running { store.container_processes(&record.id)? } else { None };
+    let (exit, started) = match state {
+        State::Running => (Exit::default(), store.container_start(&record.id)),
+        State::Exited(exit) => (exit.clone(), exit.started),
+    };
+    let never = Time { seconds: -62_135_596_800, nanoseconds: 0 };
+    Ok(json!({
+        "Status": ps::word(state),
+        "Running": is_running,
+        "Paused": false,
+        "Restarting": false,
+        "OOMKilled": exit.oom_killed,
+        "Dead": false,
+        "Pid": processes.map_or(0, |processes| processes.init),
+        "ExitCode": exit.code,
+        "Error": "",
+        "StartedAt": exact(started.unwrap_or(record.created)),
+        "FinishedAt": exact(Some(exit.finished).filter(|time| time.seconds > 0).unwrap_or(never)),
     }))
+}
+
+/// The fields of `over` in the place of those of `base`.
+fn laid_over(base: Value, over: &Value) -> Value {
+    let mut all: Map<String, Value> = base.as_object().cloned().unwrap_or_default();
+    all.extend(over.as_object().cloned().unwrap_or_default());
+    all.into()
+}
+
+/// What a container has that nothing else was said of.
+fn config(record: &Record) -> Value {
+    json!({
+        "Hostname": "container", "Domainname": "", "User": "", "AttachStdin": false, "AttachStdout": true,
+        "AttachStderr": true, "Tty": false, "OpenStdin": false, "StdinOnce": false, "Env": [], "Cmd": record.command,
+        "Image": record.image, "Volumes": null, "WorkingDir": "", "Entrypoint": null, "OnBuild": null, "Labels": {},
+    })
+}
+
+fn host_config(record: &Record) -> Value {
+    let mut config: Value = serde_json::from_str(HOST_CONFIG).unwrap_or_default();
+    config["AutoRemove"] = record.remove.into();
+    config["Init"] = record.init.into();
+    config
+}
+
+const HOST_CONFIG: &str = r#"{
+    "Binds": null, "ContainerIDFile": "", "LogConfig": { "Type": "none", "Config": {} }, "NetworkMode": "none",
+    "PortBindings": {}, "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 }, "VolumeDriver": "",
+    "VolumesFrom": null, "CapAdd": null, "CapDrop": null, "CgroupnsMode": "private", "Dns": [], "DnsOptions": [],
+    "DnsSearch": [], "ExtraHosts": null, "GroupAdd": null, "IpcMode": "private", "Cgroup": "", "Links": null,
+    "OomScoreAdj": 0, "PidMode": "", "Privileged": false, "PublishAllPorts": false, "ReadonlyRootfs": false,
+    "SecurityOpt": null, "UTSMode": "", "UsernsMode": "", "ShmSize": 67108864, "Runtime": "ccrun", "Isolation": "",
+    "CpuShares": 0, "Memory": 0, "NanoCpus": 0, "CgroupParent": "", "BlkioWeight": 0, "BlkioWeightDevice": [],
+    "BlkioDeviceReadBps": [], "BlkioDeviceWriteBps": [], "BlkioDeviceReadIOps": [], "BlkioDeviceWriteIOps": [],
+    "CpuPeriod": 0, "CpuQuota": 0, "CpuRealtimePeriod": 0, "CpuRealtimeRuntime": 0, "CpusetCpus": "", "CpusetMems": "",
+    "Devices": [], "DeviceCgroupRules": null, "DeviceRequests": null, "MemoryReservation": 0, "MemorySwap": 0,
+    "MemorySwappiness": null, "OomKillDisable": false, "PidsLimit": null, "Ulimits": []
+}"#;
+
+/// The record's mounts; where a volume is on this machine is the store's affair.
+fn mounts(store: &Store, record: &Record) -> Value {
+    let volumes = || record.volumes.iter().map(|name| json!({ "Type": "volume", "Name": name })).collect();
+    let mut mounts = record.shown["Mounts"].as_array().cloned().unwrap_or_else(volumes);
+    for mount in mounts.iter_mut().filter(|mount| mount["Type"] == "volume") {
+        let source = match (mount["Name"].as_str(), mount["Source"].as_str()) {
+            (Some(name), _) => store.shown().join("volumes").join(name).join("_data"),
+            (None, own) => store.shown().join("containers").join(&record.id).join(own.unwrap_or_default()),
+        };
+        if mount["Name"].is_null() {
+            mount["Name"] = "".into();
+        }
+        mount["Source"] = source.display().to_string().into();
+        mount["Driver"] = "local".into();
+    }
+    mounts.into()
+}
+
+fn network_settings(mode: &str) -> Value {
+    json!({
+        "Bridge": "", "SandboxID": "", "SandboxKey": "", "Ports": {}, "HairpinMode": false, "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0, "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null, "EndpointID": "",
+        "Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPAddress": "", "IPPrefixLen": 0,
+        "IPv6Gateway": "", "MacAddress": "",
+        "Networks": { mode: {
+            "IPAMConfig": null, "Links": null, "Aliases": null, "DriverOpts": null, "NetworkID": "", "EndpointID": "",
+            "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "",
+            "GlobalIPv6PrefixLen": 0, "MacAddress": "",
+        }},
+    })
 }

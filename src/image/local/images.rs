@@ -139,11 +139,8 @@ pub fn add(store: &Store, config: &[u8], manifest: &[u8]) -> Result<Digest> {
 
 /// The ids of all images, with or without a name.
 pub fn ids(store: &Store) -> Result<Vec<Digest>> {
-    let images = store.dir("images")?;
-    let entries =
-        std::fs::read_dir(&images).map_err(|error| Error::io(format!("read {}", images.display()), &error))?;
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut ids: Vec<Digest> = names.filter_map(|name| Digest::from_hex(&name).ok()).collect();
+    let mut ids: Vec<Digest> =
+        store.names_in("images")?.iter().filter_map(|name| Digest::from_hex(name).ok()).collect();
     ids.sort();
     Ok(ids)
 }

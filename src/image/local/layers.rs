@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::layer::Root;
 use crate::store::locks::Draft;
+use crate::store::sweep::Gone;
 use crate::store::{Store, sync_dir};
 use crate::sys::{cstr, fs};
 use serde_json::{Value, json};
@@ -32,10 +33,7 @@ pub fn exists(store: &Store, diff_id: &Digest) -> bool {
 
 /// The diff ids of all layers that are here.
 pub fn ids(store: &Store) -> Result<Vec<Digest>> {
-    let layers = store.dir("layers")?;
-    let failed = |error| Error::io(format!("read {}", layers.display()), &error);
-    let names = std::fs::read_dir(&layers).map_err(failed)?.flatten().map(|entry| entry.file_name());
-    Ok(names.filter_map(|name| Digest::from_hex(name.to_str()?).ok()).collect())
+    Ok(store.names_in("layers")?.iter().filter_map(|name| Digest::from_hex(name).ok()).collect())
 }
 
 /// What is noted beside a layer; nothing depends on it.
@@ -209,19 +207,15 @@ fn move_dir(from: &Path, to: &Path) -> Result<()> {
 
 /// Takes layers out of sight. The caller holds the exclusive lock and knows that no image and
 /// no container uses them. Their files go when what this gives is dropped, which needs no lock.
-pub fn take_away<'s>(store: &'s Store, diff_ids: &BTreeSet<Digest>) -> Result<Vec<Draft<'s>>> {
-    let mut drafts = Vec::new();
+pub fn take_away<'s>(store: &'s Store, diff_ids: &BTreeSet<Digest>) -> Result<Vec<Gone<'s>>> {
+    let mut gone = Vec::new();
     for diff_id in diff_ids {
-        let draft = Draft::new(store)?;
-        if exists(store, diff_id) {
-            move_dir(&path(store, diff_id), &draft.path().join("root"))?;
-        }
+        gone.push(store.put_away(&path(store, diff_id))?);
         let _ = std::fs::remove_file(notes_path(store, diff_id));
         let _ = std::fs::remove_file(record_path(store, diff_id));
         let _ = std::fs::remove_file(root_path(store, diff_id));
-        drafts.push(draft);
     }
-    Ok(drafts)
+    Ok(gone)
 }
 
 #[cfg(test)]

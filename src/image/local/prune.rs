@@ -4,13 +4,13 @@ use super::images::{self, Image};
 use super::layers::{self, Notes};
 use super::refs::{self, Ref};
 use super::remove::{Removed, delete, layers_of};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::digest::Digest;
 use crate::store::Store;
-use crate::store::locks::{self, Draft, Lock, Taken};
+use crate::store::locks::{self, Lock, Taken};
+use crate::store::sweep::Gone;
 use crate::sys::fs;
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::os::fd::AsFd;
 
 /// What went.
@@ -57,12 +57,12 @@ pub fn prune(
 }
 
 /// Takes layers that no image has out of sight, unless somebody pulls just now: they may be for his image.
-fn stray_layers(store: &Store) -> Result<(Vec<Draft<'_>>, u64)> {
-    let is_pulling = list(store, "tmp")?.iter().any(|name| name.starts_with("layer-"));
+fn stray_layers(store: &Store) -> Result<(Vec<Gone<'_>>, u64)> {
+    let is_pulling = store.names_in("tmp")?.iter().any(|name| name.starts_with("layer-"));
     let Some(used) = layers_of(store, &images::ids(store)?).filter(|_| !is_pulling) else {
         return Ok((Vec::new(), 0));
     };
-    let layers = list(store, "layers")?;
+    let layers = store.names_in("layers")?;
     let digests = layers.iter().filter_map(|name| Digest::from_hex(name.split('.').next()?).ok());
     let strays: BTreeSet<Digest> = digests.filter(|diff_id| !used.contains(diff_id)).collect();
     let bytes = strays.iter().map(|diff_id| Notes::read(store, diff_id).size).sum();
@@ -72,7 +72,7 @@ fn stray_layers(store: &Store) -> Result<(Vec<Draft<'_>>, u64)> {
 /// Removes the beginnings of blobs that nobody is adding to, who would hold their locks.
 fn partial_blobs(store: &Store) -> Result<u64> {
     let mut bytes = 0;
-    for name in list(store, "partial")? {
+    for name in store.names_in("partial")? {
         let path = store.root().join("partial").join(name);
         let Ok(Taken::Ours(file)) = locks::take(&path, 0, libc::LOCK_EX | libc::LOCK_NB) else { continue };
         if std::fs::remove_file(&path).is_ok() {
@@ -80,16 +80,6 @@ fn partial_blobs(store: &Store) -> Result<u64> {
         }
     }
     Ok(bytes)
-}
-
-/// The names in a directory of the store, which need not be there.
-fn list(store: &Store, dir: &str) -> Result<Vec<String>> {
-    let path = store.root().join(dir);
-    match std::fs::read_dir(&path) {
-        Ok(entries) => Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(Error::io(format!("read {}", path.display()), &error)),
-    }
 }
 
 #[cfg(test)]
@@ -122,7 +112,7 @@ mod tests {
     }
 
     fn layers_here(store: &Store) -> BTreeSet<Digest> {
-        list(store, "layers").unwrap().iter().filter_map(|name| Digest::from_hex(name).ok()).collect()
+        store.names_in("layers").unwrap().iter().filter_map(|name| Digest::from_hex(name).ok()).collect()
     }
 
     fn digests(names: &[&str]) -> BTreeSet<Digest> {
@@ -144,7 +134,7 @@ mod tests {
         assert_eq!(prune(&store, &no_tag, || Ok(BTreeSet::from([used]))).unwrap(), Pruned::default());
         let all = prune(&store, &|_, _| true, || Ok(BTreeSet::new())).unwrap();
         assert_eq!((all.bytes, all.removed.len(), layers_here(&store).len()), (30, 3, 0));
-        assert_eq!(list(&store, "tmp").unwrap().len() + list(&store, "layers").unwrap().len(), 0);
+        assert_eq!(store.names_in("tmp").unwrap().len() + store.names_in("layers").unwrap().len(), 0);
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub fn remove(store: &Store, reference: &Reference) -> Result<()> {
 
 /// All refs by name, and what is damaged among them.
 pub fn list(store: &Store) -> Result<(Vec<Ref>, Vec<Error>)> {
-    let root = store.dir("refs")?;
+    let root = store.root().join("refs");
     let mut found = (Vec::new(), Vec::new());
     for domain in names(&root) {
         walk(store, &root.join(&domain), &mut vec![domain], &mut found);

@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
 use crate::store::Store;
-use crate::store::locks::{Draft, Lock, discard};
+use crate::store::locks::Lock;
+use crate::store::sweep::{Gone, discard};
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 
 /// A container and the image that it was made from.
 #[derive(Clone, Debug)]
@@ -113,8 +113,8 @@ fn refuse_if_used(word: &str, id: &Digest, reference: Option<&Reference>, force:
 }
 
 /// Takes images and the layers that no other has out of sight, under the exclusive lock. Their files
-/// go when the drafts that this gives are dropped. Tells how many bytes the layers held.
-pub(super) fn delete<'s>(store: &'s Store, going: &[Digest]) -> Result<(Vec<Draft<'s>>, u64)> {
+/// go when what this gives is dropped. Tells how many bytes the layers held.
+pub(super) fn delete<'s>(store: &'s Store, going: &[Digest]) -> Result<(Vec<Gone<'s>>, u64)> {
     let mut unused: BTreeSet<Digest> = BTreeSet::new();
     for id in going {
         // Nothing says which layers a damaged image had; they may be others' too.
@@ -125,14 +125,7 @@ pub(super) fn delete<'s>(store: &'s Store, going: &[Digest]) -> Result<(Vec<Draf
     unused.retain(|diff_id| used.as_ref().is_some_and(|used| !used.contains(diff_id)));
     let mut gone = Vec::new();
     for id in going {
-        let draft = Draft::new(store)?;
-        let path = dir(store, id);
-        match std::fs::rename(&path, draft.path().join("image")) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::io(format!("rename {}", path.display()), &error));
-            }
-            _ => gone.push(draft),
-        }
+        gone.push(store.put_away(&dir(store, id))?);
     }
     let size = unused.iter().map(|diff_id| layers::Notes::read(store, diff_id).size).sum();
     gone.extend(layers::take_away(store, &unused)?);
