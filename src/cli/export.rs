@@ -18,10 +18,10 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
+    let output = Output::open(parsed.one("output"), "save")?;
     let (store, map) = super::look_at_store(parsed)?;
     let _ = create::sweep(&store);
     let id = store.find_container(parsed.words()?.first().copied().unwrap_or_default())?;
-    let output = Output::open(parsed.one("output"), "save")?;
     export::export(&store, &map, &id, output.file())?;
     output.finish().map(|()| 0)
 }

@@ -121,7 +121,7 @@ impl Drop for Output {
 /// The file that is written to: where a symbolic link leads, so that the link stays. But where others can write, a
 /// link or a pipe may be theirs, and leads where they want.
 fn followed(path: &Path) -> Result<PathBuf> {
-    let mut path = path.to_owned();
+    let mut path = std::path::absolute(path).map_err(|e| Error::io(format!("write {}", path.display()), &e))?;
     for _ in 0..LINKS_MAX {
         let Ok(meta) = std::fs::symlink_metadata(&path) else { return Ok(path) };
         let is_open_to_others = || path::others_can_write(&directory(&path));

@@ -20,8 +20,8 @@ use crate::sys::{self, fs};
 use libc::{O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
 use std::fs::{DirBuilder, File, Metadata};
 use std::io::{ErrorKind, Write};
-use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A directory that is ours alone and holds everything that ccrun keeps.
@@ -33,8 +33,8 @@ pub struct Store {
 /// Where a store is.
 pub struct Place {
     path: PathBuf,
-    /// The store itself where its path cannot be trusted to lead to it a second time, and what the user calls it.
-    anchor: Option<(File, PathBuf)>,
+    /// What the user calls it, if that is not its path.
+    shown: Option<PathBuf>,
 }
 
 impl Place {
@@ -45,7 +45,7 @@ impl Place {
 
 impl From<PathBuf> for Place {
     fn from(path: PathBuf) -> Place {
-        Place { path, anchor: None }
+        Place { path, shown: None }
     }
 }
 
@@ -77,11 +77,12 @@ impl Store {
     }
 
     /// The store at `root`, to list, save and remove what is in it: makes and changes nothing, and takes one that
-    /// [`Store::prepare`] refuses, as long as it belongs to the caller. A store that is missing is empty.
+    /// [`Store::prepare`] refuses, as long as it belongs to the caller. A store that is missing is empty. May change
+    /// the working directory.
     pub fn look(root: &Path) -> Result<Place> {
         let walked = path::walk(root).map_err(|error| error.context("store"))?;
         let failed = |error| Error::io(format!("store {}", root.display()), &error);
-        let dir = match File::open(root) {
+        let dir = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(walked.path.into()),
             opened => opened.map_err(failed)?,
         };
@@ -93,8 +94,9 @@ impl Store {
         if walked.refusal.is_none() {
             return Ok(walked.path.into());
         }
-        let path = format!("/proc/self/fd/{}", dir.as_raw_fd()).into();
-        Ok(Place { path, anchor: Some((dir, root.to_owned())) })
+        // A path that others can change may lead elsewhere the next time, but our working directory cannot.
+        sys::process::fchdir(dir.as_fd())?;
+        Ok(Place { path: ".".into(), shown: Some(root.to_owned()) })
     }
 
     /// The store at a place that [`Store::prepare`] or [`Store::look`] returned.
@@ -119,7 +121,7 @@ impl Store {
 
     /// The store's path as the user knows it.
     pub fn shown(&self) -> &Path {
-        self.place.anchor.as_ref().map_or(&self.place.path, |(_, shown)| shown)
+        self.place.shown.as_ref().unwrap_or(&self.place.path)
     }
 
     pub fn walls(&self) -> &dyn Walls {

@@ -5,11 +5,9 @@ use crate::error::{Error, Result};
 use crate::sys::fs;
 use libc::{AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
 use std::collections::HashSet;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-
-/// Directories deeper than this are not looked into; no honest tree has them.
-const DEPTH: usize = 256;
 
 impl Store {
     /// How many bytes the files below the directory `path` hold, each counted once whatever its names. What
@@ -18,7 +16,7 @@ impl Store {
         let dir = match fs::open(&crate::sys::cstr(path)?, O_RDONLY | O_DIRECTORY, 0) {
             Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(0),
             Err(error) => Err(error),
-            Ok(dir) => below(dir.as_fd(), &mut HashSet::new(), 0),
+            Ok(dir) => below(dir),
         };
         match dir {
             Err(error) if error.errno() == Some(libc::EACCES) => {}
@@ -26,32 +24,72 @@ impl Store {
         }
         let walled = self.walls().spawn(path, &mut || {
             let root = fs::open(c"/", O_RDONLY | O_DIRECTORY, 0)?;
-            below(root.as_fd(), &mut HashSet::new(), 0).map(|bytes| bytes.to_be_bytes().to_vec())
+            below(root).map(|bytes| bytes.to_be_bytes().to_vec())
         })?;
         let told = walled.wait()?;
         told.try_into().map(u64::from_be_bytes).map_err(|_| Error::new("not a number of bytes"))
     }
 }
 
-fn below(dir: BorrowedFd<'_>, seen: &mut HashSet<(u64, u64)>, depth: usize) -> Result<u64> {
-    let mut bytes = 0;
-    loop {
-        let entries = fs::getdents(dir)?;
-        if entries.is_empty() {
-            return Ok(bytes);
-        }
-        for entry in entries {
-            // A running container's files come and go.
-            let Ok(stat) = fs::fstatat(dir, &entry.name, AT_SYMLINK_NOFOLLOW) else { continue };
-            if stat.is_dir() {
-                if depth < DEPTH {
-                    bytes += match fs::openat(dir, &entry.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0) {
-                        Err(error) if error.errno() == Some(libc::ENOENT) => 0,
-                        inner => below(inner?.as_fd(), seen, depth + 1)?,
-                    };
+/// A directory on the way down.
+struct Level {
+    id: (u64, u64),
+    /// Directories in it that are not counted yet.
+    left: Vec<CString>,
+}
+
+/// Goes through all of `dir` whatever its depth: no recursion, two open directories at most.
+fn below(mut dir: OwnedFd) -> Result<u64> {
+    let mut counted = Counted::default();
+    let mut levels = vec![counted.level(dir.as_fd())?];
+    while let Some(level) = levels.last_mut() {
+        if let Some(name) = level.left.pop() {
+            match fs::openat(dir.as_fd(), &name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0) {
+                Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {}
+                inner => {
+                    dir = inner?;
+                    levels.push(counted.level(dir.as_fd())?);
                 }
-            } else if stat.kind() == libc::S_IFREG && (stat.nlink == 1 || seen.insert((stat.dev, stat.ino))) {
-                bytes += stat.size;
+            }
+            continue;
+        }
+        levels.pop();
+        let Some(above) = levels.last() else { break };
+        dir = fs::openat(dir.as_fd(), c"..", O_RDONLY | O_DIRECTORY, 0)?;
+        let stat = fs::fstat(dir.as_fd())?;
+        if (stat.dev, stat.ino) != above.id {
+            // A running container has moved the directory: what is left cannot be found by this way.
+            break;
+        }
+    }
+    Ok(counted.bytes)
+}
+
+#[derive(Default)]
+struct Counted {
+    bytes: u64,
+    /// Files with several names that are counted already.
+    seen: HashSet<(u64, u64)>,
+}
+
+impl Counted {
+    /// Counts the files in a directory, and finds the directories.
+    fn level(&mut self, dir: BorrowedFd<'_>) -> Result<Level> {
+        let stat = fs::fstat(dir)?;
+        let mut level = Level { id: (stat.dev, stat.ino), left: Vec::new() };
+        loop {
+            let entries = fs::getdents(dir)?;
+            if entries.is_empty() {
+                return Ok(level);
+            }
+            for entry in entries {
+                // A running container's files come and go.
+                let Ok(stat) = fs::fstatat(dir, &entry.name, AT_SYMLINK_NOFOLLOW) else { continue };
+                if stat.is_dir() {
+                    level.left.push(entry.name);
+                } else if stat.kind() == libc::S_IFREG && (stat.nlink == 1 || self.seen.insert((stat.dev, stat.ino))) {
+                    self.bytes += stat.size;
+                }
             }
         }
     }

@@ -1,8 +1,19 @@
-//! Another process's memory: process_vm_readv(2), process_vm_writev(2).
+//! Memory: that of another process, process_vm_readv(2) and process_vm_writev(2), and files in it, memfd_create(2).
 
 use super::returned;
 use crate::error::Result;
 use libc::{iovec, pid_t};
+use std::ffi::CStr;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// memfd_create(2): a file without a place on any disk; `name` is for people who look at /proc.
+pub fn memfd_create(name: &CStr) -> Result<OwnedFd> {
+    // SAFETY: the name is a C string that lives through the call.
+    let fd = unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), libc::MFD_CLOEXEC) };
+    let fd = returned(fd, format_args!("memfd_create({name:?})"))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
 
 /// process_vm_readv(2) from `address` on; how much of `buffer` was filled before memory that cannot be read.
 pub fn process_vm_readv(pid: pid_t, address: u64, buffer: &mut [u8]) -> Result<usize> {

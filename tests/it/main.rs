@@ -56,6 +56,7 @@ mod readme;
 mod run;
 mod seccomp;
 mod stats;
+mod store;
 mod streams;
 mod threats;
 mod tidy;
@@ -124,6 +125,9 @@ const CASES: &[&[Case]] = &[
     archives::tools::CASES,
     check::CASES,
     stats::CASES,
+    store::disk::CASES,
+    store::paths::CASES,
+    store::removal::CASES,
     errors::CASES,
     tidy::CASES,
 ];

@@ -6,7 +6,7 @@ use crate::image::digest::{Digest, Hasher};
 use crate::image::layer;
 use crate::store::locks::Draft;
 use crate::store::{Store, Walled};
-use crate::sys::fs;
+use crate::sys::{fs, memory};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -27,14 +27,12 @@ fn write(store: &Store, diff_id: &Digest, out: &mut dyn Write) -> Result<u64> {
         ErrorKind::NotFound => again(Error::new("an older version of ccrun unpacked it and kept no record of its tar")),
         _ => Error::io(format!("open {}", path.display()), &error),
     })?;
-    let draft = Draft::new(store)?;
-    let scratch = draft.path().join("scratch");
-    let scratch = File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(&scratch)
-        .map_err(|error| Error::io(format!("make {}", scratch.display()), &error))?;
+    // On a full or read-only disk memory has to do.
+    let draft = Draft::new(store).ok();
+    let scratch = draft.as_ref().and_then(|draft| {
+        File::options().read(true).write(true).create_new(true).open(draft.path().join("scratch")).ok()
+    });
+    let scratch = scratch.map_or_else(|| memory::memfd_create(c"scratch").map(File::from), Ok)?;
     // Dropping the pipe ends the child, should we fail first.
     let (mut pipe, walled) = start(store, diff_id, &record, &scratch)?;
     let (mut hasher, mut length) = (Hasher::new(), 0);
