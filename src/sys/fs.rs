@@ -8,6 +8,7 @@ mod statfs;
 mod statx;
 
 use super::returned;
+use super::shown::{AtFlags, Fd, OpenFlags, Resolve};
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
@@ -103,7 +104,7 @@ fn owned(fd: i64) -> OwnedFd {
 pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
     // SAFETY: the path is a C string that lives through the call.
     let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode) };
-    returned(fd.into(), format_args!("open({path:?}, {flags:#o})")).map(owned)
+    returned(fd.into(), format_args!("open({path:?}, {})", OpenFlags(flags))).map(owned)
 }
 
 /// `openat(2)`; O_CLOEXEC is always added.
@@ -111,7 +112,7 @@ pub fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> Result
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call; `dir` is open by its type.
     let fd = unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
-    returned(fd.into(), format_args!("openat({dir}, {name:?}, {flags:#o})")).map(owned)
+    returned(fd.into(), format_args!("openat({}, {name:?}, {})", Fd(dir), OpenFlags(flags))).map(owned)
 }
 
 /// How often openat2 is asked again: after a mount or rename anywhere on the machine it cannot be sure where a `..`
@@ -132,7 +133,7 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve:
         tries -= 1;
         // SAFETY: the path is a C string and `how` a structure of the size given; both live through the call.
         let fd = unsafe { libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size) };
-        match returned(fd, format_args!("openat2({dir}, {path:?}, {flags:#o}, resolve {resolve:#x})")) {
+        match returned(fd, format_args!("openat2({}, {path:?}, {}, {})", Fd(dir), OpenFlags(flags), Resolve(resolve))) {
             Err(error) if error.errno() == Some(libc::EAGAIN) && tries > 0 => {}
             answer => return answer.map(owned),
         }
@@ -144,7 +145,7 @@ pub fn mkdirat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::mkdirat(dir, name.as_ptr(), mode) };
-    returned(done.into(), format_args!("mkdirat({dir}, {name:?}, {mode:#o})")).map(drop)
+    returned(done.into(), format_args!("mkdirat({}, {name:?}, {mode:#o})", Fd(dir))).map(drop)
 }
 
 /// `mknodat(2)`; `mode` holds the type (S_IFIFO, S_IFCHR, S_IFBLK) too.
@@ -152,7 +153,7 @@ pub fn mknodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32, (major, minor): (u32
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::mknodat(dir, name.as_ptr(), mode, libc::makedev(major, minor)) };
-    returned(done.into(), format_args!("mknodat({dir}, {name:?}, {mode:#o}, {major}:{minor})")).map(drop)
+    returned(done.into(), format_args!("mknodat({}, {name:?}, {mode:#o}, {major}:{minor})", Fd(dir))).map(drop)
 }
 
 /// `linkat(2)`; without AT_SYMLINK_FOLLOW a link to a symlink is made.
@@ -160,7 +161,7 @@ pub fn linkat(old: BorrowedFd<'_>, target: &CStr, new: BorrowedFd<'_>, name: &CS
     let (old, new) = (old.as_raw_fd(), new.as_raw_fd());
     // SAFETY: both names are C strings that live through the call.
     let done = unsafe { libc::linkat(old, target.as_ptr(), new, name.as_ptr(), flags) };
-    returned(done.into(), format_args!("linkat({old}, {target:?}, {new}, {name:?})")).map(drop)
+    returned(done.into(), format_args!("linkat({}, {target:?}, {}, {name:?})", Fd(old), Fd(new))).map(drop)
 }
 
 /// `symlinkat(2)`.
@@ -168,7 +169,7 @@ pub fn symlinkat(target: &CStr, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> 
     let dir = dir.as_raw_fd();
     // SAFETY: both names are C strings that live through the call.
     let done = unsafe { libc::symlinkat(target.as_ptr(), dir, name.as_ptr()) };
-    returned(done.into(), format_args!("symlinkat({target:?}, {dir}, {name:?})")).map(drop)
+    returned(done.into(), format_args!("symlinkat({target:?}, {}, {name:?})", Fd(dir))).map(drop)
 }
 
 /// `unlinkat(2)`; AT_REMOVEDIR removes an empty directory.
@@ -176,7 +177,7 @@ pub fn unlinkat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<()> {
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::unlinkat(dir, name.as_ptr(), flags) };
-    returned(done.into(), format_args!("unlinkat({dir}, {name:?}, {flags:#x})")).map(drop)
+    returned(done.into(), format_args!("unlinkat({}, {name:?}, {})", Fd(dir), AtFlags(flags))).map(drop)
 }
 
 /// `readlinkat(2)`; an empty name reads the symlink that `dir` itself is an O_PATH descriptor of.
@@ -186,7 +187,7 @@ pub fn readlinkat(dir: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
     let mut target = vec![0u8; libc::PATH_MAX as usize];
     // SAFETY: the kernel writes at most `target.len()` bytes into `target`.
     let length = unsafe { libc::readlinkat(dir, name.as_ptr(), target.as_mut_ptr().cast(), target.len()) };
-    let length = returned(length as i64, format_args!("readlinkat({dir}, {name:?})"))?;
+    let length = returned(length as i64, format_args!("readlinkat({}, {name:?})", Fd(dir)))?;
     target.truncate(length as usize);
     Ok(target)
 }
@@ -197,7 +198,7 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `stat` has room for what the kernel writes.
     let done = unsafe { libc::fstat(fd, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("fstat({fd})"))?;
+    returned(done.into(), format_args!("fstat({})", Fd(fd)))?;
     // SAFETY: the call succeeded, so the kernel has filled the structure.
     Ok(unsafe { stat.assume_init() }.into())
 }
@@ -208,7 +209,7 @@ pub fn fstatat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Stat> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the name is a C string and `stat` has room for what the kernel writes.
     let done = unsafe { libc::fstatat(dir, name.as_ptr(), stat.as_mut_ptr(), flags) };
-    returned(done.into(), format_args!("fstatat({dir}, {name:?}, {flags:#x})"))?;
+    returned(done.into(), format_args!("fstatat({}, {name:?}, {})", Fd(dir), AtFlags(flags)))?;
     // SAFETY: the call succeeded, so the kernel has filled the structure.
     Ok(unsafe { stat.assume_init() }.into())
 }
@@ -217,11 +218,11 @@ pub fn fstatat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Stat> {
 pub fn ftruncate(fd: BorrowedFd<'_>, size: u64) -> Result<()> {
     let fd = fd.as_raw_fd();
     let Ok(length) = libc::off_t::try_from(size) else {
-        return Err(Error::call(format!("ftruncate({fd}, {size})"), libc::EFBIG));
+        return Err(Error::call(format!("ftruncate({}, {size})", Fd(fd)), libc::EFBIG));
     };
     // SAFETY: no memory is passed.
     let done = unsafe { libc::ftruncate(fd, length) };
-    returned(done.into(), format_args!("ftruncate({fd}, {size})")).map(drop)
+    returned(done.into(), format_args!("ftruncate({}, {size})", Fd(fd))).map(drop)
 }
 
 /// `lseek(2)` with SEEK_DATA, then SEEK_HOLE: the first run of a file's bytes from `offset` on that is no
@@ -232,7 +233,7 @@ pub fn seek_data(fd: BorrowedFd<'_>, offset: u64) -> Result<Option<Range<u64>>> 
         let from = libc::off_t::try_from(offset).unwrap_or(libc::off_t::MAX);
         // SAFETY: no memory is passed.
         let at = unsafe { libc::lseek(fd, from, whence) };
-        returned(at, format_args!("lseek({fd}, {offset}, {whence})"))
+        returned(at, format_args!("lseek({}, {offset}, {whence})", Fd(fd)))
     };
     match seek(offset, libc::SEEK_DATA) {
         Err(error) if error.errno() == Some(libc::ENXIO) => Ok(None),
@@ -249,7 +250,7 @@ pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
     loop {
         // SAFETY: no memory is passed.
         let done = unsafe { libc::flock(fd, operation) };
-        match returned(done.into(), format_args!("flock({fd}, {operation})")) {
+        match returned(done.into(), format_args!("flock({}, {operation})", Fd(fd))) {
             Err(error) if error.errno() == Some(libc::EINTR) => continue,
             answer => return answer.map(drop),
         }
@@ -261,7 +262,7 @@ pub fn syncfs(fd: BorrowedFd<'_>) -> Result<()> {
     let fd = fd.as_raw_fd();
     // SAFETY: no memory is passed.
     let done = unsafe { libc::syncfs(fd) };
-    returned(done.into(), format_args!("syncfs({fd})")).map(drop)
+    returned(done.into(), format_args!("syncfs({})", Fd(fd))).map(drop)
 }
 
 /// `pipe2(2)`: the reading end, then the writing end; O_CLOEXEC is always added.
@@ -269,7 +270,7 @@ pub fn pipe2(flags: i32) -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     // SAFETY: the kernel writes two descriptors into `ends`.
     let done = unsafe { libc::pipe2(ends.as_mut_ptr(), flags | libc::O_CLOEXEC) };
-    returned(done.into(), format_args!("pipe2({flags:#o})"))?;
+    returned(done.into(), format_args!("pipe2({})", OpenFlags(flags)))?;
     Ok((owned(ends[0].into()), owned(ends[1].into())))
 }
 
@@ -279,7 +280,7 @@ pub fn set_pipe_size(pipe: BorrowedFd<'_>, size: usize) -> Result<()> {
     let fd = pipe.as_raw_fd();
     // SAFETY: no memory is passed.
     let done = unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, size as libc::c_int) };
-    returned(done.into(), format_args!("fcntl({fd}, F_SETPIPE_SZ, {size})")).map(drop)
+    returned(done.into(), format_args!("fcntl({}, F_SETPIPE_SZ, {size})", Fd(fd))).map(drop)
 }
 
 /// `ioctl(2)` FICLONE: `to` shares all blocks of `from`, where the file system can.
@@ -287,7 +288,7 @@ pub fn ficlone(to: BorrowedFd<'_>, from: BorrowedFd<'_>) -> Result<()> {
     let (to, from) = (to.as_raw_fd(), from.as_raw_fd());
     // SAFETY: FICLONE takes a descriptor by value.
     let done = unsafe { libc::ioctl(to, libc::FICLONE as _, from) };
-    returned(done.into(), format_args!("ioctl({to}, FICLONE, {from})")).map(drop)
+    returned(done.into(), format_args!("ioctl({}, FICLONE, {})", Fd(to), Fd(from))).map(drop)
 }
 
 /// `copy_file_range(2)` at both files' current positions: how much was copied, 0 at the end.
@@ -296,7 +297,7 @@ pub fn copy_file_range(from: BorrowedFd<'_>, to: BorrowedFd<'_>, length: usize) 
     let none = std::ptr::null_mut::<libc::loff_t>();
     // SAFETY: null offsets mean the files' own positions; no memory is passed.
     let copied = unsafe { libc::syscall(libc::SYS_copy_file_range, from, none, to, none, length, 0) };
-    returned(copied, format_args!("copy_file_range({from}, {to}, {length})")).map(|copied| copied as usize)
+    returned(copied, format_args!("copy_file_range({}, {}, {length})", Fd(from), Fd(to))).map(|copied| copied as usize)
 }
 
 /// `umask(2)`: sets the bits that new files lose, and gives the former ones. It is the whole process's.
@@ -312,7 +313,7 @@ pub fn getdents(dir: BorrowedFd<'_>) -> Result<Vec<DirEntry>> {
     loop {
         // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`.
         let length = unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len()) };
-        let length = returned(length, format_args!("getdents64({fd})"))? as usize;
+        let length = returned(length, format_args!("getdents64({})", Fd(fd)))? as usize;
         let entries = dirents(buffer.get(..length).unwrap_or_default());
         if length == 0 || !entries.is_empty() {
             return Ok(entries);
@@ -338,12 +339,12 @@ fn dirents(mut records: &[u8]) -> Vec<DirEntry> {
 pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: the pointer and the length are of one slice, which is ours to write.
     let size = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
-    returned(size as i64, format_args!("read({})", fd.as_raw_fd())).map(|size| size as usize)
+    returned(size as i64, format_args!("read({})", Fd(fd.as_raw_fd()))).map(|size| size as usize)
 }
 
 /// `fcntl(2)` with O_NONBLOCK: reading and writing answer EAGAIN instead of waiting.
 pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: no memory is passed; `fd` is open by its type.
     let ret = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
-    returned(ret.into(), format_args!("fcntl({}, F_SETFL, O_NONBLOCK)", fd.as_raw_fd())).map(drop)
+    returned(ret.into(), format_args!("fcntl({}, F_SETFL, O_NONBLOCK)", Fd(fd.as_raw_fd()))).map(drop)
 }
