@@ -121,6 +121,29 @@ const MOST_TRIES: u32 = 10_000;
 
 /// `openat2(2)`, Linux 5.6; O_CLOEXEC is always added. Kernels without it answer ENOSYS.
 pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
+    let opened = openat2_quiet(dir, path, flags, mode, resolve);
+    opened.map_err(|errno| {
+        let (dir, flags, resolve) = (Fd(dir.as_raw_fd()), OpenFlags(flags), Resolve(resolve));
+        Error::call(format!("openat2({dir}, {path:?}, {flags}, {resolve})"), errno)
+    })
+}
+
+/// [`openat2`] of what may be missing (`None`): no error is made for it.
+pub fn openat2_if_there(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64) -> Result<Option<OwnedFd>> {
+    match openat2_quiet(dir, path, flags, 0, resolve) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(libc::ENOENT) => Ok(None),
+        Err(_) => openat2(dir, path, flags, 0, resolve).map(Some),
+    }
+}
+
+fn openat2_quiet(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: i32,
+    mode: u32,
+    resolve: u64,
+) -> std::result::Result<OwnedFd, i32> {
     let dir = dir.as_raw_fd();
     // SAFETY: open_how is three integers, for which all zeros is a valid value.
     let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -133,9 +156,12 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve:
         tries -= 1;
         // SAFETY: the path is a C string and `how` a structure of the size given; both live through the call.
         let fd = unsafe { libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size) };
-        match returned(fd, format_args!("openat2({}, {path:?}, {}, {})", Fd(dir), OpenFlags(flags), Resolve(resolve))) {
-            Err(error) if error.errno() == Some(libc::EAGAIN) && tries > 0 => {}
-            answer => return answer.map(owned),
+        if fd >= 0 {
+            return Ok(owned(fd));
+        }
+        match std::io::Error::last_os_error().raw_os_error() {
+            Some(libc::EAGAIN) if tries > 0 => {}
+            errno => return Err(errno.unwrap_or(0)),
         }
     }
 }
