@@ -2,13 +2,13 @@
 
 use super::init;
 use super::plan::{Plan, message};
-use super::spec::{ContainerSpec, Mount, Source};
+use super::spec::{ContainerSpec, Mount, Root, Source};
 use super::{outcome, supervise, trees};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::ranges::{self, Range};
-use crate::isolation::{devices, namespaces, oom, rlimit};
+use crate::isolation::{devices, host_mounts, namespaces, oom, rlimit};
 use crate::store::Store;
 use crate::store::containers::{Live, Processes, Record, State, now};
 use crate::store::locks::{self, Lock};
@@ -100,6 +100,7 @@ fn start(
     cgroup: &Cgroup,
     say: &mut dyn FnMut(&str),
 ) -> Result<Started> {
+    let host = if map.is_shifted() && spec.root == Root::Host { host_mounts::copies()? } else { Vec::new() };
     let plan = Plan {
         supervisor: &process::pidfd_open(process::getpid())?,
         spec,
@@ -107,6 +108,7 @@ fn start(
         single_id: map.is_single(),
         last_gid: map.last_gid(),
         mapped: map.is_shifted(),
+        host: &host,
         cgroup,
     };
     rlimit::raise(&spec.process.ulimits)?;
@@ -127,7 +129,7 @@ fn start(
         let inside = own.as_ref().map_or_else(|| map.clone(), |own| own.range.map());
         inside.write(child.pid())?;
         let trees = match map.is_shifted() {
-            true => trees::make(store, spec, &child, &live.dir, (map, own.as_mut()), say)?,
+            true => trees::make(store, spec, &child, &live.dir, (map, own.as_mut()), &host, say)?,
             false => Vec::new(),
         };
         if map.is_shifted() {

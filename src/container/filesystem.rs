@@ -6,7 +6,7 @@ use super::plan::{Plan, message};
 use super::spec::{Mount, Root, Source};
 use super::trees::Trees;
 use crate::error::{Error, Result};
-use crate::isolation::host_view::HostView;
+use crate::isolation::host_view;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::overlay::{self, Overlay};
 use crate::isolation::procfs;
@@ -34,7 +34,7 @@ enum Lower {
     Named(OwnedFd, Vec<CString>),
     /// A mount to be the root as it is.
     Writable(OwnedFd),
-    Host(HostView),
+    Host,
 }
 
 impl Sources {
@@ -63,7 +63,7 @@ impl Sources {
                 };
                 if *writable { Lower::Writable(tree) } else { Lower::Layers(vec![tree]) }
             }
-            Root::Host => Lower::Host(HostView::open(trees.by_ref())?),
+            Root::Host => Lower::Host,
         };
         let mounts = plan.spec.mounts.iter().enumerate();
         let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut trees)).collect::<Result<_>>()?;
@@ -113,8 +113,8 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
             mount::move_mount(tree.as_fd(), place.as_fd())?;
             return reopen(dir, c"rootfs");
         }
-        Lower::Host(view) => {
-            view.mount(dir, place.as_fd(), &plan.spec.process.cwd, plan.spec.remove)?;
+        Lower::Host => {
+            host_view::mount(plan.host, dir, place.as_fd(), &plan.spec.process.cwd, plan.spec.remove)?;
             return reopen(dir, c"rootfs");
         }
     };

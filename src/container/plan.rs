@@ -3,6 +3,7 @@
 
 use super::spec::ContainerSpec;
 use crate::isolation::cgroup::Cgroup;
+use crate::isolation::host_mounts;
 use crate::sys::process::Child;
 use std::path::Path;
 
@@ -17,6 +18,8 @@ pub struct Plan<'a> {
     pub last_gid: u32,
     /// Whether the host's directories come from the supervisor, with their owners mapped to the container's.
     pub mapped: bool,
+    /// The host's mounts, if root shows them.
+    pub host: &'a [host_mounts::Copy],
     /// The cgroups that it goes into.
     pub cgroup: &'a Cgroup,
     /// Ready to be read when the supervisor has ended.

@@ -132,6 +132,34 @@ pub fn fresh(fstype: &CStr, options: &str, attributes: u64) -> Result<OwnedFd> {
     mount::fsmount(context.as_fd(), fstype, attributes)
 }
 
+/// Attaches the detached `tree` on `place`: a directory on a directory, anything else on anything else.
+pub fn attach(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
+    mount::move_mount(tree, place).map_err(|error| {
+        let kinds = fs::fstat(tree).and_then(|tree| Ok((tree, fs::fstat(place)?)));
+        match kinds {
+            Ok((tree, place)) if tree.is_dir() != place.is_dir() => {
+                Error::new(format!("{} cannot be mounted on {}", kind_of(&tree), kind_of(&place))).hint(
+                    "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host \
+                     path exists and is the expected type",
+                )
+            }
+            _ => error,
+        }
+    })
+}
+
+/// The kind of a file, as a message names it.
+pub fn kind_of(stat: &fs::Stat) -> &'static str {
+    match stat.kind() {
+        libc::S_IFDIR => "a directory",
+        libc::S_IFREG => "a file",
+        libc::S_IFLNK => "a symbolic link",
+        libc::S_IFSOCK => "a socket",
+        libc::S_IFIFO => "a named pipe",
+        _ => "a device",
+    }
+}
+
 /// Attaches `tree` on the directory `name` right below `root`, and looks whether it is there: whoever writes in the
 /// same root (`--rootfs DIR:rw`, twice) may have moved the directory away in between, and put another there.
 pub fn attach_below(root: BorrowedFd<'_>, name: &CStr, tree: BorrowedFd<'_>) -> Result<()> {
