@@ -3,6 +3,7 @@
 mod block_io;
 mod capabilities;
 mod check;
+mod csv;
 mod device;
 mod df;
 mod export;

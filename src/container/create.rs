@@ -100,6 +100,10 @@ fn start(
     cgroup: &Cgroup,
     say: &mut dyn FnMut(&str),
 ) -> Result<Started> {
+    if spec.process.keep_groups && map.is_shifted() {
+        return Err(Error::new("--group-add keep-groups: root's groups are not handed on to a container")
+            .hint("run ccrun as the user whose groups it is to have"));
+    }
     let host = if map.is_shifted() && spec.root == Root::Host { host_mounts::copies()? } else { Vec::new() };
     let plan = Plan {
         supervisor: &process::pidfd_open(process::getpid())?,

@@ -89,7 +89,9 @@ pub fn make(
         }
     }
     for (at, wanted) in spec.mounts.iter().enumerate() {
-        let attributes = MOUNT_ATTR_NODEV | if wanted.read_only { MOUNT_ATTR_RDONLY } else { 0 };
+        // The child fills a volume before it makes it read-only.
+        let read_only = wanted.read_only && !wanted.is_filled();
+        let attributes = MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 };
         let (path, map) = match (stored(store, dir, at, &wanted.source)?, &wanted.source) {
             // Behind the base range it is a directory like any other, which the child opens.
             (Some(path), _) if shift.is_some() => (path, shift),
@@ -142,7 +144,7 @@ pub fn stored(store: &Store, dir: &Path, at: usize, source: &Source) -> Result<O
     Ok(match source {
         Source::Volume(name) => Some(store.dir("volumes")?.join(name).join("_data")),
         Source::Anonymous => Some(dir.join(anonymous(at))),
-        Source::Bind(_) | Source::Tmpfs(_) => None,
+        Source::Bind(_) | Source::Device(_) | Source::Tmpfs(_) => None,
     })
 }
 

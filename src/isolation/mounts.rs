@@ -36,7 +36,7 @@ pub fn mount_point(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> Result<Owne
 }
 
 fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind, links: u32) -> Result<OwnedFd> {
-    if let Some(found) = fs::openat2_if_there(root, inner(path)?.as_c_str(), O_PATH, IN_ROOT)? {
+    if let Some(found) = find_inside(root, path)? {
         return Ok(found);
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -62,6 +62,11 @@ fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind, links: u32) -> Re
         }
         Err(error) => Err(error),
     }
+}
+
+/// [`open_inside`] of what may be missing.
+pub fn find_inside(root: BorrowedFd<'_>, path: &Path) -> Result<Option<OwnedFd>> {
+    fs::openat2_if_there(root, inner(path)?.as_c_str(), O_PATH, IN_ROOT)
 }
 
 /// Opens `path` with `root` as its `/`, as a place to mount on or look at.

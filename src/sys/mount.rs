@@ -101,6 +101,7 @@ pub fn open_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<Ow
 }
 
 /// move_mount(2): attaches the detached `mount` onto the file or directory that `target` is open on.
+/// Its error shows the target alone, as a detached mount has no path.
 /// No path is looked up, so that no symbolic link can redirect it.
 pub fn move_mount(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     const F_EMPTY_PATH: u32 = 0x4;
@@ -109,7 +110,7 @@ pub fn move_mount(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     let empty = c"".as_ptr();
     // SAFETY: both paths are the empty string: the descriptors themselves are meant.
     let ret = unsafe { libc::syscall(libc::SYS_move_mount, from, empty, to, empty, F_EMPTY_PATH | T_EMPTY_PATH) };
-    returned(ret, format_args!("move_mount({}, {})", Fd(from), Fd(to))).map(drop)
+    returned(ret, format_args!("move_mount({})", Fd(to))).map(drop)
 }
 
 /// mount_setattr(2) (Linux 5.12) on the mount that `mount` is open on, and on those below it if `recursive`.
@@ -134,5 +135,5 @@ pub fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, set: u64, idmap: Op
     let size = std::mem::size_of_val(&attr);
     // SAFETY: `attr` has the layout of struct mount_attr and `size` is its own size.
     let ret = unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size) };
-    returned(ret, format_args!("mount_setattr({}, {})", Fd(fd), MountAttributes(attr.attr_set))).map(drop)
+    returned(ret, format_args!("mount_setattr({})", MountAttributes(attr.attr_set))).map(drop)
 }
