@@ -4,6 +4,7 @@ mod block_io;
 mod capabilities;
 mod check;
 mod cidfile;
+mod csv;
 mod device;
 mod df;
 mod environment;

@@ -1,9 +1,10 @@
 //! `-v`, `--mount` and `--tmpfs`.
 
-use super::limits;
 use super::parse::{Parsed, utf8};
+use super::{csv, limits};
 use crate::container::spec::{Mount, Source, Tmpfs};
 use crate::error::{Error, Result};
+use crate::isolation::devices::{self, Harmless};
 use std::path::{Component, Path, PathBuf};
 
 /// The mounts that the flags ask for, in their order.
@@ -52,10 +53,10 @@ fn volume(text: &str) -> Result<Mount> {
     let source = match source {
         None => Source::Anonymous,
         Some("") => return Err(wrong("empty source")),
-        Some(path) if path.starts_with(['/', '.']) => Source::Bind(absolute(path)?),
+        Some(path) if path.starts_with(['/', '.']) => bind(absolute(path)?, &target)?,
         Some(name) => Source::Volume(volume_name(name)?),
     };
-    if copy.is_some() && matches!(source, Source::Bind(_)) {
+    if copy.is_some() && matches!(source, Source::Bind(_) | Source::Device(_)) {
         return Err(wrong("nocopy is for volumes"));
     }
     Ok(Mount { source, target, read_only: read_only.unwrap_or(false), copy: copy.unwrap_or(true) })
@@ -83,7 +84,8 @@ fn in_words(text: &str) -> Result<Mount> {
         "false" | "0" => Ok(false),
         _ => Err(wrong(format!("invalid value for {key}: {value}"))),
     };
-    for field in text.split(',') {
+    let fields = csv::fields(text).map_err(wrong)?;
+    for field in &fields {
         let (key, value) = field.split_once('=').unwrap_or((field, ""));
         match key {
             "type" => kind = value,
@@ -113,15 +115,12 @@ fn in_words(text: &str) -> Result<Mount> {
                     path.display()
                 )));
             }
-            Source::Bind(path)
+            bind(path, &target)?
         }
         ("bind", None) => return Err(wrong("source is required".into())),
         ("volume", Some(name)) => Source::Volume(volume_name(name)?),
         ("volume", None) => Source::Anonymous,
-        ("tmpfs", None) => {
-            let options = if options.is_empty() { "mode=1777".to_owned() } else { options.join(",") };
-            Source::Tmpfs(Tmpfs { options, ..Tmpfs::default() })
-        }
+        ("tmpfs", None) => Source::Tmpfs(Tmpfs { options: options.join(","), ..Tmpfs::default() }),
         ("tmpfs", Some(_)) => return Err(wrong("a tmpfs has no source".into())),
         _ => return Err(wrong(format!("mount type unknown: \"{kind}\"")).hint("bind, volume and tmpfs are known")),
     };
@@ -145,9 +144,6 @@ fn tmpfs(text: &str) -> Result<Mount> {
             }
         }
     }
-    if !kept.iter().any(|option| option.starts_with("mode=")) {
-        kept.push("mode=1777");
-    }
     made.options = kept.join(",");
     Ok(Mount { source: Source::Tmpfs(made), target: target(goal)?, read_only, copy: false })
 }
@@ -166,6 +162,33 @@ fn target(text: &str) -> Result<PathBuf> {
         return Err(Error::new(format!("invalid mount path: '{text}' mount path must be absolute, and not '/'")));
     }
     Ok(path)
+}
+
+/// What a file of the host is mounted as. Of its devices only those that every container has can be used: the mount of
+/// any other would be one that nobody inside can open.
+fn bind(path: PathBuf, target: &Path) -> Result<Source> {
+    match devices::kind_of(&path) {
+        Some(Harmless::Known(device)) => Ok(Source::Device(device)),
+        Some(Harmless::Other) => {
+            let (path, target) = (path.display(), target.display());
+            Err(Error::new(format!("{path} is a device, which a mount does not let anybody open"))
+                .hint(format!("give it by --device {path}:{target}")))
+        }
+        None => Ok(Source::Bind(path)),
+    }
+}
+
+/// What the user should know of these mounts.
+pub fn notes(mounts: &[Mount]) -> Vec<String> {
+    let sources = mounts.iter().filter_map(|mount| match &mount.source {
+        Source::Bind(path) if devices::are_in(path) => Some(path),
+        _ => None,
+    });
+    sources
+        .map(|path| {
+            format!("devices in {} cannot be opened in the container; --device gives one that can", path.display())
+        })
+        .collect()
 }
 
 fn absolute(path: &str) -> Result<PathBuf> {
@@ -222,7 +245,10 @@ mod tests {
         );
         let tmpfs = in_words("type=tmpfs,dst=/t,tmpfs-size=1m").unwrap();
         assert!(matches!(tmpfs.source, Source::Tmpfs(made) if made.options == "size=1048576"));
+        let quoted = in_words("type=bind,\"source=/tmp/../tmp\",\"target=/a,b\"").unwrap();
+        assert_eq!(quoted.target, Path::new("/a,b"));
         for (text, said) in [
+            ("type=tmpfs,target=\"/a\"", "flag: parse error on line 1, column 19: bare \" in non-quoted field"),
             ("type=bind,source=/nope-at-all,target=/a", "bind source path does not exist: /nope-at-all"),
             ("type=x,target=/a", "mount type unknown"),
             ("type=bind,source=/tmp", "target is required"),
@@ -241,7 +267,7 @@ mod tests {
             Source::Tmpfs(made) => made,
             other => panic!("{other:?}"),
         };
-        assert_eq!(made("/t"), Tmpfs { options: "mode=1777".into(), ..Tmpfs::default() });
+        assert_eq!(made("/t"), Tmpfs::default());
         let open = Tmpfs { options: "size=1m,mode=700".into(), exec: true, suid: false, dev: false };
         assert_eq!(made("/t:size=1m,mode=700,exec"), open);
         for bad in ["/t:bogus", "/t:huge=always", "rel", "/", "/..", "a/../../b"] {

@@ -40,7 +40,7 @@ pub static COMMAND: Command = Command {
         many(None, "env-file", "FILE", "Read variables from a file"),
         one(Some('w'), "workdir", "DIR", "Working directory in the container"),
         one(Some('u'), "user", "USER[:GROUP]", "Names or ids to run as"),
-        many(None, "group-add", "GROUP", "Name or id of one more group to be in"),
+        many(None, "group-add", "GROUP", "Name or id of one more group to be in, or keep-groups: the caller's own"),
         one(None, "name", "NAME", "Name of the container"),
         one(None, "cidfile", "FILE", "Write the container's id to a new file"),
         one(Some('h'), "hostname", "NAME", "Host name inside (default container)"),
@@ -166,6 +166,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if spec.network == Network::Host {
         say("the container shares this machine's network: services on 127.0.0.1 and abstract sockets are open to it");
     }
+    mount::notes(&spec.mounts).iter().for_each(|text| say(text));
     if let Some(file) = &cidfile {
         file.write(&spec.id)?;
     }

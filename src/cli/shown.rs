@@ -158,6 +158,9 @@ fn mounts(parsed: &Parsed, spec: &ContainerSpec) -> Vec<Value> {
             Source::Bind(path) => {
                 json!({ "Type": "bind", "Source": path.display().to_string(), "Propagation": "rprivate" })
             }
+            Source::Device(device) => {
+                json!({ "Type": "bind", "Source": device.path().display().to_string(), "Propagation": "rprivate" })
+            }
             Source::Volume(name) => json!({ "Type": "volume", "Name": name, "Propagation": "" }),
             Source::Anonymous => {
                 json!({ "Type": "volume", "Source": anonymous(at).display().to_string(), "Propagation": "" })

@@ -62,7 +62,8 @@ fn prepare(
     }
     capabilities::bound(plan.spec.security.capabilities)?;
     if !plan.single_id {
-        cred::setgroups(&user.groups).and_then(|()| cred::setresgid(user.gid)).map_err(|e| unmapped(e, &user))?;
+        let groups = if process.keep_groups { Ok(()) } else { cred::setgroups(&user.groups) };
+        groups.and_then(|()| cred::setresgid(user.gid)).map_err(|e| unmapped(e, &user))?;
         cred::keep_capabilities()?;
         cred::setresuid(user.uid).map_err(|e| unmapped(e, &user))?;
     }

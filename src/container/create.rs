@@ -2,7 +2,7 @@
 
 use super::init;
 use super::plan::{Plan, message};
-use super::spec::{ContainerSpec, Mount, Source};
+use super::spec::{ContainerSpec, Mount, Root, Source};
 use super::streams::Streams;
 use super::supervise::{self, Ended, Watched};
 use super::{jobs, outcome, trees};
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::ranges::{self, Range};
-use crate::isolation::{devices, namespaces, oom, rlimit};
+use crate::isolation::{devices, host_mounts, namespaces, oom, rlimit};
 use crate::store::containers::{Live, Processes, Record, State, clock};
 use crate::store::locks::Lock;
 use crate::store::{Patience, Store, sweep};
@@ -113,6 +113,11 @@ fn start(
     cgroup: &Cgroup,
     say: &mut dyn FnMut(&str),
 ) -> Result<Started> {
+    if spec.process.keep_groups && map.is_shifted() {
+        return Err(Error::new("--group-add keep-groups: root's groups are not handed on to a container")
+            .hint("run ccrun as the user whose groups it is to have"));
+    }
+    let host = if map.is_shifted() && spec.root == Root::Host { host_mounts::copies()? } else { Vec::new() };
     let streams = Streams::make(&spec.process.streams)?;
     let (reports, report) = jobs::open()?.unzip();
     let plan = Plan {
@@ -123,6 +128,7 @@ fn start(
         single_id: map.is_single(),
         last_gid: map.last_gid(),
         mapped: map.is_shifted(),
+        host: &host,
         cgroup,
     };
     rlimit::raise(&spec.process.ulimits)?;
@@ -144,7 +150,7 @@ fn start(
         let inside = own.as_ref().map_or_else(|| map.clone(), |own| own.range.map());
         inside.write(child.pid())?;
         let trees = match map.is_shifted() {
-            true => trees::make(store, spec, &child, &live.dir, (map, own.as_mut()), say)?,
+            true => trees::make(store, spec, &child, &live.dir, (map, own.as_mut()), &host, say)?,
             false => Vec::new(),
         };
         if map.is_shifted() {

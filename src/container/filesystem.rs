@@ -3,12 +3,12 @@
 
 use super::host_files;
 use super::plan::{Plan, message};
-use super::spec::{Mount, Root, Source};
+use super::spec::{Mount, Root, Source, Tmpfs};
 use super::top;
 use super::trees::Trees;
 use crate::error::{Error, Result};
 use crate::image::local::images::Stack;
-use crate::isolation::host_view::HostView;
+use crate::isolation::host_view;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::overlay::{self, Overlay};
 use crate::isolation::procfs;
@@ -36,7 +36,7 @@ enum Lower {
     Named(OwnedFd, Vec<CString>),
     /// A mount to be the root as it is.
     Writable(OwnedFd),
-    Host(HostView),
+    Host,
 }
 
 impl Sources {
@@ -65,7 +65,7 @@ impl Sources {
                 };
                 if *writable { Lower::Writable(tree) } else { Lower::Layers(vec![tree]) }
             }
-            Root::Host => Lower::Host(HostView::open(trees.by_ref())?),
+            Root::Host => Lower::Host,
         };
         let mounts = plan.spec.mounts.iter().enumerate();
         let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut trees)).collect::<Result<_>>()?;
@@ -77,6 +77,7 @@ impl Sources {
 fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, trees: &mut Trees) -> Result<Option<OwnedFd>> {
     let sent = match &wanted.source {
         Source::Tmpfs(_) => return Ok(None),
+        Source::Device(device) => return device.tree(wanted.read_only).map(Some),
         Source::Bind(_) => trees.next(),
         Source::Volume(_) | Source::Anonymous if trees.own => trees.next(),
         Source::Volume(_) | Source::Anonymous => None,
@@ -87,10 +88,10 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, trees: &mut Trees) ->
     let path = match &wanted.source {
         Source::Bind(path) => path.clone(),
         Source::Volume(name) => plan.dir.join("../../volumes").join(name).join("_data"),
-        Source::Tmpfs(_) | Source::Anonymous => plan.dir.join(anonymous(at)),
+        _ => plan.dir.join(anonymous(at)),
     };
     let source = fs::open(&crate::sys::cstr(&path)?, O_PATH, 0)?;
-    mounts::bind_source(source.as_fd(), wanted.read_only).map(Some)
+    mounts::bind_source(source.as_fd(), wanted.read_only && !wanted.is_filled()).map(Some)
 }
 
 /// The directory of an anonymous volume, the mount at place `at`, below the container's.
@@ -115,8 +116,8 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
             mount::move_mount(tree.as_fd(), place.as_fd())?;
             return reopen(dir, c"rootfs");
         }
-        Lower::Host(view) => {
-            view.mount(dir, place.as_fd(), &plan.spec.process.cwd, plan.spec.remove)?;
+        Lower::Host => {
+            host_view::mount(plan.host, dir, place.as_fd(), &plan.spec.process.cwd, plan.spec.remove)?;
             return reopen(dir, c"rootfs");
         }
     };
@@ -180,16 +181,30 @@ fn reopen(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     fs::openat(dir, name, O_PATH | O_DIRECTORY, 0)
 }
 
+/// What is mounted into the root file system.
+enum Extra<'a> {
+    /// A file of the container's own in /etc.
+    Own(OwnedFd),
+    Asked(&'a Mount, Option<OwnedFd>),
+}
+
 /// Volumes, binds, tmpfs and the container's own files in /etc.
 pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> Result<()> {
     let spec = plan.spec;
-    host_files::mount(root, sources.dir.as_fd(), &spec.hostname, spec.network)?;
-    let mut extras: Vec<(&Mount, Option<OwnedFd>)> = spec.mounts.iter().zip(sources.mounts).collect();
-    // A mount on /a must not hide one on /a/b.
-    extras.sort_by_key(|(wanted, _)| wanted.target.components().count());
-    for (wanted, source) in extras {
-        let said = |error: Error| error.context(format!("mount on {}", wanted.target.display()));
-        mount_extra(root, wanted, source).map_err(said)?;
+    let own = host_files::write(sources.dir.as_fd(), &spec.hostname, spec.network)?;
+    let mut extras: Vec<(&Path, Extra)> =
+        own.into_iter().map(|(target, file)| (Path::new(target), Extra::Own(file))).collect();
+    let asked = spec.mounts.iter().zip(sources.mounts);
+    extras.extend(asked.map(|(wanted, source)| (wanted.target.as_path(), Extra::Asked(wanted, source))));
+    // A mount on /a must not hide one on /a/b, nor one on /etc our files there.
+    extras.sort_by_key(|(target, _)| target.components().count());
+    let is_image = !matches!(sources.lower, Lower::Host);
+    for (target, extra) in extras {
+        let mounted = match extra {
+            Extra::Own(file) => host_files::mount(root, file.as_fd(), target),
+            Extra::Asked(wanted, source) => mount_extra(root, wanted, source, is_image),
+        };
+        mounted.map_err(|error| error.context(format!("mount on {}", target.display())))?;
     }
     if spec.read_only {
         // While it can still be made; what is wrong with it is said later.
@@ -202,43 +217,84 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
     Ok(())
 }
 
-fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>) -> Result<()> {
+/// `is_image`: whether the root mount alone has all of the container's own files.
+fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is_image: bool) -> Result<()> {
     let Some(source) = source else {
         let Source::Tmpfs(tmpfs) = &wanted.source else { return Ok(()) };
-        let attributes = [
-            (!tmpfs.exec, MOUNT_ATTR_NOEXEC),
-            (!tmpfs.suid, MOUNT_ATTR_NOSUID),
-            (!tmpfs.dev, MOUNT_ATTR_NODEV),
-            (wanted.read_only, MOUNT_ATTR_RDONLY),
-        ];
-        let attributes = attributes.iter().filter(|(wanted, _)| *wanted).fold(0, |all, (_, one)| all | one);
-        let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;
-        procfs::check_target(place.as_fd(), &wanted.target, None)?;
-        return mount::move_mount(mounts::fresh(c"tmpfs", &tmpfs.options, attributes)?.as_fd(), place.as_fd());
+        return mount_tmpfs(root, wanted, tmpfs);
     };
     let is_dir = fs::fstat(source.as_fd())?.is_dir();
     let place = mounts::mount_point(root, &wanted.target, if is_dir { Kind::Directory } else { Kind::File })?;
     procfs::check_target(place.as_fd(), &wanted.target, Some(source.as_fd()))?;
-    if fs::fstat(place.as_fd())?.is_dir() != is_dir {
-        return Err(Error::new("not a directory").hint(
-            "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists \
-             and is the expected type",
-        ));
+    if is_root(root, place.as_fd())? {
+        return match wanted.source {
+            // An image that wants one over the root is not heard.
+            Source::Anonymous => Ok(()),
+            _ => Err(Error::new("a link of the image leads to '/', where nothing can be mounted")),
+        };
     }
-    if wanted.copy && matches!(wanted.source, Source::Volume(_) | Source::Anonymous) {
-        fill(source.as_fd(), place.as_fd())?;
+    if wanted.is_filled() && fs::fstat(place.as_fd())?.is_dir() {
+        fill(source.as_fd(), root, &wanted.target, place.as_fd(), is_image)?;
+        if wanted.read_only {
+            mount::mount_setattr(source.as_fd(), true, MOUNT_ATTR_RDONLY, None)?;
+        }
     }
-    mount::move_mount(source.as_fd(), place.as_fd())
+    let said = |error: Error| match &wanted.source {
+        Source::Bind(path) => error.context(format!("{} of the host", path.display())),
+        _ => error,
+    };
+    mounts::attach(source.as_fd(), place.as_fd()).map_err(said)
 }
 
-/// An empty volume begins with what the image has at its place, and with that directory's owner and mode.
-fn fill(volume: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
+fn mount_tmpfs(root: BorrowedFd<'_>, wanted: &Mount, tmpfs: &Tmpfs) -> Result<()> {
+    let attributes = [
+        (!tmpfs.exec, MOUNT_ATTR_NOEXEC),
+        (!tmpfs.suid, MOUNT_ATTR_NOSUID),
+        (!tmpfs.dev, MOUNT_ATTR_NODEV),
+        (wanted.read_only, MOUNT_ATTR_RDONLY),
+    ];
+    let attributes = attributes.iter().filter(|(wanted, _)| *wanted).fold(0, |all, (_, one)| all | one);
+    let covered = mounts::find_inside(root, &wanted.target)?;
+    let mode = covered.map_or(Ok(0o1777), |covered| fs::fstat(covered.as_fd()).map(|stat| stat.mode & 0o7777))?;
+    let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;
+    procfs::check_target(place.as_fd(), &wanted.target, None)?;
+    // A mode that the user gives comes later and counts.
+    let options = format!("mode={mode:o},{}", tmpfs.options);
+    mounts::attach(mounts::fresh(c"tmpfs", &options, attributes)?.as_fd(), place.as_fd())
+}
+
+/// Whether a link has led back to the container's root itself.
+fn is_root(root: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<bool> {
+    let statx = |fd| fs::statx(Some(fd), c"", libc::AT_EMPTY_PATH, fs::STATX_BASIC_STATS | fs::STATX_MNT_ID);
+    Ok(statx(root)?.is_same_place(&statx(place)?))
+}
+
+/// An empty volume begins with what the image has at its place, and with that directory's owner and mode: without
+/// what is mounted there or below, which is not the image's.
+fn fill(
+    volume: BorrowedFd<'_>,
+    root: BorrowedFd<'_>,
+    target: &Path,
+    place: BorrowedFd<'_>,
+    is_image: bool,
+) -> Result<()> {
     let open = |fd| fs::openat(fd, c".", O_RDONLY | O_DIRECTORY, 0);
     let volume = open(volume)?;
     if !fs::getdents(volume.as_fd())?.is_empty() {
         return Ok(());
     }
-    tree::merge(open(place)?.as_fd(), open(volume.as_fd())?.as_fd())
+    // The host's view is made of mounts, and so is a directory of a user's who cannot take it without them.
+    let bare = if is_image { mount::open_tree(root, c"", false).ok() } else { None };
+    let from = match &bare {
+        Some(bare) => mounts::find_inside(bare.as_fd(), target)?,
+        None => Some(open(place)?),
+    };
+    match from {
+        Some(from) if fs::fstat(from.as_fd())?.is_dir() => {
+            tree::merge(open(from.as_fd())?.as_fd(), open(volume.as_fd())?.as_fd())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Tells the user what is no error.

@@ -1,45 +1,50 @@
 //! /etc/hosts, /etc/hostname and /etc/resolv.conf: files of the container's own,
 //! bound over the image's, because they depend on the machine and not on the image.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::network::Network;
 use crate::isolation::procfs;
 use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_TRUNC, O_WRONLY};
 use std::ffi::CStr;
+use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
                      ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
 
-/// Writes the files into the container's directory `dir` and binds them inside `root`.
+/// Writes the files into the container's directory `dir`. Returns each with its place, opened.
 /// The host's files are read here, so it comes before the host's root is left.
-pub fn mount(root: BorrowedFd<'_>, dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<()> {
+pub fn write(dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<Vec<(&'static str, OwnedFd)>> {
     let host = |path| std::fs::read_to_string(path).unwrap_or_default();
     let (hosts, resolv) = match network {
         Network::None => (HOSTS.to_owned(), resolv_conf(host)),
         Network::Host => (host("/etc/hosts"), host("/etc/resolv.conf")),
     };
-    for (name, target, text) in [
+    let files = [
         (c"hosts", "/etc/hosts", hosts),
         (c"hostname", "/etc/hostname", format!("{hostname}\n")),
         (c"resolv.conf", "/etc/resolv.conf", resolv),
-    ] {
-        bind(root, dir, name, Path::new(target), &text)?;
-    }
-    Ok(())
+    ];
+    let write = |(name, target, text): (&CStr, &'static str, String)| {
+        let mut file = File::from(fs::openat(dir, name, O_CREAT | O_TRUNC | O_WRONLY, 0o644)?);
+        file.write_all(text.as_bytes()).map_err(|e| Error::io(format!("write {target}"), &e))?;
+        Ok((target, file.into()))
+    };
+    files.into_iter().map(write).collect()
 }
 
-fn bind(root: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &CStr, target: &Path, text: &str) -> Result<()> {
-    let file = fs::openat(dir, name, O_CREAT | O_TRUNC | O_WRONLY, 0o644)?;
-    let mut file = std::fs::File::from(file);
-    file.write_all(text.as_bytes()).map_err(|e| crate::error::Error::io(format!("write {}", target.display()), &e))?;
-    let place = mounts::mount_point(root, target, Kind::File)?;
+/// Binds one of them inside `root`. A volume on /etc may lack the file and be read-only: then there is none.
+pub fn mount(root: BorrowedFd<'_>, file: BorrowedFd<'_>, target: &Path) -> Result<()> {
+    let place = match mounts::mount_point(root, target, Kind::File) {
+        Err(error) if matches!(error.errno(), Some(libc::EROFS | libc::EACCES | libc::EPERM)) => return Ok(()),
+        place => place?,
+    };
     procfs::check_target(place.as_fd(), target, None)?;
-    mount::move_mount(mount::open_tree(file.as_fd(), c"", false)?.as_fd(), place.as_fd())
+    mounts::attach(mount::open_tree(file, c"", false)?.as_fd(), place.as_fd())
 }
 
 /// The host's name servers, but for those on its loopback interface, which is not the container's:

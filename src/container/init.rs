@@ -151,7 +151,7 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
 
     // 5. Become container root: from here on what we make belongs to it. A change of ids clears the
     //    death signal, so that it is set now, and the supervisor might have died before.
-    rootfs::become_root(plan.single_id)?;
+    rootfs::become_root(plan.single_id || spec.process.keep_groups)?;
     cred::set_pdeathsig(libc::SIGKILL)?;
     // Not by the socket's end: others that the supervisor has started may hold it a moment longer.
     if poll::poll(&[plan.supervisor.as_fd()], 0)?[0] {

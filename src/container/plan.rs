@@ -4,6 +4,7 @@
 use super::spec::ContainerSpec;
 use super::streams::Streams;
 use crate::isolation::cgroup::Cgroup;
+use crate::isolation::host_mounts;
 use crate::sys::process::Child;
 use std::path::Path;
 
@@ -18,6 +19,8 @@ pub struct Plan<'a> {
     pub last_gid: u32,
     /// Whether the host's directories come from the supervisor, with their owners mapped to the container's.
     pub mapped: bool,
+    /// The host's mounts, if root shows them.
+    pub host: &'a [host_mounts::Copy],
     /// The cgroups that it goes into.
     pub cgroup: &'a Cgroup,
     /// What the command's descriptors 0, 1 and 2 are to be.

@@ -7,13 +7,16 @@ use crate::image::config::Config;
 use crate::image::local::images::Stack;
 use crate::isolation::capabilities::Set;
 use crate::isolation::cgroup::Limits;
-use crate::isolation::devices::Device;
+use crate::isolation::devices::{Device, KnownDevice};
 use crate::isolation::network::Network;
 use crate::isolation::rlimit::Ulimit;
 use crate::isolation::seccomp::Filter;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+
+/// podman's word for the caller's own supplementary groups.
+const KEEP_GROUPS: &str = "keep-groups";
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -53,6 +56,8 @@ pub struct Process {
     pub user: String,
     /// Names or numbers of the groups that it is in beside its user's own.
     pub groups: Vec<String>,
+    /// Whether it keeps the caller's supplementary groups, which have no names or numbers inside.
+    pub keep_groups: bool,
     pub ulimits: Vec<Ulimit>,
     /// Its descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
@@ -88,10 +93,19 @@ pub struct Mount {
     pub copy: bool,
 }
 
+impl Mount {
+    /// Whether it is a volume that begins with what the image has at its place.
+    pub fn is_filled(&self) -> bool {
+        self.copy && matches!(self.source, Source::Volume(_) | Source::Anonymous)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A file or directory of the host.
     Bind(PathBuf),
+    /// A device that every container has.
+    Device(KnownDevice),
     /// A volume by name, in the store.
     Volume(String),
     /// A volume of this container's own.
@@ -102,7 +116,7 @@ pub enum Source {
 /// A file system in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tmpfs {
-    /// Options of tmpfs(5) itself.
+    /// Options of tmpfs(5) itself. Without a mode it takes that of the directory that it covers.
     pub options: String,
     /// Whether programs on it may be run, set-user-id bits and device nodes count; by default none of that.
     pub exec: bool,
@@ -217,8 +231,27 @@ impl Request {
         }
         let cwd = cleaned(&cwd);
         let user = self.user.or_else(|| config.map(|config| config.user.clone())).unwrap_or_default();
-        let Request { groups, ulimits, streams, explicit, interactive, oom_score_adj, .. } = self;
-        Ok(Process { args, env: env.0, cwd, user, groups, ulimits, streams, explicit, interactive, oom_score_adj })
+        let keep_groups = self.groups.iter().any(|group| group == KEEP_GROUPS);
+        if keep_groups && self.groups.len() > 1 {
+            return Err(Error::new(format!(
+                "the '--group-add {KEEP_GROUPS}' option is not allowed with any other --group-add options"
+            )));
+        }
+        let groups = if keep_groups { Vec::new() } else { self.groups };
+        let Request { ulimits, streams, explicit, interactive, oom_score_adj, .. } = self;
+        Ok(Process {
+            args,
+            env: env.0,
+            cwd,
+            user,
+            groups,
+            keep_groups,
+            ulimits,
+            streams,
+            explicit,
+            interactive,
+            oom_score_adj,
+        })
     }
 }
 

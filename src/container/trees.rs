@@ -6,7 +6,7 @@ use super::filesystem::anonymous;
 use super::spec::{ContainerSpec, Mount, Root, Source};
 use crate::error::{Error, Result};
 use crate::image::local::images::Stack;
-use crate::isolation::host_view;
+use crate::isolation::host_mounts::Copy;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::mounts::clone_tree;
 use crate::isolation::ranges::{self, Range, Shift};
@@ -56,6 +56,7 @@ pub fn make(
     child: &Child,
     dir: &Path,
     (map, own): (&IdMap, Option<&mut Own>),
+    host: &[Copy],
     say: &mut dyn FnMut(&str),
 ) -> Result<Vec<OwnedFd>> {
     let (mut trees, shift) = match own {
@@ -65,14 +66,15 @@ pub fn make(
     let roots = match &spec.root {
         Root::Image(_) => Vec::new(),
         Root::Directory { path, .. } => vec![path.clone()],
-        Root::Host => host_view::real_mounts()?,
+        Root::Host => Vec::new(),
     };
     let is_bind = |wanted: &Mount| matches!(wanted.source, Source::Bind(_));
-    if roots.is_empty() && !spec.mounts.iter().any(|wanted| is_bind(wanted) || shift.is_some()) {
+    if roots.is_empty() && host.is_empty() && !spec.mounts.iter().any(|wanted| is_bind(wanted) || shift.is_some()) {
         return Ok(trees);
     }
     // What is the host's own belongs to the ids that the container's namespace has in it.
     let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
+    show_host(host, userns.as_fd(), &spec.process.cwd, say);
     for path in roots {
         let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
         match clone_tree(source.as_fd(), false, MOUNT_ATTR_NODEV, Some(userns.as_fd())) {
@@ -88,7 +90,9 @@ pub fn make(
         }
     }
     for (at, wanted) in spec.mounts.iter().enumerate() {
-        let attributes = MOUNT_ATTR_NODEV | if wanted.read_only { MOUNT_ATTR_RDONLY } else { 0 };
+        // The child fills a volume before it makes it read-only.
+        let read_only = wanted.read_only && !wanted.is_filled();
+        let attributes = MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 };
         let (path, map) = match (stored(store, dir, at, &wanted.source)?, &wanted.source) {
             // Behind the base range it is a directory like any other, which the child opens.
             (Some(path), _) if shift.is_some() => (path, shift),
@@ -104,6 +108,19 @@ pub fn make(
         }
     }
     Ok(trees)
+}
+
+/// Maps the owners of the host's files, as far as their file systems can: what is said is only what concerns the
+/// command's own directory.
+fn show_host(host: &[Copy], userns: BorrowedFd<'_>, cwd: &Path, say: &mut dyn FnMut(&str)) {
+    for Copy { point, tree, .. } in host {
+        let Some(tree) = tree else { continue };
+        if let Err(error) = mount::mount_setattr(tree.as_fd(), false, 0, Some(userns))
+            && cwd.starts_with(point)
+        {
+            say(&format!("no id-mapped mounts of {} here ({error}): its files are nobody's inside", point.display()));
+        }
+    }
 }
 
 /// A copy of what cannot be shown under other ids as a whole: what is mounted below `/` can not, but `/` itself can.
@@ -128,7 +145,7 @@ pub fn stored(store: &Store, dir: &Path, at: usize, source: &Source) -> Result<O
     Ok(match source {
         Source::Volume(name) => Some(store.dir("volumes")?.join(name).join("_data")),
         Source::Anonymous => Some(dir.join(anonymous(at))),
-        Source::Bind(_) | Source::Tmpfs(_) => None,
+        Source::Bind(_) | Source::Device(_) | Source::Tmpfs(_) => None,
     })
 }
 

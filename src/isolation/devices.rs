@@ -9,11 +9,16 @@ mod more;
 
 use super::mounts;
 use crate::error::{Error, Result};
-use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_STRICTATIME};
+use crate::sys::mount::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
+};
 use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_EXCL, O_WRONLY};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 pub use more::{Device, MoreDevices, gather, remake};
 
@@ -34,6 +39,48 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"/proc/self/fd/2", c"stderr"),
     (c"pts/ptmx", c"ptmx"),
 ];
+
+/// One of [`DEVICES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownDevice(usize);
+
+/// What a device is to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harmless {
+    Known(KnownDevice),
+    Other,
+}
+
+/// The kind of the device that `path` leads to; `None` for what is no device.
+pub fn kind_of(path: &Path) -> Option<Harmless> {
+    let meta = std::fs::metadata(path).ok().filter(|meta| {
+        let kind = meta.file_type();
+        kind.is_char_device() || kind.is_block_device()
+    })?;
+    let number = |major, minor| meta.file_type().is_char_device() && meta.rdev() == libc::makedev(major, minor);
+    let known = DEVICES.iter().position(|(_, _, major, minor)| number(*major, *minor));
+    Some(known.map_or(Harmless::Other, |at| Harmless::Known(KnownDevice(at))))
+}
+
+/// Whether `path` is a directory below /dev with devices in it.
+pub fn are_in(path: &Path) -> bool {
+    let is_below = std::fs::canonicalize(path).is_ok_and(|path| path.starts_with("/dev") && path.is_dir());
+    is_below && gather(path, path).is_ok()
+}
+
+impl KnownDevice {
+    /// Its path on the host.
+    pub fn path(self) -> &'static Path {
+        Path::new(std::ffi::OsStr::from_bytes(DEVICES[self.0].0.to_bytes()))
+    }
+
+    /// A detached mount of the host's node, which is checked as those of /dev are.
+    pub fn tree(self, read_only: bool) -> Result<OwnedFd> {
+        let (path, _, major, minor) = DEVICES[self.0];
+        let read_only = if read_only { MOUNT_ATTR_RDONLY } else { 0 };
+        mounts::clone_tree(host_node(path, major, minor)?.as_fd(), false, MOUNT_ATTR_NOSUID | read_only, None)
+    }
+}
 
 /// The host's device nodes, opened (O_PATH) and checked.
 pub struct HostDevices(Vec<OwnedFd>);

@@ -3,90 +3,38 @@
 //! An overlay over `/` would do, were it not that the kernel refuses one over a
 //! tree that other mounts cover in part: in a user namespace those mounts are
 //! *locked*, for what they cover might be a secret (mount_namespaces(7)). So the
-//! view is put together. Root's supervisor sends a copy of each real file system,
+//! view is put together. Root's supervisor makes a copy of each real file system,
 //! alone and under the container's ids; an overlay goes over each. For a user,
 //! directories without mounts inside get an overlay each, and those with mounts
 //! are gone through entry by entry.
+//!
+//! Through an overlay no socket of the host answers: the kernel looks for the
+//! inode that the service has bound, and overlay's is another one (unix(7)).
 
+use super::host_mounts::{Copy, HIDDEN_PATHS, Shown, Table, is_hidden_path};
 use super::mounts::{self, Kind};
 use super::overlay::{self, Overlay};
-use super::rootfs::open_directory;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
-use libc::{O_DIRECTORY, O_PATH};
+use libc::{O_DIRECTORY, O_NOFOLLOW, O_PATH};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
-
-/// What a container has of its own, or should not see: running services' sockets are under /run.
-const NOT_SHOWN: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
+use std::path::Path;
 
 const READ_ONLY: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
 
-/// The host's file systems, ready to be shown.
-pub enum HostView {
-    /// Detached copies, in the order of [`real_mounts`].
-    Copies(Vec<(PathBuf, OwnedFd)>),
-    /// The host's tree as this mount namespace has it, with all its mount points.
-    Walk(Vec<PathBuf>),
-}
+/// File systems that have no sockets, by their magic numbers: FAT, exFAT, NTFS, ISO 9660, UDF. Overlay refuses
+/// most of them.
+const WITHOUT_SOCKETS: [i64; 6] = [0x4d44, 0x2011_bab0, 0x7366_746e, 0x5346_544e, 0x9660, 0x1501_3346];
 
-/// The mount points of the host's real file systems, `/` first: what the supervisor makes copies of.
-pub fn real_mounts() -> Result<Vec<PathBuf>> {
-    let mut points = mount_points()?;
-    points.retain(|point| !NOT_SHOWN.iter().any(|dir| point.starts_with(dir)));
-    // The last of several mounts on one point is the one that is seen.
-    points.sort();
-    points.dedup();
-    Ok(points)
-}
-
-fn mount_points() -> Result<Vec<PathBuf>> {
-    let path = "/proc/self/mountinfo";
-    let text = std::fs::read(path).map_err(|e| Error::io(format!("read {path}"), &e))?;
-    let lines = text.split(|b| *b == b'\n');
-    let points = lines.filter_map(|line| line.split(|b| *b == b' ').nth(4)).map(unescape);
-    Ok(points.collect())
-}
-
-/// Blanks and their like stand as three octal digits in mountinfo (proc_pid_mountinfo(5)).
-fn unescape(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::new();
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        match (first, octal) {
-            (b'\\', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[3..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    std::ffi::OsStr::from_bytes(&bytes).into()
-}
-
-impl HostView {
-    /// Takes the copies that a supervisor with root sent, or this namespace's own tree.
-    pub fn open(copies: impl Iterator<Item = OwnedFd>) -> Result<HostView> {
-        let points = real_mounts()?;
-        let copies: Vec<(PathBuf, OwnedFd)> = points.iter().cloned().zip(copies).collect();
-        Ok(if copies.is_empty() { HostView::Walk(points) } else { HostView::Copies(copies) })
-    }
-
-    /// Mounts the view on `place`; `dir` is the container's directory, where what is written goes to.
-    /// `cwd` is where the command will run, and so will want to write.
-    pub fn mount(&self, dir: BorrowedFd<'_>, place: BorrowedFd<'_>, cwd: &Path, volatile: bool) -> Result<()> {
-        let mut builder = Builder { dir, uppers: 0, volatile, written: [cwd, Path::new("/var/tmp")] };
-        match self {
-            HostView::Copies(copies) => builder.show_copies(copies, place),
-            HostView::Walk(points) => builder.show_root(points, place),
-        }
+/// Mounts the view on `place`; `dir` is the container's directory, where what is written goes to. `copies`: the
+/// host's file systems, if root shows them; else they are taken as this mount namespace has them.
+/// `cwd` is where the command will run, and so will want to write.
+pub fn mount(copies: &[Copy], dir: BorrowedFd<'_>, place: BorrowedFd<'_>, cwd: &Path, volatile: bool) -> Result<()> {
+    let mut builder = Builder { dir, uppers: 0, volatile, written: [cwd, Path::new("/var/tmp")] };
+    match copies {
+        [] => builder.show_root(place),
+        copies => builder.show_copies(copies, place),
     }
 }
 
@@ -100,83 +48,107 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn show_copies(&mut self, copies: &[(PathBuf, OwnedFd)], place: BorrowedFd<'_>) -> Result<()> {
-        for (at, (point, copy)) in copies.iter().enumerate() {
-            let inside = point.strip_prefix("/").unwrap_or(point);
-            if !fs::fstat(copy.as_fd())?.is_dir() {
+    fn show_copies(&mut self, copies: &[Copy], place: BorrowedFd<'_>) -> Result<()> {
+        for (at, copy) in copies.iter().enumerate() {
+            let Some(tree) = &copy.tree else { continue };
+            let inside = copy.point.strip_prefix("/").unwrap_or(&copy.point);
+            if copy.shown == Shown::File {
                 let target = mounts::mount_point(self.reopen()?.as_fd(), inside, Kind::File)?;
-                mount::move_mount(copy.as_fd(), target.as_fd())?;
-                mount::mount_setattr(copy.as_fd(), false, READ_ONLY, None)?;
+                mounts::attach(tree.as_fd(), target.as_fd())?;
                 continue;
             }
             // Overlay takes lower directories of our own namespace only, so the copy is attached out of the way.
             let hidden = crate::sys::cstr(format!("lower{at}"))?;
             fs::mkdirat(self.dir, &hidden, 0o700)?;
-            mount::move_mount(copy.as_fd(), fs::openat(self.dir, &hidden, O_PATH | O_DIRECTORY, 0)?.as_fd())?;
+            mount::move_mount(tree.as_fd(), fs::openat(self.dir, &hidden, O_PATH | O_DIRECTORY, 0)?.as_fd())?;
+            let below: Vec<&Path> = copies.iter().filter_map(|other| hidden_in(copies, copy, other)).collect();
             if inside.as_os_str().is_empty() {
-                self.overlay(copy, place, point)?;
+                self.show(tree, place, &copy.point, &below)?;
                 continue;
             }
             let target = mounts::mount_point(self.reopen()?.as_fd(), inside, Kind::Directory)?;
-            self.show(copy, target.as_fd(), point)?;
+            // What cannot be shown safely is an empty directory.
+            let _ = self.show(tree, target.as_fd(), &copy.point, &below);
         }
         Ok(())
     }
 
-    fn show_root(&mut self, points: &[PathBuf], place: BorrowedFd<'_>) -> Result<()> {
+    fn show_root(&mut self, place: BorrowedFd<'_>) -> Result<()> {
         // The directory that all is put together in has to be a mount itself, to become the root.
         let skeleton = mount::open_tree(place, c"", false)?;
         mount::move_mount(skeleton.as_fd(), place)?;
-        self.walk(Path::new("/"), points, self.reopen()?.as_fd())
+        self.walk(Path::new("/"), &Table::read()?, self.reopen()?.as_fd())
     }
 
     /// Shows the host's directory `path`, which has mounts inside, in `target`.
-    fn walk(&mut self, path: &Path, points: &[PathBuf], target: BorrowedFd<'_>) -> Result<()> {
+    fn walk(&mut self, path: &Path, table: &Table, target: BorrowedFd<'_>) -> Result<()> {
         let Ok(entries) = std::fs::read_dir(path) else { return Ok(()) };
         for entry in entries.filter_map(std::result::Result::ok) {
             let (path, name) = (entry.path(), crate::sys::cstr(entry.file_name())?);
-            let Ok(kind) = entry.file_type() else { continue };
-            if kind.is_symlink() {
-                if let Ok(link) = std::fs::read_link(&path) {
-                    fs::symlinkat(&crate::sys::cstr(link)?, target, &name)?;
+            // The entry tells of what may be covered by a mount: what counts is what can be opened.
+            let Ok(opened) = fs::open(&crate::sys::cstr(&path)?, O_PATH | O_NOFOLLOW, 0) else { continue };
+            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+                if let Ok(link) = fs::readlinkat(opened.as_fd(), c"") {
+                    fs::symlinkat(&std::ffi::CString::new(link).unwrap_or_default(), target, &name)?;
                 }
-            } else if kind.is_dir() {
+                continue;
+            }
+            let shown = table.judge(opened.as_fd(), &path).unwrap_or(Shown::Nothing);
+            if shown == Shown::File {
+                let place = mounts::mount_point(target, Path::new(&entry.file_name()), Kind::File)?;
+                let _ = self.show_read_only(opened.as_fd(), place.as_fd());
+            } else if shown == Shown::Directory || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 fs::mkdirat(target, &name, 0o755)?;
-                if NOT_SHOWN.iter().any(|hidden| path.as_path() == Path::new(hidden)) {
+                let place = fs::openat(target, &name, O_PATH | O_DIRECTORY, 0)?;
+                if shown == Shown::Nothing {
                     continue;
                 }
-                let place = fs::openat(target, &name, O_PATH | O_DIRECTORY, 0)?;
-                if points.iter().any(|point| point.starts_with(&path) && *point != path) {
-                    self.walk(&path, points, place.as_fd())?;
-                } else if let Ok(source) = open_directory(&path) {
-                    self.show(&source, place.as_fd(), &path)?;
-                }
-            } else if !kind.is_socket() && !kind.is_fifo() && !kind.is_block_device() && !kind.is_char_device() {
-                let place = mounts::mount_point(target, Path::new(&entry.file_name()), Kind::File)?;
-                if let Ok(file) = fs::open(&crate::sys::cstr(&path)?, O_PATH, 0) {
-                    self.show_read_only(file.as_fd(), place.as_fd())?;
+                if table.has_mounts_below(&path) {
+                    self.walk(&path, table, place.as_fd())?;
+                } else {
+                    let _ = self.show(&opened, place.as_fd(), &path, &[]);
                 }
             }
         }
         Ok(())
     }
 
-    /// An overlay, or where the kernel has none for this file system, the thing itself, read-only.
-    fn show(&mut self, source: &OwnedFd, place: BorrowedFd<'_>, path: &Path) -> Result<()> {
-        if self.overlay(source, place, path).is_ok() {
-            return Ok(());
+    /// Shows `source`, which is `path` on the host, without what is at the paths `hidden` below it: as an overlay, so
+    /// that none of the host's sockets answers. What is written goes to the container, if the store's file system can
+    /// take it.
+    fn show(&mut self, source: &OwnedFd, place: BorrowedFd<'_>, path: &Path, hidden: &[&Path]) -> Result<()> {
+        let hidden = HIDDEN_PATHS.iter().map(Path::new).chain(hidden.iter().copied());
+        let mut hidden: Vec<&Path> = hidden.filter(|hidden| *hidden != path && hidden.starts_with(path)).collect();
+        let (upper, work) = self.make_upper(source, path)?;
+        let lower = std::slice::from_ref(source);
+        let again = |upper: &OwnedFd| fs::openat(upper.as_fd(), c".", libc::O_RDONLY | O_DIRECTORY, 0);
+        let kept = again(&upper)?;
+        // A file system without user.* attributes cannot keep a directory empty by itself.
+        let is_open = |path: &Path, hidden: &Path| {
+            let inside = hidden.strip_prefix(path).unwrap_or(hidden);
+            overlay::hide(source.as_fd(), kept.as_fd(), inside).is_err()
+        };
+        hidden.retain(|hidden| is_open(path, hidden));
+        let mounted = Overlay { lower, upper, work, volatile: self.volatile }.mount(place);
+        let Err(error) = mounted else { return self.cover(&hidden) };
+        let layers = [kept, again(source).or_else(|_| fs::openat(source.as_fd(), c".", O_PATH | O_DIRECTORY, 0))?];
+        if overlay::mount_read_only(&layers, place).is_ok() {
+            // Nothing can be made there any more, as the target of a link to /run/resolv.conf must be.
+            hidden.extend(HIDDEN_PATHS.iter().map(Path::new).filter(|hidden| hidden.starts_with(path)));
+            return self.cover(&hidden);
         }
-        self.show_read_only(source.as_fd(), place)
+        if fs::fstatfs(source.as_fd()).is_ok_and(|found| WITHOUT_SOCKETS.contains(&found.kind)) {
+            return self.show_read_only(source.as_fd(), place);
+        }
+        Err(error)
     }
 
     fn show_read_only(&self, source: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
-        let copy = mount::open_tree(source, c"", true)?;
-        mount::mount_setattr(copy.as_fd(), true, READ_ONLY, None)?;
-        mount::move_mount(copy.as_fd(), place)
+        mount::move_mount(mounts::clone_tree(source, false, READ_ONLY, None)?.as_fd(), place)
     }
 
-    /// An overlay over `lower`, which is `path` on the host.
-    fn overlay(&mut self, lower: &OwnedFd, place: BorrowedFd<'_>, path: &Path) -> Result<()> {
+    /// The directories of one more overlay, over `lower`, which is `path` on the host.
+    fn make_upper(&mut self, lower: &OwnedFd, path: &Path) -> Result<(OwnedFd, OwnedFd)> {
         let at = self.uppers;
         self.uppers += 1;
         let make = |name: String| -> Result<OwnedFd> {
@@ -190,7 +162,18 @@ impl Builder<'_> {
         for written in self.written.iter().filter_map(|written| written.strip_prefix(path).ok()) {
             overlay::adopt(lower.as_fd(), upper.as_fd(), written)?;
         }
-        Overlay { lower: std::slice::from_ref(lower), upper, work, volatile: self.volatile }.mount(place)
+        Ok((upper, work))
+    }
+
+    /// Mounts an empty file system on each of these directories.
+    fn cover(&self, hidden: &[&Path]) -> Result<()> {
+        for path in hidden {
+            let Ok(place) = mounts::open_inside(self.reopen()?.as_fd(), path) else { continue };
+            if fs::fstat(place.as_fd())?.is_dir() {
+                mounts::attach(mounts::fresh(c"tmpfs", "mode=755,size=16m", 0)?.as_fd(), place.as_fd())?;
+            }
+        }
+        Ok(())
     }
 
     fn reopen(&self) -> Result<OwnedFd> {
@@ -198,19 +181,14 @@ impl Builder<'_> {
     }
 }
 
-/// Whether the caller may see `path` at all, so that it can be the working directory inside.
-pub fn shows(path: &Path) -> bool {
-    !NOT_SHOWN.iter().any(|dir| path.starts_with(dir))
-        && std::fs::metadata(path).is_ok_and(|meta| meta.mode() & libc::S_IFMT == libc::S_IFDIR)
+/// The place of `other`, if it is hidden and lies in `shown` itself, not in another mount below that.
+fn hidden_in<'a>(copies: &'a [Copy], shown: &Copy, other: &'a Copy) -> Option<&'a Path> {
+    let around = copies.iter().filter(|copy| copy.point != other.point && other.point.starts_with(&copy.point));
+    let nearest = around.max_by_key(|copy| copy.point.components().count())?;
+    (other.tree.is_none() && nearest.point == shown.point).then_some(other.point.as_path())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_points_with_blanks_are_read() {
-        assert_eq!(unescape(br"/mnt/a\040b\134c"), PathBuf::from("/mnt/a b\\c"));
-        assert_eq!(unescape(br"/mnt/\04"), PathBuf::from("/mnt/\\04"));
-    }
+/// Whether the caller may see `path` at all, so that it can be the working directory inside.
+pub fn shows(path: &Path) -> bool {
+    !is_hidden_path(path) && path.is_dir()
 }

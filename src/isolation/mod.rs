@@ -5,6 +5,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod devices;
 pub mod emulation;
+pub mod host_mounts;
 pub mod host_view;
 pub mod idmap;
 pub mod kernel_log;

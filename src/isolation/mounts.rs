@@ -25,6 +25,9 @@ pub enum Kind {
 /// More links than this on one way is a loop (as in the kernel, path_resolution(7)).
 const MOST_LINKS: u32 = 40;
 
+/// How a path is looked up in a root that is not ours.
+const IN_ROOT: u64 = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS;
+
 /// Opens the place `path` inside `root`, making what is missing of it: directories with mode 0755, and
 /// the last part as `kind` says. Links are followed inside `root` only, dangling ones to where they point.
 pub fn mount_point(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> Result<OwnedFd> {
@@ -33,9 +36,8 @@ pub fn mount_point(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> Result<Owne
 }
 
 fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind, links: u32) -> Result<OwnedFd> {
-    match open_inside(root, path) {
-        Err(error) if error.errno() == Some(libc::ENOENT) => {}
-        other => return other,
+    if let Some(found) = find_inside(root, path)? {
+        return Ok(found);
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::call(format!("open {}", path.display()), libc::ENOENT));
@@ -62,10 +64,14 @@ fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind, links: u32) -> Re
     }
 }
 
+/// [`open_inside`] of what may be missing.
+pub fn find_inside(root: BorrowedFd<'_>, path: &Path) -> Result<Option<OwnedFd>> {
+    fs::openat2_if_there(root, inner(path)?.as_c_str(), O_PATH, IN_ROOT)
+}
+
 /// Opens `path` with `root` as its `/`, as a place to mount on or look at.
 pub fn open_inside(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd> {
-    let path = inner(path)?;
-    fs::openat2(root, &path, O_PATH, 0, fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS)
+    fs::openat2(root, inner(path)?.as_c_str(), O_PATH, 0, IN_ROOT)
 }
 
 /// Opens (or makes) the directory `name` right below `root`. A link is refused: /proc, /sys and /dev of an
@@ -129,6 +135,34 @@ pub fn fresh(fstype: &CStr, options: &str, attributes: u64) -> Result<OwnedFd> {
         }
     }
     mount::fsmount(context.as_fd(), fstype, attributes)
+}
+
+/// Attaches the detached `tree` on `place`: a directory on a directory, anything else on anything else.
+pub fn attach(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
+    mount::move_mount(tree, place).map_err(|error| {
+        let kinds = fs::fstat(tree).and_then(|tree| Ok((tree, fs::fstat(place)?)));
+        match kinds {
+            Ok((tree, place)) if tree.is_dir() != place.is_dir() => {
+                Error::new(format!("{} cannot be mounted on {}", kind_of(&tree), kind_of(&place))).hint(
+                    "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host \
+                     path exists and is the expected type",
+                )
+            }
+            _ => error,
+        }
+    })
+}
+
+/// The kind of a file, as a message names it.
+pub fn kind_of(stat: &fs::Stat) -> &'static str {
+    match stat.kind() {
+        libc::S_IFDIR => "a directory",
+        libc::S_IFREG => "a file",
+        libc::S_IFLNK => "a symbolic link",
+        libc::S_IFSOCK => "a socket",
+        libc::S_IFIFO => "a named pipe",
+        _ => "a device",
+    }
 }
 
 /// Attaches `tree` on the directory `name` right below `root`, and looks whether it is there: whoever writes in the

@@ -9,8 +9,8 @@
 use super::mounts;
 use crate::error::Result;
 use crate::sys::{fs, mount, process};
-use libc::{O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY};
-use std::ffi::CString;
+use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY};
+use std::ffi::{CStr, CString};
 use std::fmt::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path};
@@ -45,20 +45,57 @@ pub fn adopt(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>, path: &Path) -> Resul
     let needed = way.iter().rposition(|(_, _, stat)| is_foreign(stat)).map_or(0, |last| last + 1);
     let mut upper = fs::openat(upper, c".", O_PATH | O_DIRECTORY, 0)?;
     for (name, dir, stat) in way.into_iter().take(needed) {
-        let made = fs::mkdirat(upper.as_fd(), &name, 0o700);
-        upper = fs::openat(upper.as_fd(), &name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
-        if made.is_err() {
-            continue;
+        let (made, is_new) = make_like(upper.as_fd(), &name, &stat)?;
+        if is_new && stat.uid == NOBODY && fs::openat(dir.as_fd(), c".", O_RDONLY | O_DIRECTORY, 0).is_err() {
+            fs::fsetxattr(made.as_fd(), OPAQUE, b"y")?;
         }
-        let known = |id: u32| if id == NOBODY { UNCHANGED } else { id };
-        fs::fchown(upper.as_fd(), known(stat.uid), known(stat.gid))?;
-        if stat.uid == NOBODY && fs::openat(dir.as_fd(), c".", O_RDONLY | O_DIRECTORY, 0).is_err() {
-            fs::fsetxattr(upper.as_fd(), c"user.overlay.opaque", b"y")?;
-        }
-        fs::fchmod(upper.as_fd(), stat.mode & 0o7777)?;
+        upper = made;
     }
     Ok(())
 }
+
+/// Hides what the lower directory has at `path`: nothing is seen in a directory or file there.
+pub fn hide(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>, path: &Path) -> Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let open = |dir: BorrowedFd<'_>, name: &CStr| fs::openat(dir, name, O_PATH | O_NOFOLLOW, 0);
+    let (mut lower, mut upper) = (open(lower, c".")?, open(upper, c".")?);
+    for part in parent.components() {
+        let name = crate::sys::cstr(part.as_os_str())?;
+        let Ok(below) = open(lower.as_fd(), &name) else { return Ok(()) };
+        let stat = fs::fstat(below.as_fd())?;
+        if !stat.is_dir() {
+            return Ok(());
+        }
+        (lower, upper) = (below, make_like(upper.as_fd(), &name, &stat)?.0);
+    }
+    let name = crate::sys::cstr(name)?;
+    let Ok(hidden) = open(lower.as_fd(), &name) else { return Ok(()) };
+    let stat = fs::fstat(hidden.as_fd())?;
+    match stat.kind() {
+        libc::S_IFDIR => {
+            let (made, _) = make_like(upper.as_fd(), &name, &stat)?;
+            fs::fsetxattr(made.as_fd(), OPAQUE, b"y")
+        }
+        libc::S_IFREG => fs::openat(upper.as_fd(), &name, O_CREAT | O_EXCL | O_WRONLY, 0o444).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the directory `name` with the owner and mode of the lower one, as far as the id map has them. Returns it
+/// opened, and whether it is new.
+fn make_like(upper: BorrowedFd<'_>, name: &CStr, like: &fs::Stat) -> Result<(OwnedFd, bool)> {
+    let is_new = fs::mkdirat(upper, name, 0o700).is_ok();
+    let made = fs::openat(upper, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
+    if is_new {
+        let known = |id: u32| if id == NOBODY { UNCHANGED } else { id };
+        fs::fchown(made.as_fd(), known(like.uid), known(like.gid))?;
+        fs::fchmod(made.as_fd(), like.mode & 0o7777)?;
+    }
+    Ok((made, is_new))
+}
+
+/// Overlay shows nothing of the lower directories in a directory with this attribute.
+const OPAQUE: &CStr = c"user.overlay.opaque";
 
 /// How an id without a place in the map is shown (user_namespaces(7), "Unmapped user and group IDs").
 const NOBODY: u32 = 65534;

@@ -185,9 +185,9 @@ fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
 
 /// Opens a file of the kernel's own, `None` where this kernel has no such file.
 fn find(dir: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>> {
-    match fs::openat2(dir, path, O_PATH, 0, RESOLVE_NO_SYMLINKS) {
-        Ok(fd) => Ok(Some(fd)),
-        Err(error) if [Some(libc::ENOENT), Some(libc::EACCES)].contains(&error.errno()) => Ok(None),
-        Err(error) => Err(Error::context(error, format!("cover {path:?}"))),
+    match fs::openat2_if_there(dir, path, O_PATH, RESOLVE_NO_SYMLINKS) {
+        Err(error) if error.errno() == Some(libc::EACCES) => Ok(None),
+        Err(error) => Err(error.context(format!("cover {path:?}"))),
+        found => found,
     }
 }

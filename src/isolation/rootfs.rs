@@ -17,10 +17,10 @@ pub fn open_directory(path: &Path) -> Result<OwnedFd> {
     fs::open(&path, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0)
 }
 
-/// Becomes uid and gid 0 of the user namespace, with no other group.
-/// In a single-id map setgroups(2) is denied, and there is no group to drop that would count.
-pub fn become_root(single: bool) -> Result<()> {
-    if !single {
+/// Becomes uid and gid 0 of the user namespace, with no other group unless they are to be kept.
+/// In a single-id map setgroups(2) is denied, and they must be.
+pub fn become_root(keep_groups: bool) -> Result<()> {
+    if !keep_groups {
         cred::setgroups(&[])?;
     }
     cred::setresgid(0)?;

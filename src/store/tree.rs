@@ -133,7 +133,9 @@ impl Copier<'_> {
         let stat = fs::fstatat(from, name, AT_SYMLINK_NOFOLLOW)?;
         let old = fs::fstatat(to, name, AT_SYMLINK_NOFOLLOW).ok();
         if stat.is_dir() {
-            let source = fs::openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
+            let Some(source) = open_here(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)? else {
+                return if old.is_some() { Ok(()) } else { fs::mkdirat(to, name, 0o755) };
+            };
             let opaque = fs::fgetxattr(source.as_fd(), OPAQUE).is_ok_and(|value| value == b"y");
             if old.is_some_and(|old| opaque || !old.is_dir()) {
                 remove(to, name)?;
@@ -158,7 +160,7 @@ impl Copier<'_> {
         }
         match stat.kind() {
             libc::S_IFREG => {
-                let source = fs::openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0)?;
+                let Some(source) = open_here(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)? else { return Ok(()) };
                 let target = fs::openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)?;
                 copy_bytes(source.as_fd(), target.as_fd())?;
                 self.attributes(source.as_fd(), target.as_fd(), &stat)
@@ -206,6 +208,14 @@ impl Copier<'_> {
             }
             other => other,
         }
+    }
+}
+
+/// Opens `name` unless something is mounted there, which is no part of the tree.
+fn open_here(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Option<OwnedFd>> {
+    match fs::openat2(dir, name, flags, 0, libc::RESOLVE_NO_XDEV) {
+        Err(error) if error.errno() == Some(libc::EXDEV) => Ok(None),
+        opened => opened.map(Some),
     }
 }
 

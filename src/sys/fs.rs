@@ -10,6 +10,7 @@ mod statx;
 mod temporary;
 
 use super::returned;
+use super::shown::{AtFlags, Fd, OpenFlags, Resolve};
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
@@ -107,7 +108,7 @@ fn owned(fd: i64) -> OwnedFd {
 pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
     // SAFETY: the path is a C string that lives through the call.
     let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode) };
-    returned(fd.into(), format_args!("open({path:?}, {flags:#o})")).map(owned)
+    returned(fd.into(), format_args!("open({path:?}, {})", OpenFlags(flags))).map(owned)
 }
 
 /// `openat(2)`; O_CLOEXEC is always added.
@@ -115,7 +116,7 @@ pub fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> Result
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call; `dir` is open by its type.
     let fd = unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
-    returned(fd.into(), format_args!("openat({dir}, {name:?}, {flags:#o})")).map(owned)
+    returned(fd.into(), format_args!("openat({}, {name:?}, {})", Fd(dir), OpenFlags(flags))).map(owned)
 }
 
 /// How often openat2 is asked again: after a mount or rename anywhere on the machine it cannot be sure where a `..`
@@ -124,6 +125,29 @@ const MOST_TRIES: u32 = 10_000;
 
 /// `openat2(2)`, Linux 5.6; O_CLOEXEC is always added. Kernels without it answer ENOSYS.
 pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> Result<OwnedFd> {
+    let opened = openat2_quiet(dir, path, flags, mode, resolve);
+    opened.map_err(|errno| {
+        let (dir, flags, resolve) = (Fd(dir.as_raw_fd()), OpenFlags(flags), Resolve(resolve));
+        Error::call(format!("openat2({dir}, {path:?}, {flags}, {resolve})"), errno)
+    })
+}
+
+/// [`openat2`] of what may be missing (`None`): no error is made for it.
+pub fn openat2_if_there(dir: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: u64) -> Result<Option<OwnedFd>> {
+    match openat2_quiet(dir, path, flags, 0, resolve) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(libc::ENOENT) => Ok(None),
+        Err(_) => openat2(dir, path, flags, 0, resolve).map(Some),
+    }
+}
+
+fn openat2_quiet(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: i32,
+    mode: u32,
+    resolve: u64,
+) -> std::result::Result<OwnedFd, i32> {
     let dir = dir.as_raw_fd();
     // SAFETY: open_how is three integers, for which all zeros is a valid value.
     let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -136,9 +160,12 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve:
         tries -= 1;
         // SAFETY: the path is a C string and `how` a structure of the size given; both live through the call.
         let fd = unsafe { libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size) };
-        match returned(fd, format_args!("openat2({dir}, {path:?}, {flags:#o}, resolve {resolve:#x})")) {
-            Err(error) if error.errno() == Some(libc::EAGAIN) && tries > 0 => {}
-            answer => return answer.map(owned),
+        if fd >= 0 {
+            return Ok(owned(fd));
+        }
+        match std::io::Error::last_os_error().raw_os_error() {
+            Some(libc::EAGAIN) if tries > 0 => {}
+            errno => return Err(errno.unwrap_or(0)),
         }
     }
 }
@@ -148,7 +175,7 @@ pub fn mkdirat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::mkdirat(dir, name.as_ptr(), mode) };
-    returned(done.into(), format_args!("mkdirat({dir}, {name:?}, {mode:#o})")).map(drop)
+    returned(done.into(), format_args!("mkdirat({}, {name:?}, {mode:#o})", Fd(dir))).map(drop)
 }
 
 /// `mknodat(2)`; `mode` holds the type (S_IFIFO, S_IFCHR, S_IFBLK) too.
@@ -156,7 +183,7 @@ pub fn mknodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32, (major, minor): (u32
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::mknodat(dir, name.as_ptr(), mode, libc::makedev(major, minor)) };
-    returned(done.into(), format_args!("mknodat({dir}, {name:?}, {mode:#o}, {major}:{minor})")).map(drop)
+    returned(done.into(), format_args!("mknodat({}, {name:?}, {mode:#o}, {major}:{minor})", Fd(dir))).map(drop)
 }
 
 /// `linkat(2)`; without AT_SYMLINK_FOLLOW a link to a symlink is made.
@@ -164,7 +191,7 @@ pub fn linkat(old: BorrowedFd<'_>, target: &CStr, new: BorrowedFd<'_>, name: &CS
     let (old, new) = (old.as_raw_fd(), new.as_raw_fd());
     // SAFETY: both names are C strings that live through the call.
     let done = unsafe { libc::linkat(old, target.as_ptr(), new, name.as_ptr(), flags) };
-    returned(done.into(), format_args!("linkat({old}, {target:?}, {new}, {name:?})")).map(drop)
+    returned(done.into(), format_args!("linkat({}, {target:?}, {}, {name:?})", Fd(old), Fd(new))).map(drop)
 }
 
 /// `symlinkat(2)`.
@@ -172,7 +199,7 @@ pub fn symlinkat(target: &CStr, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> 
     let dir = dir.as_raw_fd();
     // SAFETY: both names are C strings that live through the call.
     let done = unsafe { libc::symlinkat(target.as_ptr(), dir, name.as_ptr()) };
-    returned(done.into(), format_args!("symlinkat({target:?}, {dir}, {name:?})")).map(drop)
+    returned(done.into(), format_args!("symlinkat({target:?}, {}, {name:?})", Fd(dir))).map(drop)
 }
 
 /// `unlinkat(2)`; AT_REMOVEDIR removes an empty directory.
@@ -180,7 +207,7 @@ pub fn unlinkat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<()> {
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::unlinkat(dir, name.as_ptr(), flags) };
-    returned(done.into(), format_args!("unlinkat({dir}, {name:?}, {flags:#x})")).map(drop)
+    returned(done.into(), format_args!("unlinkat({}, {name:?}, {})", Fd(dir), AtFlags(flags))).map(drop)
 }
 
 /// `readlinkat(2)`; an empty name reads the symlink that `dir` itself is an O_PATH descriptor of.
@@ -190,7 +217,7 @@ pub fn readlinkat(dir: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
     let mut target = vec![0u8; libc::PATH_MAX as usize];
     // SAFETY: the kernel writes at most `target.len()` bytes into `target`.
     let length = unsafe { libc::readlinkat(dir, name.as_ptr(), target.as_mut_ptr().cast(), target.len()) };
-    let length = returned(length as i64, format_args!("readlinkat({dir}, {name:?})"))?;
+    let length = returned(length as i64, format_args!("readlinkat({}, {name:?})", Fd(dir)))?;
     target.truncate(length as usize);
     Ok(target)
 }
@@ -201,7 +228,7 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `stat` has room for what the kernel writes.
     let done = unsafe { libc::fstat(fd, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("fstat({fd})"))?;
+    returned(done.into(), format_args!("fstat({})", Fd(fd)))?;
     // SAFETY: the call succeeded, so the kernel has filled the structure.
     Ok(unsafe { stat.assume_init() }.into())
 }
@@ -212,7 +239,7 @@ pub fn fstatat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Stat> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the name is a C string and `stat` has room for what the kernel writes.
     let done = unsafe { libc::fstatat(dir, name.as_ptr(), stat.as_mut_ptr(), flags) };
-    returned(done.into(), format_args!("fstatat({dir}, {name:?}, {flags:#x})"))?;
+    returned(done.into(), format_args!("fstatat({}, {name:?}, {})", Fd(dir), AtFlags(flags)))?;
     // SAFETY: the call succeeded, so the kernel has filled the structure.
     Ok(unsafe { stat.assume_init() }.into())
 }
@@ -221,11 +248,11 @@ pub fn fstatat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Stat> {
 pub fn ftruncate(fd: BorrowedFd<'_>, size: u64) -> Result<()> {
     let fd = fd.as_raw_fd();
     let Ok(length) = libc::off_t::try_from(size) else {
-        return Err(Error::call(format!("ftruncate({fd}, {size})"), libc::EFBIG));
+        return Err(Error::call(format!("ftruncate({}, {size})", Fd(fd)), libc::EFBIG));
     };
     // SAFETY: no memory is passed.
     let done = unsafe { libc::ftruncate(fd, length) };
-    returned(done.into(), format_args!("ftruncate({fd}, {size})")).map(drop)
+    returned(done.into(), format_args!("ftruncate({}, {size})", Fd(fd))).map(drop)
 }
 
 /// `lseek(2)` with SEEK_DATA, then SEEK_HOLE: the first run of a file's bytes from `offset` on that is no
@@ -236,7 +263,7 @@ pub fn seek_data(fd: BorrowedFd<'_>, offset: u64) -> Result<Option<Range<u64>>> 
         let from = libc::off_t::try_from(offset).unwrap_or(libc::off_t::MAX);
         // SAFETY: no memory is passed.
         let at = unsafe { libc::lseek(fd, from, whence) };
-        returned(at, format_args!("lseek({fd}, {offset}, {whence})"))
+        returned(at, format_args!("lseek({}, {offset}, {whence})", Fd(fd)))
     };
     match seek(offset, libc::SEEK_DATA) {
         Err(error) if error.errno() == Some(libc::ENXIO) => Ok(None),
@@ -253,7 +280,7 @@ pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
     loop {
         // SAFETY: no memory is passed.
         let done = unsafe { libc::flock(fd, operation) };
-        match returned(done.into(), format_args!("flock({fd}, {operation})")) {
+        match returned(done.into(), format_args!("flock({}, {operation})", Fd(fd))) {
             Err(error) if error.errno() == Some(libc::EINTR) => continue,
             answer => return answer.map(drop),
         }
@@ -265,7 +292,7 @@ pub fn syncfs(fd: BorrowedFd<'_>) -> Result<()> {
     let fd = fd.as_raw_fd();
     // SAFETY: no memory is passed.
     let done = unsafe { libc::syncfs(fd) };
-    returned(done.into(), format_args!("syncfs({fd})")).map(drop)
+    returned(done.into(), format_args!("syncfs({})", Fd(fd))).map(drop)
 }
 
 /// `pipe2(2)`: the reading end, then the writing end; O_CLOEXEC is always added.
@@ -273,7 +300,7 @@ pub fn pipe2(flags: i32) -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     // SAFETY: the kernel writes two descriptors into `ends`.
     let done = unsafe { libc::pipe2(ends.as_mut_ptr(), flags | libc::O_CLOEXEC) };
-    returned(done.into(), format_args!("pipe2({flags:#o})"))?;
+    returned(done.into(), format_args!("pipe2({})", OpenFlags(flags)))?;
     Ok((owned(ends[0].into()), owned(ends[1].into())))
 }
 
@@ -283,7 +310,7 @@ pub fn set_pipe_size(pipe: BorrowedFd<'_>, size: usize) -> Result<()> {
     let fd = pipe.as_raw_fd();
     // SAFETY: no memory is passed.
     let done = unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, size as libc::c_int) };
-    returned(done.into(), format_args!("fcntl({fd}, F_SETPIPE_SZ, {size})")).map(drop)
+    returned(done.into(), format_args!("fcntl({}, F_SETPIPE_SZ, {size})", Fd(fd))).map(drop)
 }
 
 /// `ioctl(2)` FICLONE: `to` shares all blocks of `from`, where the file system can.
@@ -291,7 +318,7 @@ pub fn ficlone(to: BorrowedFd<'_>, from: BorrowedFd<'_>) -> Result<()> {
     let (to, from) = (to.as_raw_fd(), from.as_raw_fd());
     // SAFETY: FICLONE takes a descriptor by value.
     let done = unsafe { libc::ioctl(to, libc::FICLONE as _, from) };
-    returned(done.into(), format_args!("ioctl({to}, FICLONE, {from})")).map(drop)
+    returned(done.into(), format_args!("ioctl({}, FICLONE, {})", Fd(to), Fd(from))).map(drop)
 }
 
 /// `copy_file_range(2)` at both files' current positions: how much was copied, 0 at the end.
@@ -300,7 +327,7 @@ pub fn copy_file_range(from: BorrowedFd<'_>, to: BorrowedFd<'_>, length: usize) 
     let none = std::ptr::null_mut::<libc::loff_t>();
     // SAFETY: null offsets mean the files' own positions; no memory is passed.
     let copied = unsafe { libc::syscall(libc::SYS_copy_file_range, from, none, to, none, length, 0) };
-    returned(copied, format_args!("copy_file_range({from}, {to}, {length})")).map(|copied| copied as usize)
+    returned(copied, format_args!("copy_file_range({}, {}, {length})", Fd(from), Fd(to))).map(|copied| copied as usize)
 }
 
 /// `umask(2)`: sets the bits that new files lose, and gives the former ones. It is the whole process's.
@@ -316,7 +343,7 @@ pub fn getdents(dir: BorrowedFd<'_>) -> Result<Vec<DirEntry>> {
     loop {
         // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`.
         let length = unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len()) };
-        let length = returned(length, format_args!("getdents64({fd})"))? as usize;
+        let length = returned(length, format_args!("getdents64({})", Fd(fd)))? as usize;
         let entries = dirents(buffer.get(..length).unwrap_or_default());
         if length == 0 || !entries.is_empty() {
             return Ok(entries);

@@ -15,6 +15,7 @@ pub mod poll;
 pub mod process;
 pub mod resource;
 pub mod seccomp;
+mod shown;
 pub mod signal;
 pub mod socket;
 pub mod tty;

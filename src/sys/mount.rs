@@ -2,6 +2,7 @@
 //! open_tree(2), move_mount(2), mount_setattr(2).
 
 use super::returned;
+use super::shown::{Fd, MountAttributes, MountFlags, Place, UmountFlags};
 use crate::error::Result;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -13,21 +14,25 @@ pub const MOUNT_ATTR_NOSUID: u64 = 0x2;
 pub const MOUNT_ATTR_NODEV: u64 = 0x4;
 pub const MOUNT_ATTR_NOEXEC: u64 = 0x8;
 pub const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
-const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
+pub(super) const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 const OPEN_TREE_CLONE: i32 = 1;
 
 /// mount(2). `data` is what the file system itself understands.
 pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: libc::c_ulong, data: &CStr) -> Result<()> {
     // SAFETY: all four strings end with NUL and are only read.
     let ret = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), fstype.as_ptr(), flags, data.as_ptr().cast()) };
-    returned(ret.into(), format_args!("mount({source:?}, {target:?}, {fstype:?}, {flags:#x}, {data:?})")).map(drop)
+    returned(
+        ret.into(),
+        format_args!("mount({source:?}, {}, {fstype:?}, {}, {data:?})", Place(target), MountFlags(flags)),
+    )
+    .map(drop)
 }
 
 /// umount2(2).
 pub fn umount2(target: &CStr, flags: i32) -> Result<()> {
     // SAFETY: the string ends with NUL and is only read.
     let ret = unsafe { libc::umount2(target.as_ptr(), flags) };
-    returned(ret.into(), format_args!("umount2({target:?}, {flags:#x})")).map(drop)
+    returned(ret.into(), format_args!("umount2({target:?}, {})", UmountFlags(flags))).map(drop)
 }
 
 /// pivot_root(2): `new_root` becomes `/`, the old root appears at `put_old`.
@@ -53,7 +58,7 @@ pub fn fsconfig_set(context: BorrowedFd<'_>, key: &CStr, value: &CStr) -> Result
     let fd = context.as_raw_fd();
     // SAFETY: both strings end with NUL and are only read.
     let ret = unsafe { libc::syscall(libc::SYS_fsconfig, fd, SET_STRING, key.as_ptr(), value.as_ptr(), 0) };
-    returned(ret, format_args!("fsconfig({fd}, {key:?}, {value:?})")).map(drop)
+    returned(ret, format_args!("fsconfig({key:?}, {value:?})")).map(drop)
 }
 
 /// fsconfig(2) FSCONFIG_SET_FLAG: an option without a value.
@@ -62,7 +67,7 @@ pub fn fsconfig_set_flag(context: BorrowedFd<'_>, key: &CStr) -> Result<()> {
     let (fd, none) = (context.as_raw_fd(), std::ptr::null::<libc::c_char>());
     // SAFETY: the string ends with NUL and is only read; a flag has no value.
     let ret = unsafe { libc::syscall(libc::SYS_fsconfig, fd, SET_FLAG, key.as_ptr(), none, 0) };
-    returned(ret, format_args!("fsconfig({fd}, {key:?})")).map(drop)
+    returned(ret, format_args!("fsconfig({key:?})")).map(drop)
 }
 
 /// fsconfig(2) FSCONFIG_CMD_CREATE, then fsmount(2): the file system as a detached mount with these attributes.
@@ -76,7 +81,7 @@ pub fn fsmount(context: BorrowedFd<'_>, fstype: &CStr, attributes: u64) -> Resul
     returned(ret, format_args!("fsconfig({fstype:?}, CREATE)"))?;
     // SAFETY: no memory is involved.
     let ret = unsafe { libc::syscall(libc::SYS_fsmount, fd, FSMOUNT_CLOEXEC, attributes) };
-    let mount = returned(ret, format_args!("fsmount({fstype:?}, {attributes:#x})"))?;
+    let mount = returned(ret, format_args!("fsmount({fstype:?}, {})", MountAttributes(attributes)))?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(mount as i32) })
 }
@@ -90,12 +95,13 @@ pub fn open_tree(dir: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<Ow
     }
     // SAFETY: the path ends with NUL and is only read.
     let ret = unsafe { libc::syscall(libc::SYS_open_tree, dir.as_raw_fd(), path.as_ptr(), flags) };
-    let fd = returned(ret, format_args!("open_tree({}, {path:?}, {flags:#x})", dir.as_raw_fd()))?;
+    let fd = returned(ret, format_args!("open_tree({}, {path:?})", Fd(dir.as_raw_fd())))?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// move_mount(2): attaches the detached `mount` onto the file or directory that `target` is open on.
+/// Its error shows the target alone, as a detached mount has no path.
 /// No path is looked up, so that no symbolic link can redirect it.
 pub fn move_mount(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     const F_EMPTY_PATH: u32 = 0x4;
@@ -104,7 +110,7 @@ pub fn move_mount(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
     let empty = c"".as_ptr();
     // SAFETY: both paths are the empty string: the descriptors themselves are meant.
     let ret = unsafe { libc::syscall(libc::SYS_move_mount, from, empty, to, empty, F_EMPTY_PATH | T_EMPTY_PATH) };
-    returned(ret, format_args!("move_mount({from}, {to})")).map(drop)
+    returned(ret, format_args!("move_mount({})", Fd(to))).map(drop)
 }
 
 /// mount_setattr(2) (Linux 5.12) on the mount that `mount` is open on, and on those below it if `recursive`.
@@ -129,5 +135,5 @@ pub fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, set: u64, idmap: Op
     let size = std::mem::size_of_val(&attr);
     // SAFETY: `attr` has the layout of struct mount_attr and `size` is its own size.
     let ret = unsafe { libc::syscall(libc::SYS_mount_setattr, fd, c"".as_ptr(), flags, &raw const attr, size) };
-    returned(ret, format_args!("mount_setattr({fd}, attr_set={:#x})", attr.attr_set)).map(drop)
+    returned(ret, format_args!("mount_setattr({})", MountAttributes(attr.attr_set))).map(drop)
 }

@@ -1,6 +1,7 @@
 //! The other end of a seccomp filter: who is asked about a call, and answers (seccomp_unotify(2)).
 
 use super::returned;
+use super::shown::Fd;
 use crate::error::Result;
 use libc::{pid_t, pollfd, seccomp_data, seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -111,7 +112,7 @@ impl Listener {
         // SAFETY: each request above is called with the structure that it is for, or with an integer where it takes
         // one; the structures live through the call.
         let ret = unsafe { libc::syscall(libc::SYS_ioctl, fd, request, argument) };
-        returned(ret, format_args!("ioctl({fd}, SECCOMP_IOCTL_{name})"))
+        returned(ret, format_args!("ioctl({}, SECCOMP_IOCTL_{name})", Fd(fd)))
     }
 }
 

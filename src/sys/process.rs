@@ -1,6 +1,7 @@
 //! Processes: clone3(2), execve(2), wait4(2), pidfd_send_signal(2).
 
 use super::returned;
+use super::shown::Fd;
 use crate::error::{Error, Result};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -350,7 +351,7 @@ pub fn cloexec_from(first: i32) {
 pub fn dup2(fd: BorrowedFd<'_>, stream: i32) -> Result<()> {
     // SAFETY: `stream` is a standard stream, which nobody owns as an OwnedFd.
     let ret = unsafe { libc::dup2(fd.as_raw_fd(), stream) };
-    returned(ret.into(), format_args!("dup2({}, {stream})", fd.as_raw_fd())).map(drop)
+    returned(ret.into(), format_args!("dup2({}, {stream})", Fd(fd.as_raw_fd()))).map(drop)
 }
 
 pub fn getpid() -> pid_t {
@@ -386,5 +387,5 @@ pub fn chroot(path: &CStr) -> Result<()> {
 /// fchdir(2).
 pub fn fchdir(dir: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: no memory is involved.
-    returned(unsafe { libc::fchdir(dir.as_raw_fd()) }.into(), format_args!("fchdir({})", dir.as_raw_fd())).map(drop)
+    returned(unsafe { libc::fchdir(dir.as_raw_fd()) }.into(), format_args!("fchdir({})", Fd(dir.as_raw_fd()))).map(drop)
 }

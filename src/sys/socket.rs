@@ -1,6 +1,7 @@
 //! A pair of connected sockets that carries messages and descriptors: socketpair(2), unix(7).
 
 use super::returned;
+use super::shown::Fd;
 use crate::error::Result;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -46,7 +47,7 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Res
     }
     // SAFETY: `message` points at live memory for the time of the call.
     let ret = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
-    returned(ret as i64, format_args!("sendmsg({}, {} bytes)", socket.as_raw_fd(), bytes.len())).map(drop)
+    returned(ret as i64, format_args!("sendmsg({}, {} bytes)", Fd(socket.as_raw_fd()), bytes.len())).map(drop)
 }
 
 /// recvmsg(2): the next message, at most `buffer.len()` bytes of it, and its descriptors (close-on-exec).
@@ -63,7 +64,7 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<
     let read = loop {
         // SAFETY: `message` points at live memory for the time of the call.
         let ret = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-        match returned(ret as i64, format_args!("recvmsg({})", socket.as_raw_fd())) {
+        match returned(ret as i64, format_args!("recvmsg({})", Fd(socket.as_raw_fd()))) {
             Err(error) if error.errno() == Some(libc::EINTR) => {}
             other => break other?,
         }

@@ -1,6 +1,7 @@
 //! Terminals: termios(3), ioctl_tty(2), pty(7).
 
 use super::returned;
+use super::shown::Fd;
 use crate::error::Result;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -49,13 +50,13 @@ pub fn tcgetattr(fd: BorrowedFd<'_>) -> Result<Termios> {
     let mut termios = unsafe { std::mem::zeroed() };
     // SAFETY: `termios` is ours to write.
     let ret = unsafe { libc::tcgetattr(fd.as_raw_fd(), &mut termios) };
-    returned(ret.into(), format_args!("tcgetattr({})", fd.as_raw_fd())).map(|_| Termios(termios))
+    returned(ret.into(), format_args!("tcgetattr({})", Fd(fd.as_raw_fd()))).map(|_| Termios(termios))
 }
 
 pub fn tcsetattr(fd: BorrowedFd<'_>, termios: &Termios) -> Result<()> {
     // SAFETY: the settings are only read.
     let ret = unsafe { libc::tcsetattr(fd.as_raw_fd(), libc::TCSANOW, &termios.0) };
-    returned(ret.into(), format_args!("tcsetattr({})", fd.as_raw_fd())).map(drop)
+    returned(ret.into(), format_args!("tcsetattr({})", Fd(fd.as_raw_fd()))).map(drop)
 }
 
 impl Termios {
@@ -85,7 +86,7 @@ pub fn window_size(fd: BorrowedFd<'_>) -> Result<WindowSize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one winsize.
     let ret = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ as _, &raw mut size) };
-    returned(ret.into(), format_args!("ioctl({}, TIOCGWINSZ)", fd.as_raw_fd())).map(|_| WindowSize(size))
+    returned(ret.into(), format_args!("ioctl({}, TIOCGWINSZ)", Fd(fd.as_raw_fd()))).map(|_| WindowSize(size))
 }
 
 /// The size of the first terminal among our own streams.
@@ -97,7 +98,7 @@ pub fn callers_window() -> Option<WindowSize> {
 pub fn set_window_size(fd: BorrowedFd<'_>, size: WindowSize) -> Result<()> {
     // SAFETY: TIOCSWINSZ reads one winsize.
     let ret = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSWINSZ as _, &raw const size.0) };
-    returned(ret.into(), format_args!("ioctl({}, TIOCSWINSZ)", fd.as_raw_fd())).map(drop)
+    returned(ret.into(), format_args!("ioctl({}, TIOCSWINSZ)", Fd(fd.as_raw_fd()))).map(drop)
 }
 
 impl WindowSize {
@@ -116,11 +117,11 @@ pub fn open_peer(master: BorrowedFd<'_>) -> Result<OwnedFd> {
     let unlocked: libc::c_int = 0;
     // SAFETY: TIOCSPTLCK reads one int.
     let ret = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK as _, &raw const unlocked) };
-    returned(ret.into(), format_args!("ioctl({}, TIOCSPTLCK)", master.as_raw_fd()))?;
+    returned(ret.into(), format_args!("ioctl({}, TIOCSPTLCK)", Fd(master.as_raw_fd())))?;
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: TIOCGPTPEER takes open flags by value.
     let ret = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER as _, flags) };
-    let fd = returned(ret.into(), format_args!("ioctl({}, TIOCGPTPEER)", master.as_raw_fd()))?;
+    let fd = returned(ret.into(), format_args!("ioctl({}, TIOCGPTPEER)", Fd(master.as_raw_fd())))?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
@@ -129,5 +130,5 @@ pub fn open_peer(master: BorrowedFd<'_>) -> Result<OwnedFd> {
 pub fn set_controlling(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: TIOCSCTTY takes an int by value; 0 steals it from nobody.
     let ret = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSCTTY as _, 0) };
-    returned(ret.into(), format_args!("ioctl({}, TIOCSCTTY)", fd.as_raw_fd())).map(drop)
+    returned(ret.into(), format_args!("ioctl({}, TIOCSCTTY)", Fd(fd.as_raw_fd()))).map(drop)
 }

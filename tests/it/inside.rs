@@ -29,6 +29,10 @@ pub fn run(words: &[String]) -> ExitCode {
         ["as", id, program, ref args @ ..] => return as_user(id.parse().expect("an id"), program, args),
         ["ids"] => println!("{} {}", sys::real_uid(), sys::uid()),
         ["network-rights"] => network_rights(),
+        ["connect", socket] => match std::os::unix::net::UnixStream::connect(socket) {
+            Ok(_) => println!("connected"),
+            Err(error) => println!("refused: {error}"),
+        },
         ["escape"] => return escape(),
         ["peek"] => return crate::privileges::peek::run(),
         ["with-key", name, ref command @ ..] => return crate::privileges::peek::with_key(name, command),

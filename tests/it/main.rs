@@ -36,6 +36,7 @@ mod credentials;
 mod emulation;
 mod errors;
 mod faults;
+mod host_view;
 mod hostile;
 mod hub_pull;
 mod isolation;
@@ -101,6 +102,7 @@ const CASES: &[&[Case]] = &[
     isolation::CASES,
     ranges::CASES,
     mounts::CASES,
+    host_view::CASES,
     packages::CASES,
     seccomp::CASES,
     emulation::CASES,

@@ -1,8 +1,12 @@
 //! Mounts that neither an image nor a neighbour can lead elsewhere: links, exchanges, masks, and
 //! what -v takes.
 
+use crate::archives::form;
+use crate::image::Image;
 use crate::sandbox::{Mode, Out, Sandbox, walk};
+use crate::tar::Tar;
 use crate::{cases, sys};
+use serde_json::json;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,14 +26,31 @@ cases! {
         every_mode_of_a_volume_is_read,
         a_source_may_be_any_file,
         an_empty_volume_stays_empty_if_asked_for,
+        a_tmpfs_takes_the_mode_of_what_it_covers,
+        a_new_volume_is_filled_before_it_is_read_only,
+        filling_a_volume_crosses_no_mount,
+        fields_of_a_mount_may_be_quoted,
+        harmless_devices_can_be_mounted,
+        a_target_of_the_wrong_kind_is_named,
+        no_message_shows_a_bare_descriptor,
+        our_files_lie_on_a_volume_over_etc,
+        devices_in_a_mounted_directory_are_told_of,
         no_user_namespace_can_be_made_inside,
         a_user_inside_may_ping_and_have_every_port,
         the_hosts_network_keeps_its_switches,
         ccruns_own_file_is_not_started_inside,
         ccruns_own_file_stays_as_it_is;
     Root:
+        groups_of_the_caller_can_be_kept,
         read_only_holds_for_what_is_mounted_below,
         what_cannot_be_mapped_is_nobodys_and_the_rest_is_not;
+}
+
+/// Loads busybox with a layer on top and these volumes as an image.
+fn load(t: &Sandbox, name: &str, layer: Tar, volumes: &[&str]) {
+    let volumes: serde_json::Map<_, _> = volumes.iter().map(|path| (path.to_string(), json!({}))).collect();
+    let image = Image::busybox(&t.busybox).layer(layer).set("Volumes", volumes.into());
+    t.ccrun(&["load"]).stdin(form::docker_old(&[(&image, &[name])])).ok();
 }
 
 /// A root file system to be spoilt: the busybox one, of the test's own.
@@ -439,8 +460,6 @@ fn a_source_may_be_any_file(t: &Sandbox) {
     source("socket", "[ -S /m ] && echo socket").exit(0).prints("socket\n");
     t.command("mkfifo", &[&t.path("fifo")]).ok();
     source("fifo", "[ -p /m ] && echo fifo").exit(0).prints("fifo\n");
-    // A device is shown, and not more than that.
-    t.run(&["-v", "/dev/zero:/m", "/bin/sh", "-c", "[ -c /m ] && head -c 1 /m"]).out().exit(1).prints("");
     t.nothing_left();
 }
 
@@ -454,6 +473,253 @@ fn an_empty_volume_stays_empty_if_asked_for(t: &Sandbox) {
     assert_eq!(run(&["-v", "filled:/usr"]), all);
     // What is not empty any more is left as it is.
     assert_eq!(run(&["-v", "filled:/usr:nocopy"]), all);
+}
+
+/// runc, libcontainer/rootfs_linux.go; the owner is root, whoever has the directory below.
+fn a_tmpfs_takes_the_mode_of_what_it_covers(t: &Sandbox) {
+    let layer = Tar::new().dir("plain", 0o755).dir("sticky", 0o1777).dir("closed", 0o700).dir("group", 0o2770);
+    let layer = layer.symlink("link", "closed");
+    load(t, "modes", layer, &[]);
+    let mode = |flags: &[&str], place: &str| {
+        let run = [&["run", "--rm"], flags, &["modes", "stat", "-c", "%a %u:%g", place]].concat();
+        t.ccrun(&run).ok().stdout
+    };
+    for (place, expected) in [
+        ("/plain", "755 0:0\n"),
+        ("/sticky", "1777 0:0\n"),
+        ("/closed", "700 0:0\n"),
+        ("/group", "2770 0:0\n"),
+        ("/link/", "700 0:0\n"),
+        ("/new", "1777 0:0\n"),
+        ("/plain/new", "1777 0:0\n"),
+    ] {
+        let target = place.trim_end_matches('/');
+        assert_eq!(mode(&["--tmpfs", target], place), expected, "{place}");
+        assert_eq!(mode(&["--tmpfs", &format!("{target}:size=1m")], place), expected, "{place} with a size");
+        let words = format!("type=tmpfs,target={target}");
+        assert_eq!(mode(&["--mount", &words], place), expected, "{words}");
+        assert_eq!(mode(&["--mount", &format!("{words},tmpfs-size=1m")], place), expected, "{words} with a size");
+        assert_eq!(mode(&["--tmpfs", &format!("{target}:mode=711")], place), "711 0:0\n", "{place}");
+        assert_eq!(mode(&["--mount", &format!("{words},tmpfs-mode=0750")], place), "750 0:0\n", "{words}");
+    }
+}
+
+fn a_new_volume_is_filled_before_it_is_read_only(t: &Sandbox) {
+    let script = "ls /usr | wc -l; touch /usr/x 2>/dev/null || echo read-only";
+    let run = |flags: &[&str]| t.run(&[flags, &["/bin/sh", "-c", script]].concat()).ok().quiet().stdout;
+    let count = t.sh("ls /usr | wc -l").ok().stdout;
+    assert_ne!(count, "0\n");
+    let all = format!("{count}read-only\n");
+    assert_eq!(run(&["-v", "one:/usr:ro"]), all);
+    assert_eq!(run(&["--mount", "source=two,target=/usr,readonly"]), all);
+    assert_eq!(run(&["--mount", "target=/usr,ro"]), all);
+    assert_eq!(run(&["-v", "one:/usr:ro,nocopy"]), all, "filled before");
+    assert_eq!(run(&["-v", "three:/usr:ro,nocopy"]), "0\nread-only\n");
+    // The next one may write there.
+    t.run(&["-v", "one:/usr", "touch", "/usr/x"]).ok();
+    t.nothing_left();
+}
+
+fn filling_a_volume_crosses_no_mount(t: &Sandbox) {
+    let layer = Tar::new().symlink("to-root", "/").symlink("to-dev", "dev").symlink("to-sys", "/sys");
+    let layer = layer.dir("data", 0o755).file("data/own", 0o644, "own").dir("data/below", 0o755);
+    let layer = layer.file("data/below/file", 0o644, "image").file("data/file", 0o644, "image");
+    load(t, "plain", layer, &[]);
+    let run = |flags: &[&str], script: &str| {
+        t.ccrun(&[&["run", "--rm"], flags, &["plain", "/bin/sh", "-c", script]].concat()).out()
+    };
+    let volume = |name: &str| t.store.join("volumes").join(name).join("_data");
+    // What is mounted below the place is not the image's; what it covers is.
+    t.file("host/file", "host");
+    let (dir, file) = (format!("{}:/data/below", t.path("host")), format!("{}:/data/file", t.path("host/file")));
+    let script = "cat /data/own /data/below/file /data/file";
+    run(&["-v", "below:/data", "-v", &dir, "-v", &file, "--tmpfs", "/data/t"], script).exit(0).prints("ownhosthost");
+    let filled = volume("below");
+    assert_eq!(crate::sandbox::list(&filled), ["below", "file", "own", "t"]);
+    assert_eq!(crate::sandbox::list(&filled.join("below")), ["file"]);
+    let own = t.ccrun(&["run", "--rm", "-v", "below:/v", "plain", "cat", "/v/below/file", "/v/file"]);
+    own.ok().prints("imageimage");
+    // A link to a place of the kernel's.
+    run(&["-v", "dev:/to-dev"], "true").exit(0);
+    assert_eq!(crate::sandbox::list(&volume("dev")), [""; 0]);
+    run(&["-v", "sys:/to-sys"], "true").exit(0);
+    assert_eq!(crate::sandbox::list(&volume("sys")), [""; 0]);
+    run(&["-v", "root:/to-root"], "true").error(125, "/to-root: a link of the image leads to '/'");
+    run(&["-v", &format!("{}:/to-root", t.path("host"))], "true").error(125, "leads to '/'");
+    // An image that asks for it gets none.
+    let layer = Tar::new().symlink("to-root", "/").symlink("to-dev", "dev");
+    load(t, "links", layer, &["/to-root", "/to-dev"]);
+    let out = t.ccrun(&["run", "--rm", "links", "/bin/sh", "-c", "ls -d /proc/1 /bin/sh; ls /to-dev"]).out();
+    out.exit(0).prints("/bin/sh\n/proc/1\n").quiet();
+    t.nothing_left();
+}
+
+fn fields_of_a_mount_may_be_quoted(t: &Sandbox) {
+    t.file("a,b/file", "comma\n");
+    t.file("a\"b/file", "quote\n");
+    let run = |mount: &str, place: &str| t.run(&["--mount", mount, "cat", place]).out();
+    let dir = t.path("");
+    run(&format!("type=bind,\"source={dir}a,b\",target=/m"), "/m/file").exit(0).prints("comma\n");
+    run(&format!("\"type=bind\",\"src={dir}a\"\"b\",\"dst=/m,n\""), "/m,n/file").exit(0).prints("quote\n");
+    run(&format!("type=bind,source={dir}a,b,target=/m"), "/m").error(125, "unexpected key or value in 'b'");
+    run(&format!("type=bind,source=\"{dir}a,b\",target=/m"), "/m").error(125, "bare \" in non-quoted field");
+    run("type=bind,\"source=/tmp", "/m").error(125, "extraneous or missing \" in quoted-field");
+    run("", "/m").error(125, "value is empty");
+}
+
+fn harmless_devices_can_be_mounted(t: &Sandbox) {
+    symlink("/dev/zero", t.dir.join("to-zero")).expect("symlink");
+    for (source, target) in [("/dev/zero", "/m"), (&*t.path("to-zero"), "/dev/zero"), ("/dev/full", "/dev/null")] {
+        for mount in
+            [["-v", &format!("{source}:{target}")], ["--mount", &format!("type=bind,src={source},dst={target}")]]
+        {
+            let script = "head -c 3 $0 | wc -c; stat -c %t:%T $0";
+            let out = t.run(&[&mount[..], &["/bin/sh", "-c", script, target]].concat()).ok().quiet();
+            assert_eq!(out.stdout, if source == "/dev/full" { "3\n1:7\n" } else { "3\n1:5\n" });
+        }
+    }
+    t.run(&["-v", "/dev/null:/m:ro", "/bin/sh", "-c", "echo x >/m && cat /m && echo over"])
+        .ok()
+        .quiet()
+        .prints("over\n");
+    t.run(&["-v", "/dev/urandom:/a", "-v", "/dev/random:/b", "/bin/sh", "-c", "head -c 1 /a | wc -c; [ -c /b ]"]).ok();
+    // Any other one says how it can be had.
+    for device in ["/dev/kmsg", "/dev/fuse", "/dev/ptmx", "/dev/console"] {
+        if !Path::new(device).exists() {
+            continue;
+        }
+        let said =
+            format!("{device} is a device, which a mount does not let anybody open; give it by --device {device}:/m");
+        t.run(&["-v", &format!("{device}:/m"), "true"]).out().error(125, &said);
+        t.run(&["--mount", &format!("type=bind,src={device},dst=/m"), "true"]).out().error(125, &said);
+    }
+    t.nothing_left();
+}
+
+fn a_target_of_the_wrong_kind_is_named(t: &Sandbox) {
+    t.file("data/file", "");
+    let (dir, file) = (t.path("data"), t.path("data/file"));
+    let run = |flags: &[&str]| t.run(&[flags, &["true"]].concat()).out();
+    let of = |source: &str, target: &str| run(&["-v", &format!("{source}:{target}")]);
+    let (on_file, on_dir) = ("a directory cannot be mounted on a file; ", "a file cannot be mounted on a directory; ");
+    of(&dir, "/etc/passwd").error(125, &format!("mount on /etc/passwd: {dir} of the host: {on_file}"));
+    of(&file, "/etc").error(125, &format!("mount on /etc: {file} of the host: {on_dir}"));
+    of(&dir, "/etc/hosts").error(125, on_file);
+    of(&dir, "/dev/null").error(125, "a directory cannot be mounted on a device");
+    of("/dev/zero", "/etc").error(125, "mount on /etc: a device cannot be mounted on a directory");
+    of("vol", "/etc/passwd").error(125, &format!("mount on /etc/passwd: {on_file}"));
+    run(&["-v", "/etc/passwd"]).error(125, &format!("mount on /etc/passwd: {on_file}"));
+    run(&["--tmpfs", "/etc/passwd"]).error(125, &format!("mount on /etc/passwd: {on_file}"));
+    run(&["--mount", "type=tmpfs,target=/etc/passwd"]).error(125, on_file);
+    run(&["--device", "/dev/null:/etc"]).error(125, "device /etc: a device cannot be mounted on a directory");
+    of(&file, "/etc/passwd/x").error(125, "/etc/passwd/x");
+    run(&["--tmpfs", "/etc/passwd/x"]).error(125, "/etc/passwd/x");
+    for name in ["hosts", "hostname", "resolv.conf"] {
+        let root = evil_root(t, &format!("root-{name}"));
+        std::fs::create_dir_all(root.join("etc").join(name)).expect("mkdir");
+        let out = t.ccrun(&["run", "--rm", "--rootfs", root.to_str().expect("UTF-8"), "true"]).out();
+        out.error(125, &format!("mount on /etc/{name}: {on_dir}"));
+        std::fs::remove_dir_all(root).expect("remove");
+    }
+    t.nothing_left();
+}
+
+/// `call(13, …` tells nobody anything.
+fn no_message_shows_a_bare_descriptor(t: &Sandbox) {
+    t.file("data/file", "");
+    let root = evil_root(t, "root");
+    replace(&root, "etc/hosts", "hosts");
+    replace(&root, "loop", "loop");
+    replace(&root, "fd", "/proc/self/fd/3");
+    let root = root.to_str().expect("UTF-8");
+    let (dir, file) = (t.path("data"), t.path("data/file"));
+    for flags in [
+        &["-v", &format!("{dir}:/loop/x")][..],
+        &["-v", &format!("{file}:/fd")],
+        &["-v", &format!("{file}:/fd/x")],
+        &["--tmpfs", "/fd"],
+        &["--tmpfs", "/m:size=lots"],
+        &["--tmpfs", "/m:mode=9"],
+        &["-w", "/loop"],
+        &["-w", "/fd"],
+        &["-v", &format!("{}:/m", t.path("data/file/x"))],
+        &["--device", "/dev/null:/loop/x"],
+        &[],
+    ] {
+        let out = t.ccrun(&[&["run", "--rm", "--rootfs", root], flags, &["true"]].concat()).out().error(125, "");
+        let shown = out.stderr.split('(').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let octal = out.stderr.contains(", 0o") || out.stderr.contains(", 0x");
+        assert!(!shown && !octal, "{flags:?}: {}", out.stderr);
+    }
+}
+
+fn our_files_lie_on_a_volume_over_etc(t: &Sandbox) {
+    let script = "head -n 1 /etc/hosts; cat /etc/hostname; grep -c nameserver /etc/resolv.conf; ls /etc";
+    let run = |flags: &[&str]| t.run(&[&["-h", "box"], flags, &["/bin/sh", "-c", script]].concat()).out();
+    let own = "127.0.0.1\tlocalhost\nbox\n";
+    run(&["-v", "new:/etc"]).exit(0).has(own).has("passwd");
+    run(&["-v", "new:/etc:ro"]).exit(0).has(own).has("passwd");
+    run(&["--tmpfs", "/etc"]).exit(0).has(own).lacks("passwd");
+    t.file("etc/hosts", "of the host\n");
+    t.file("etc/hostname", "of the host\n");
+    let etc = t.path("etc");
+    run(&["-v", &format!("{etc}:/etc")]).exit(0).has(own);
+    assert_eq!(std::fs::read_to_string(t.dir.join("etc/hosts")).expect("hosts"), "of the host\n");
+    // A file that is missing, and cannot be made.
+    let _ = std::fs::remove_file(t.dir.join("etc/resolv.conf"));
+    run(&["-v", &format!("{etc}:/etc:ro")]).has(own).lacks("resolv.conf");
+    // One that is asked for by name is the user's.
+    let mount = format!("{etc}/hosts:/etc/hosts");
+    run(&["-v", "new:/etc", "-v", &mount]).exit(0).has("of the host\nbox\n");
+    run(&["-v", &mount]).exit(0).has("of the host\nbox\n");
+    t.nothing_left();
+}
+
+fn devices_in_a_mounted_directory_are_told_of(t: &Sandbox) {
+    let said = |path: &str| format!("devices in {path} cannot be opened in the container; --device gives one that can");
+    for source in ["/dev:/dev", "/dev:/host-dev:ro"] {
+        let out = t.run(&["-v", source, "/bin/sh", "-c", ":"]).out().exit(0);
+        let path = source.split(':').next().expect("a source");
+        assert_eq!(out.stderr.matches(&said(path)).count(), 1, "{source}: {}", out.stderr);
+    }
+    t.file("data/file", "");
+    let data = format!("{}:/dev/data", t.path("data"));
+    for source in [&data, "/dev/shm:/dev/shm", "/dev/null:/x"] {
+        let out = t.run(&["-v", source, "true"]).ok();
+        assert!(!out.stderr.contains("devices in"), "{source}: {}", out.stderr);
+    }
+}
+
+/// podman's --group-add keep-groups.
+fn groups_of_the_caller_can_be_kept(t: &Sandbox) {
+    let file = t.file("data/file", "for the group\n");
+    std::os::unix::fs::chown(&file, Some(0), Some(54321)).expect("chown");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("chmod");
+    let mount = format!("{}:/d", t.path("data"));
+    let passwd = std::fs::read_to_string("/etc/passwd").expect("passwd");
+    let with = passwd.lines().find(|line| line.starts_with(&format!("{}:", crate::users::WITH)));
+    let with = with.and_then(|line| line.split(':').nth(2)?.parse().ok());
+    for (id, own) in [(Some(12345), false), (with, true)] {
+        let Some(id) = id else { continue };
+        let store = t.dir.join(format!("store-{id}"));
+        std::fs::create_dir(&store).expect("mkdir");
+        std::fs::set_permissions(&store, std::fs::Permissions::from_mode(0o700)).expect("chmod");
+        std::os::unix::fs::chown(&store, Some(id), Some(id)).expect("chown");
+        let t = t.with_store(&format!("store-{id}"));
+        let run = |flags: &[&str]| {
+            let all = [&["run", "--rm", "-v", &mount], flags, &["cat", "/d/file"]].concat();
+            t.ccrun(&all).user_in_groups(id, id, &[54321, 54322]).out()
+        };
+        for user in [&[][..], &["-u", "0"]] {
+            run(&[user, &["--group-add", "keep-groups"]].concat()).exit(0).prints("for the group\n");
+        }
+        if own {
+            run(&["-u", "1000", "--group-add", "keep-groups"]).exit(0).prints("for the group\n");
+            run(&[]).exit(1).prints("");
+        }
+        run(&["--group-add", "keep-groups", "--group-add", "5"]).error(125, "not allowed with any other --group-add");
+    }
+    t.run(&["--group-add", "keep-groups", "true"]).out().error(125, "root's groups are not handed on");
 }
 
 fn read_only_holds_for_what_is_mounted_below(t: &Sandbox) {

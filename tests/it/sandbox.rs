@@ -179,6 +179,12 @@ impl Cmd {
         self
     }
 
+    /// The same with supplementary groups.
+    pub fn user_in_groups(mut self, uid: u32, gid: u32, groups: &[u32]) -> Cmd {
+        sys::becomes_user(&mut self.command, uid, gid, groups.to_vec());
+        self
+    }
+
     pub fn timeout(mut self, seconds: u64) -> Cmd {
         self.timeout = Duration::from_secs(seconds);
         self

@@ -205,6 +205,18 @@ pub fn dies_with_us(command: &mut Command) {
     }
 }
 
+/// The command is run by this user in these groups.
+pub fn becomes_user(command: &mut Command, uid: u32, gid: u32, groups: Vec<u32>) {
+    // SAFETY: between fork and exec only plain system calls are made, on memory that is there already.
+    unsafe {
+        command.pre_exec(move || {
+            check(libc::setgroups(groups.len(), groups.as_ptr()))?;
+            check(libc::setresgid(gid, gid, gid))?;
+            check(libc::setresuid(uid, uid, uid)).map(drop)
+        });
+    }
+}
+
 /// The command starts with every signal blocked.
 pub fn blocks_all_signals(command: &mut Command) {
     // SAFETY: between fork and exec a set on the stack is filled and read, by two plain system calls.

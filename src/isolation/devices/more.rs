@@ -157,5 +157,5 @@ fn bind(node: BorrowedFd<'_>, root: BorrowedFd<'_>, target: &Path) -> Result<()>
     let said = |error: Error| error.context(format!("device {}", target.display()));
     let place = mounts::mount_point(root, target, Kind::File).map_err(said)?;
     let copy = mounts::clone_tree(node, false, mount::MOUNT_ATTR_NOSUID, None)?;
-    mount::move_mount(copy.as_fd(), place.as_fd()).map_err(said)
+    mounts::attach(copy.as_fd(), place.as_fd()).map_err(said)
 }

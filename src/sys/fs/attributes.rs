@@ -3,6 +3,7 @@
 use super::Time;
 use crate::error::Result;
 use crate::sys::returned;
+use crate::sys::shown::{AtFlags, Fd};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -11,7 +12,7 @@ pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
     let fd = fd.as_raw_fd();
     // SAFETY: no memory is passed.
     let done = unsafe { libc::fchmod(fd, mode) };
-    returned(done.into(), format_args!("fchmod({fd}, {mode:#o})")).map(drop)
+    returned(done.into(), format_args!("fchmod({}, {mode:#o})", Fd(fd))).map(drop)
 }
 
 /// `fchmodat(2)`, which follows a symlink: only for names known to be none.
@@ -19,7 +20,7 @@ pub fn fchmodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::fchmodat(dir, name.as_ptr(), mode, 0) };
-    returned(done.into(), format_args!("fchmodat({dir}, {name:?}, {mode:#o})")).map(drop)
+    returned(done.into(), format_args!("fchmodat({}, {name:?}, {mode:#o})", Fd(dir))).map(drop)
 }
 
 /// `faccessat2(2)`, Linux 5.8: whether `name` can be read, written or run (R_OK, W_OK, X_OK); it is not opened.
@@ -27,7 +28,7 @@ pub fn faccessat2(dir: BorrowedFd<'_>, name: &CStr, mode: i32, flags: i32) -> Re
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::syscall(libc::SYS_faccessat2, dir, name.as_ptr(), mode, flags) };
-    returned(done, format_args!("faccessat2({dir}, {name:?}, {mode:#o}, {flags:#x})")).map(drop)
+    returned(done, format_args!("faccessat2({}, {name:?}, {mode:#o}, {})", Fd(dir), AtFlags(flags))).map(drop)
 }
 
 /// `fchown(2)`.
@@ -35,7 +36,7 @@ pub fn fchown(fd: BorrowedFd<'_>, uid: u32, gid: u32) -> Result<()> {
     let fd = fd.as_raw_fd();
     // SAFETY: no memory is passed.
     let done = unsafe { libc::fchown(fd, uid, gid) };
-    returned(done.into(), format_args!("fchown({fd}, {uid}, {gid})")).map(drop)
+    returned(done.into(), format_args!("fchown({}, {uid}, {gid})", Fd(fd))).map(drop)
 }
 
 /// `fchownat(2)`; with AT_SYMLINK_NOFOLLOW a symlink itself is given away.
@@ -43,7 +44,7 @@ pub fn fchownat(dir: BorrowedFd<'_>, name: &CStr, uid: u32, gid: u32, flags: i32
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::fchownat(dir, name.as_ptr(), uid, gid, flags) };
-    returned(done.into(), format_args!("fchownat({dir}, {name:?}, {uid}, {gid}, {flags:#x})")).map(drop)
+    returned(done.into(), format_args!("fchownat({}, {name:?}, {uid}, {gid}, {})", Fd(dir), AtFlags(flags))).map(drop)
 }
 
 /// `futimens(3)`: access and modification time of an open file.
@@ -52,7 +53,7 @@ pub fn futimens(fd: BorrowedFd<'_>, atime: Time, mtime: Time) -> Result<()> {
     let times = [atime.timespec(), mtime.timespec()];
     // SAFETY: the kernel reads the two times, which live through the call.
     let done = unsafe { libc::futimens(fd, times.as_ptr()) };
-    returned(done.into(), format_args!("futimens({fd}, {mtime:?})")).map(drop)
+    returned(done.into(), format_args!("futimens({}, {mtime:?})", Fd(fd))).map(drop)
 }
 
 /// `utimensat(2)`; with AT_SYMLINK_NOFOLLOW a symlink's own times are set.
@@ -61,7 +62,7 @@ pub fn utimensat(dir: BorrowedFd<'_>, name: &CStr, atime: Time, mtime: Time, fla
     let times = [atime.timespec(), mtime.timespec()];
     // SAFETY: the name is a C string; the kernel reads the two times; all live through the call.
     let done = unsafe { libc::utimensat(dir, name.as_ptr(), times.as_ptr(), flags) };
-    returned(done.into(), format_args!("utimensat({dir}, {name:?}, {mtime:?}, {flags:#x})")).map(drop)
+    returned(done.into(), format_args!("utimensat({}, {name:?}, {mtime:?}, {})", Fd(dir), AtFlags(flags))).map(drop)
 }
 
 /// `faccessat(2)` with W_OK for the effective ids: whether we may write there, a read-only mount counted in.
@@ -76,13 +77,13 @@ pub fn fsetxattr(fd: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> Result<()> {
     let fd = fd.as_raw_fd();
     // SAFETY: the kernel reads `value.len()` bytes of `value`.
     let done = unsafe { libc::fsetxattr(fd, name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
-    returned(done.into(), format_args!("fsetxattr({fd}, {name:?}, {} bytes)", value.len())).map(drop)
+    returned(done.into(), format_args!("fsetxattr({}, {name:?}, {} bytes)", Fd(fd), value.len())).map(drop)
 }
 
 /// `fgetxattr(2)`. A missing attribute is ENODATA.
 pub fn fgetxattr(fd: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
     let fd = fd.as_raw_fd();
-    grown(format_args!("fgetxattr({fd}, {name:?})"), |buffer, size| {
+    grown(format_args!("fgetxattr({}, {name:?})", Fd(fd)), |buffer, size| {
         // SAFETY: `grown` gives a buffer that holds `size` bytes, and the kernel writes no more.
         unsafe { libc::fgetxattr(fd, name.as_ptr(), buffer.cast(), size) as i64 }
     })
@@ -91,7 +92,7 @@ pub fn fgetxattr(fd: BorrowedFd<'_>, name: &CStr) -> Result<Vec<u8>> {
 /// `flistxattr(2)`: the names of all attributes.
 pub fn flistxattr(fd: BorrowedFd<'_>) -> Result<Vec<CString>> {
     let fd = fd.as_raw_fd();
-    let names = grown(format_args!("flistxattr({fd})"), |buffer, size| {
+    let names = grown(format_args!("flistxattr({})", Fd(fd)), |buffer, size| {
         // SAFETY: `grown` gives a buffer that holds `size` bytes, and the kernel writes no more.
         unsafe { libc::flistxattr(fd, buffer.cast(), size) as i64 }
     })?;

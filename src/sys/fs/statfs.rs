@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::sys::returned;
+use crate::sys::shown::Fd;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -30,7 +31,7 @@ pub fn fstatfs(fd: BorrowedFd<'_>) -> Result<StatFs> {
     let mut stat = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: `stat` has room for what the kernel writes.
     let done = unsafe { libc::fstatfs(fd, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("fstatfs({fd})"))?;
+    returned(done.into(), format_args!("fstatfs({})", Fd(fd)))?;
     // SAFETY: the call succeeded, so the kernel has filled the structure.
     Ok(unsafe { stat.assume_init() }.into())
 }
@@ -41,7 +42,7 @@ pub fn mount_flags(fd: BorrowedFd<'_>) -> Result<u64> {
     let mut stat = MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: `stat` has room for what the call writes.
     let done = unsafe { libc::fstatvfs(fd, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("fstatvfs({fd})"))?;
+    returned(done.into(), format_args!("fstatvfs({})", Fd(fd)))?;
     // SAFETY: the call succeeded, so the structure is filled.
     Ok(unsafe { stat.assume_init() }.f_flag)
 }

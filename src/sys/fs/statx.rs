@@ -3,6 +3,7 @@
 use super::Time;
 use crate::error::Result;
 use crate::sys::returned;
+use crate::sys::shown::{AtFlags, Fd};
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -26,7 +27,7 @@ pub fn statx(dir: Option<BorrowedFd<'_>>, path: &CStr, flags: i32, mask: u32) ->
     // SAFETY: the path is a C string and `statx` has room for what the kernel writes. Not libc's function, which
     // asks another call where this one fails.
     let ret = unsafe { libc::syscall(libc::SYS_statx, dir, path.as_ptr(), flags, mask, statx.as_mut_ptr()) };
-    returned(ret, format_args!("statx({dir}, {path:?}, {flags:#x}, {mask:#x})"))?;
+    returned(ret, format_args!("statx({}, {path:?}, {})", Fd(dir), AtFlags(flags)))?;
     // SAFETY: plain integers, all zeroed before and filled in by the kernel.
     Ok(Statx(unsafe { statx.assume_init() }))
 }

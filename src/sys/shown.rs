@@ -1,0 +1,162 @@
+//! How the arguments of a failed call are shown: a path instead of a descriptor, names instead of bits.
+//! Nothing here is computed unless a call has failed.
+
+use std::ffi::CStr;
+use std::fmt::{self, Display, Formatter};
+use std::os::fd::RawFd;
+
+/// A descriptor, shown as the path or object that it is open on.
+#[derive(Clone, Copy)]
+pub(super) struct Fd(pub RawFd);
+
+impl Display for Fd {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.0 == libc::AT_FDCWD {
+            return f.write_str("AT_FDCWD");
+        }
+        match std::fs::read_link(format!("/proc/self/fd/{}", self.0)) {
+            Ok(path) => write!(f, "{path:?}"),
+            // Without /proc there is nothing better than the number.
+            Err(_) => write!(f, "fd {}", self.0),
+        }
+    }
+}
+
+/// The flags of open(2).
+#[derive(Clone, Copy)]
+pub(super) struct OpenFlags(pub i32);
+
+impl Display for OpenFlags {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // O_PATH leaves no access mode.
+        f.write_str(match self.0 & (libc::O_ACCMODE | libc::O_PATH) {
+            libc::O_RDONLY => "O_RDONLY",
+            libc::O_WRONLY => "O_WRONLY",
+            libc::O_RDWR => "O_RDWR",
+            _ => "O_PATH",
+        })?;
+        const NAMES: [(i32, &str); 9] = [
+            (libc::O_CREAT, "O_CREAT"),
+            (libc::O_EXCL, "O_EXCL"),
+            (libc::O_TRUNC, "O_TRUNC"),
+            (libc::O_APPEND, "O_APPEND"),
+            (libc::O_NONBLOCK, "O_NONBLOCK"),
+            (libc::O_DIRECTORY, "O_DIRECTORY"),
+            (libc::O_NOFOLLOW, "O_NOFOLLOW"),
+            (libc::O_NOCTTY, "O_NOCTTY"),
+            (libc::O_DIRECT, "O_DIRECT"),
+        ];
+        NAMES.iter().filter(|(flag, _)| self.0 & flag != 0).try_for_each(|(_, name)| write!(f, "|{name}"))
+    }
+}
+
+/// A path for mount(2), which names a descriptor if it leads through /proc.
+pub(super) struct Place<'a>(pub &'a CStr);
+
+impl Display for Place<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let fd = self.0.to_str().ok().and_then(|path| path.strip_prefix("/proc/self/fd/")?.parse().ok());
+        match fd {
+            Some(fd) => Fd(fd).fmt(f),
+            None => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// A type whose bits are shown by their names, `0` if there are none.
+macro_rules! flags {
+    ($(#[$doc:meta])* $name:ident($bits:ty): $($flag:expr => $text:literal),+ $(,)?) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub(super) struct $name(pub $bits);
+
+        impl Display for $name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                let names: &[($bits, &str)] = &[$(($flag, $text)),+];
+                let set: Vec<&str> =
+                    names.iter().filter(|(flag, _)| self.0 & flag != 0).map(|(_, name)| *name).collect();
+                f.write_str(if set.is_empty() { "0".to_owned() } else { set.join("|") }.as_str())
+            }
+        }
+    };
+}
+
+flags! {
+    /// The flags of the *at calls.
+    AtFlags(i32):
+        libc::AT_SYMLINK_NOFOLLOW => "AT_SYMLINK_NOFOLLOW",
+        // The same bit as AT_EACCESS.
+        libc::AT_REMOVEDIR => "AT_REMOVEDIR",
+        libc::AT_EMPTY_PATH => "AT_EMPTY_PATH",
+}
+
+flags! {
+    /// How openat2(2) finds its way.
+    Resolve(u64):
+        libc::RESOLVE_NO_XDEV => "RESOLVE_NO_XDEV",
+        libc::RESOLVE_NO_MAGICLINKS => "RESOLVE_NO_MAGICLINKS",
+        libc::RESOLVE_NO_SYMLINKS => "RESOLVE_NO_SYMLINKS",
+        libc::RESOLVE_BENEATH => "RESOLVE_BENEATH",
+        libc::RESOLVE_IN_ROOT => "RESOLVE_IN_ROOT",
+}
+
+flags! {
+    /// The flags of mount(2).
+    MountFlags(libc::c_ulong):
+        libc::MS_RDONLY => "MS_RDONLY",
+        libc::MS_BIND => "MS_BIND",
+        libc::MS_REC => "MS_REC",
+        libc::MS_PRIVATE => "MS_PRIVATE",
+}
+
+flags! {
+    /// The flags of umount2(2).
+    UmountFlags(i32): libc::MNT_DETACH => "MNT_DETACH",
+}
+
+flags! {
+    /// The attributes of a mount.
+    MountAttributes(u64):
+        super::mount::MOUNT_ATTR_RDONLY => "MOUNT_ATTR_RDONLY",
+        super::mount::MOUNT_ATTR_NOSUID => "MOUNT_ATTR_NOSUID",
+        super::mount::MOUNT_ATTR_NODEV => "MOUNT_ATTR_NODEV",
+        super::mount::MOUNT_ATTR_NOEXEC => "MOUNT_ATTR_NOEXEC",
+        super::mount::MOUNT_ATTR_STRICTATIME => "MOUNT_ATTR_STRICTATIME",
+        super::mount::MOUNT_ATTR_IDMAP => "MOUNT_ATTR_IDMAP",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{fs, mount};
+    use std::os::fd::{AsFd, AsRawFd};
+
+    #[test]
+    fn a_failed_call_names_paths_and_flags() {
+        let dir = fs::open(c"/etc", libc::O_PATH | libc::O_DIRECTORY, 0).unwrap();
+        let said = |error: crate::error::Error| error.to_string();
+        let missing = fs::openat(dir.as_fd(), c"no such", libc::O_PATH | libc::O_DIRECTORY, 0).unwrap_err();
+        assert_eq!(
+            said(missing),
+            "openat(\"/etc\", \"no such\", O_PATH|O_DIRECTORY): No such file or directory (ENOENT)"
+        );
+        let missing = fs::open(c"/no such", libc::O_WRONLY | libc::O_NOFOLLOW, 0).unwrap_err();
+        assert_eq!(said(missing), "open(\"/no such\", O_WRONLY|O_NOFOLLOW): No such file or directory (ENOENT)");
+        let refused = fs::getdents(dir.as_fd()).unwrap_err();
+        assert_eq!(said(refused), "getdents64(\"/etc\"): Bad file descriptor (EBADF)");
+        let refused = mount::move_mount(dir.as_fd(), dir.as_fd()).unwrap_err();
+        assert!(said(refused).starts_with("move_mount(\"/etc\"): "));
+    }
+
+    #[test]
+    fn bits_have_names() {
+        let shown = |bits| MountAttributes(bits).to_string();
+        assert_eq!((shown(0), shown(1)), ("0".into(), "MOUNT_ATTR_RDONLY".into()));
+        assert_eq!(shown(5), "MOUNT_ATTR_RDONLY|MOUNT_ATTR_NODEV");
+        let dir = fs::open(c"/etc", libc::O_PATH, 0).unwrap();
+        let magic = crate::sys::cstr(format!("/proc/self/fd/{}", dir.as_raw_fd())).unwrap();
+        assert_eq!((Place(&magic).to_string(), Place(c"/x").to_string()), ("\"/etc\"".into(), "\"/x\"".into()));
+        assert_eq!(Fd(libc::AT_FDCWD).to_string(), "AT_FDCWD");
+        assert_eq!(Fd(1_000_000).to_string(), "fd 1000000");
+    }
+}

@@ -1,0 +1,276 @@
+//! The host's own root as a container's: what of its mounts is shown, and that no socket of its services answers.
+
+use crate::sandbox::{Cmd, Sandbox};
+use crate::{cases, sys, users};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+cases! {
+    Root:
+        mounts_are_shown_at_their_own_places,
+        volumes_are_not_mistaken_for_the_hosts_mounts,
+        covered_and_unbindable_mounts_do_not_hinder,
+        no_socket_of_the_host_answers,
+        a_store_on_an_overlay_shows_no_sockets_either,
+        the_kernels_file_systems_are_hidden_wherever_they_are,
+        run_is_empty,
+        a_resolv_conf_in_run_is_shown,
+        nothing_is_said_of_mounts_that_do_not_matter;
+}
+
+/// One who runs ccrun on mounts that root has made.
+struct Person {
+    sandbox: Sandbox,
+    name: &'static str,
+    uid: u32,
+    gid: u32,
+}
+
+impl Person {
+    /// `ccrun run --rm` with more arguments.
+    fn run(&self, args: &[&str]) -> Cmd {
+        let cmd = self.sandbox.ccrun(&[&["run", "--rm"], args].concat());
+        if self.uid == 0 { cmd } else { cmd.user(self.uid, self.gid) }
+    }
+
+    fn sh(&self, script: &str) -> Cmd {
+        self.run(&["/bin/sh", "-c", script])
+    }
+}
+
+/// Root, a user with subordinate ids if there is one, and one without.
+fn people(t: &Sandbox) -> Vec<Person> {
+    sys::private_mounts().expect("mounts");
+    let passwd = std::fs::read_to_string("/etc/passwd").expect("passwd");
+    let with = passwd.lines().find(|line| line.starts_with(&format!("{}:", users::WITH)));
+    let ids: Option<Vec<u32>> =
+        with.map(|line| line.split(':').skip(2).take(2).map(|id| id.parse().expect("id")).collect());
+    let mut people = vec![("root", 0, 0), ("nosubuid", 12345, 12345)];
+    people.extend(ids.map(|ids| ("subuid", ids[0], ids[1])));
+    let person = |(name, uid, gid)| {
+        let sandbox = t.with_store(&format!("store-{name}"));
+        std::fs::create_dir(&sandbox.store).expect("mkdir");
+        std::fs::set_permissions(&sandbox.store, std::fs::Permissions::from_mode(0o700)).expect("chmod");
+        chown(&sandbox.store, Some(uid), Some(gid)).expect("chown");
+        Person { sandbox, name, uid, gid }
+    };
+    people.into_iter().map(person).collect()
+}
+
+/// A new directory of the test's with a file system in memory on it, that everybody may look into.
+fn tmpfs(t: &Sandbox, name: &str) -> String {
+    std::fs::create_dir_all(t.dir.join(name)).expect("mkdir");
+    sys::mount_tmpfs(&t.dir.join(name), 0, "mode=777").expect("tmpfs");
+    t.path(name)
+}
+
+fn mount_kind(t: &Sandbox, kind: &str, name: &str) -> String {
+    std::fs::create_dir_all(t.dir.join(name)).expect("mkdir");
+    let path = t.path(name);
+    t.command("mount", &["-t", kind, kind, &path]).ok();
+    path
+}
+
+fn mounts_are_shown_at_their_own_places(t: &Sandbox) {
+    let people = people(t);
+    // Before and behind the store in the order of their names, and with a blank in it.
+    let dirs = ["a", "m/in", "zz1", "zz2", "zz 3"].map(|name| tmpfs(t, name));
+    for dir in &dirs {
+        t.file(&format!("{}/own", &dir[t.path("").len()..]), dir);
+    }
+    sys::mount_tmpfs(Path::new(&dirs[1]), 0, "mode=777").expect("a second one on top");
+    t.file("m/in/own", format!("{} on top", dirs[1]));
+    for person in people {
+        for dir in &dirs {
+            let top = if dir == &dirs[1] { " on top" } else { "" };
+            let out = person.run(&["cat", &format!("{dir}/own")]).ok();
+            assert_eq!(out.stdout, format!("{dir}{top}"), "{}", person.name);
+        }
+        let own = if person.uid == 0 { "own" } else { "of-mine" };
+        let script = format!("cd '{}' && echo x >{own} && cat {own} && echo y >new && cat new", dirs[2]);
+        person.sh(&script).ok().prints("x\ny\n");
+    }
+    assert_eq!(std::fs::read_to_string(t.dir.join("zz1/own")).expect("the host's"), dirs[2]);
+    assert!(!t.dir.join("zz1/new").exists());
+}
+
+fn volumes_are_not_mistaken_for_the_hosts_mounts(t: &Sandbox) {
+    let people = people(t);
+    tmpfs(t, "zz1");
+    t.file("data/file", "data");
+    std::fs::set_permissions(t.dir.join("data"), std::fs::Permissions::from_mode(0o777)).expect("chmod");
+    for person in people {
+        chown(t.dir.join("data"), Some(person.uid), Some(person.gid)).expect("chown");
+        let own = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+        if Path::new("/etc/hostname").exists() {
+            person.run(&["-v", "/etc/hostname:/mnt/h", "cat", "/mnt/h"]).ok().prints(&own);
+        }
+        let mount = format!("{}:/mnt/d", t.path("data"));
+        let script = "stat -c %u:%g /mnt/d; cat /mnt/d/file; echo; echo x >/mnt/d/new && rm /mnt/d/new && echo wrote";
+        person.run(&["-v", &mount, "/bin/sh", "-c", script]).ok().prints("0:0\ndata\nwrote\n");
+        let both = ["-v", &mount, "-v", "new:/mnt/v", "--tmpfs", "/mnt/t"];
+        let script = "ls /mnt/d; stat -f -c %T /mnt/t; touch /mnt/v/x && echo wrote";
+        person.run(&[&both[..], &["/bin/sh", "-c", script]].concat()).ok().prints("file\ntmpfs\nwrote\n");
+    }
+}
+
+fn covered_and_unbindable_mounts_do_not_hinder(t: &Sandbox) {
+    let people = people(t);
+    tmpfs(t, "c/in");
+    t.file("c/in/lower", "");
+    tmpfs(t, "c");
+    t.file("c/upper", "");
+    let fixed = tmpfs(t, "fixed");
+    t.file("fixed/file", "");
+    sys::mount("none", Path::new(&fixed), libc::MS_UNBINDABLE).expect("unbindable");
+    for person in people {
+        person.run(&["ls", &t.path("c")]).ok().prints("upper\n").quiet();
+        person.run(&["ls", "-d", &fixed]).ok().prints(&format!("{fixed}\n")).quiet();
+    }
+}
+
+/// Listens where everybody may connect.
+fn listen(path: &Path) -> UnixListener {
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("mkdir");
+    let listener = UnixListener::bind(path).expect("bind");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).expect("chmod");
+    listener
+}
+
+#[track_caller]
+fn does_not_answer(person: &Person, socket: &str) {
+    let out = person.run(&[&person.sandbox.it, "--inside", "connect", socket]).out();
+    assert!(!out.stdout.contains("connected"), "{} connected to {socket}", person.name);
+    out.exit(0).has("refused");
+}
+
+fn no_socket_of_the_host_answers(t: &Sandbox) {
+    let people = people(t);
+    let _plain = listen(&t.dir.join("plain/socket"));
+    tmpfs(t, "mounted");
+    let _mounted = listen(&t.dir.join("mounted/socket"));
+    // A socket that is a mount point itself, on a file and among files.
+    let bound = t.file("bound/socket", "");
+    sys::mount(&t.path("plain/socket"), bound.as_ref(), libc::MS_BIND).expect("bind");
+    t.file("bound/file", "seen");
+    let sockets = ["plain/socket", "mounted/socket", "bound/socket"].map(|name| t.path(name));
+    let connected = t.command(&t.it, &["--inside", "connect", &sockets[2]]).ok();
+    assert_eq!(connected.stdout, "connected\n", "the test's own check is broken");
+    for person in people {
+        for socket in &sockets {
+            does_not_answer(&person, socket);
+        }
+        person.run(&["cat", &t.path("bound/file")]).ok().prints("seen");
+    }
+}
+
+fn a_store_on_an_overlay_shows_no_sockets_either(t: &Sandbox) {
+    let mut people = people(t);
+    let _plain = listen(&t.dir.join("plain/socket"));
+    tmpfs(t, "mounted");
+    let _mounted = listen(&t.dir.join("mounted/socket"));
+    t.file("mounted/file", "seen");
+    for name in ["lower", "upper", "work", "merged"] {
+        std::fs::create_dir(t.dir.join(name)).expect("mkdir");
+    }
+    let layers = format!("lowerdir={},upperdir={},workdir={}", t.path("lower"), t.path("upper"), t.path("work"));
+    t.command("mount", &["-t", "overlay", "-o", &layers, "overlay", &t.path("merged")]).ok();
+    for person in &mut people {
+        person.sandbox.store = t.dir.join("merged").join(person.name);
+        std::fs::create_dir(&person.sandbox.store).expect("mkdir");
+        std::fs::set_permissions(&person.sandbox.store, std::fs::Permissions::from_mode(0o700)).expect("chmod");
+        chown(&person.sandbox.store, Some(person.uid), Some(person.gid)).expect("chown");
+        for socket in ["plain/socket", "mounted/socket"] {
+            does_not_answer(person, &t.path(socket));
+        }
+        let script = format!("cat {}; grep -c ^root: /etc/passwd; ls -A /run", t.path("mounted/file"));
+        person.sh(&script).ok().prints("seen1\n");
+    }
+}
+
+fn the_kernels_file_systems_are_hidden_wherever_they_are(t: &Sandbox) {
+    let people = people(t);
+    let kinds = ["proc", "sysfs", "devtmpfs", "devpts", "mqueue"];
+    let mut places: Vec<String> = kinds.iter().map(|kind| mount_kind(t, kind, &format!("jail/{kind}"))).collect();
+    places.extend(["/sys/kernel/debug", "/sys/kernel/tracing", "/sys/fs/cgroup"].iter().filter_map(|source| {
+        std::fs::create_dir_all(t.dir.join("jail").join(source.replace('/', "-"))).expect("mkdir");
+        let place = t.dir.join("jail").join(source.replace('/', "-"));
+        let bound = sys::mount(source, &place, libc::MS_BIND | libc::MS_REC);
+        bound.is_ok().then(|| place.to_str().expect("UTF-8").to_owned())
+    }));
+    // What is below, and a part of one.
+    let part = t.path("jail/part");
+    std::fs::create_dir(&part).expect("mkdir");
+    sys::mount("/proc/sys", part.as_ref(), libc::MS_BIND).expect("bind");
+    places.push(part);
+    let file = t.file("jail/file", "");
+    sys::mount("/proc/version", file.as_ref(), libc::MS_BIND).expect("bind");
+    t.file("jail/shown", "shown");
+    for person in people {
+        for place in &places {
+            let seen = person.run(&["ls", "-A", place]).ok().stdout;
+            assert!(seen.is_empty() || place.contains("-sys-"), "{} sees in {place}:\n{seen}", person.name);
+            assert!(
+                !seen.contains("cgroup.procs") && !seen.contains("cpu\n"),
+                "{} sees in {place}:\n{seen}",
+                person.name
+            );
+        }
+        person.sh(&format!("cat {file} 2>/dev/null; cat {}", t.path("jail/shown"))).ok().prints("shown");
+    }
+}
+
+/// Whether it is a directory like others on the host, or a mount of its own.
+fn run_is_empty(t: &Sandbox) {
+    let people = people(t);
+    let own = format!("/run/ccrun-it-{}", std::process::id());
+    let _socket = listen(&Path::new(&own).join("socket"));
+    for person in &people {
+        person.sh("ls -A /run /var/run/; touch /run/x && ls /run").ok().prints("/run:\n\n/var/run/:\nx\n");
+    }
+    sys::mount_tmpfs(Path::new("/run"), 0, "").expect("tmpfs");
+    std::fs::write("/run/secret", "").expect("write");
+    for person in &people {
+        person.sh("ls -A /run /var/run/; touch /run/x && ls /run").ok().prints("/run:\n\n/var/run/:\nx\n");
+    }
+    sys::unmount(Path::new("/run")).expect("umount");
+    std::fs::remove_dir_all(own).expect("remove");
+}
+
+fn a_resolv_conf_in_run_is_shown(t: &Sandbox) {
+    let people = people(t);
+    for name in ["upper", "work"] {
+        std::fs::create_dir(t.dir.join(name)).expect("mkdir");
+    }
+    std::os::unix::fs::symlink("../run/resolve/stub.conf", t.dir.join("upper/resolv.conf")).expect("symlink");
+    sys::mount_tmpfs(Path::new("/run"), 0, "mode=755").expect("tmpfs");
+    std::fs::create_dir("/run/resolve").expect("mkdir");
+    std::fs::write("/run/resolve/stub.conf", "nameserver 10.11.12.13\n").expect("write");
+    let layers = format!("lowerdir=/etc,upperdir={},workdir={}", t.path("upper"), t.path("work"));
+    t.command("mount", &["-t", "overlay", "-o", &layers, "overlay", "/etc"]).ok();
+    for person in people {
+        for network in ["none", "host"] {
+            let args = ["--network", network, "/bin/sh", "-c", "cat /etc/resolv.conf; ls /run/resolve"];
+            let out = person.run(&args).out().exit(0);
+            assert_eq!(out.stdout, "nameserver 10.11.12.13\nstub.conf\n", "{} {network}", person.name);
+        }
+    }
+}
+
+fn nothing_is_said_of_mounts_that_do_not_matter(t: &Sandbox) {
+    let people = people(t);
+    for name in ["lower", "upper", "work", "merged"] {
+        std::fs::create_dir(t.dir.join(name)).expect("mkdir");
+    }
+    // Owners on overlay cannot be mapped.
+    let layers = format!("lowerdir={},upperdir={},workdir={}", t.path("lower"), t.path("upper"), t.path("work"));
+    t.command("mount", &["-t", "overlay", "-o", &layers, "overlay", &t.path("merged")]).ok();
+    mount_kind(t, "ramfs", "ram");
+    for person in people {
+        person.run(&["echo", "hi"]).ok().prints("hi\n").quiet();
+        let out = person.run(&["echo", "hi"]).cwd(t.path("merged")).ok();
+        let said = format!("no id-mapped mounts of {} here", t.path("merged"));
+        assert_eq!(out.stderr.contains(&said), person.uid == 0, "{}: {}", person.name, out.stderr);
+    }
+}
