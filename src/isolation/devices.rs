@@ -16,8 +16,8 @@ use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_EXCL, O_WRONLY};
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 pub use more::{Device, MoreDevices, gather, remake};

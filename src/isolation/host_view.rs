@@ -190,5 +190,6 @@ fn hidden_in<'a>(copies: &'a [Copy], shown: &Copy, other: &'a Copy) -> Option<&'
 
 /// Whether the caller may see `path` at all, so that it can be the working directory inside.
 pub fn shows(path: &Path) -> bool {
-    !is_hidden_path(path) && path.is_dir()
+    // By a name in it, for which the caller has to be able to enter it.
+    !is_hidden_path(path) && path.join(".").is_dir()
 }

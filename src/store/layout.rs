@@ -110,9 +110,13 @@ impl Store {
             return Ok("/var/lib/ccrun".into());
         }
         let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")));
-        data.map(|data| data.join("ccrun"))
-            .ok_or_else(|| Error::new("no place for the store: HOME is not set").hint("set HOME, or use --root DIR"))
+        let in_home =
+            || absolute("HOME").filter(|home| is_usable(home)).or_else(home).map(|home| home.join(".local/share"));
+        let data = absolute("XDG_DATA_HOME").or_else(in_home);
+        data.map(|data| data.join("ccrun")).ok_or_else(|| {
+            Error::new("no place for the store: HOME is not set, and /etc/passwd has no home for this user")
+                .hint("set HOME, or use --root DIR")
+        })
     }
 
     pub fn root(&self) -> &Path {
@@ -239,4 +243,17 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
             written.inspect_err(|_| drop(std::fs::remove_file(&new)))
         })
         .map_err(|e| Error::io(format!("write {}", path.display()), &e))
+}
+
+/// The home of this user by passwd(5): cron and services have no HOME, and sudo and su may have kept another user's.
+fn home() -> Option<PathBuf> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let own = sys::cred::geteuid().to_string();
+    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&own))?;
+    line.split(':').nth(5).map(PathBuf::from).filter(|home| home.is_absolute())
+}
+
+/// Whether this user has a store in `home`, or can make one.
+fn is_usable(home: &Path) -> bool {
+    home.join(".local/share/ccrun").exists() || sys::fs::may_write(home)
 }

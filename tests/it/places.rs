@@ -106,8 +106,12 @@ fn an_empty_environment_is_enough(t: &Sandbox) {
         let passwd = std::fs::read_to_string("/etc/passwd").expect("read");
         let home = passwd.lines().find(|line| line.starts_with(&format!("{}:", user.trim())));
         let home = home.and_then(|line| line.split(':').nth(5)).expect("a home");
-        let out = t.command("env", &["-i", &t.ccrun, "images"]).cwd("/").out();
-        assert!(out.status == 0 || out.stderr.contains(home), "{} {}", out.status, out.stderr);
+        for kept in [&[][..], &["HOME=/root"], &["HOME="]] {
+            let words = [&["-i"], kept, &[t.ccrun.as_str(), "images"]].concat();
+            let out = t.command("env", &words).cwd("/").out();
+            let is_there = Path::new(home).join(".local/share/ccrun").exists();
+            assert!(out.status == 0 && is_there || out.stderr.contains(home), "{kept:?}: {}", out.stderr);
+        }
     }
     t.nothing_left();
 }
@@ -132,5 +136,8 @@ fn another_user_starts_from_where_they_may_not_look(t: &Sandbox) {
         let words = [&["--inside", "as", "4343", &t.ccrun], args].concat();
         let out = t.command(&t.it, &words).cwd(&dir).env("HOME", &home).out().exit(0);
         assert!(out.stdout.starts_with("/\n"), "{} {}", out.stdout, out.stderr);
+        // With another user's HOME it is the one of passwd, and an error names that if there is none.
+        let out = t.command(&t.it, &words).cwd(&dir).env("HOME", &dir).out();
+        assert!(out.status == 125 && out.stderr.contains("/etc/passwd has no home"), "{}", out.stderr);
     }
 }
