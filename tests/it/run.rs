@@ -70,7 +70,8 @@ fn not_executable_is_126(t: &Sandbox) {
 
 fn own_errors_are_125(t: &Sandbox) {
     t.run(&["--no-such-flag", "true"]).out().error(125, "--no-such-flag");
-    t.ccrun(&["run"]).out().exit(125);
+    // Docker's own status for a command line without an image.
+    t.ccrun(&["run"]).out().error(1, "requires at least 1 argument");
     t.ccrun(&["run", "--rootfs", "/no/such/directory", "true"]).out().error(125, "/no/such/directory");
     t.ccrun(&["run", "--rootfs", "/etc/passwd", "true"]).out().error(125, "/etc/passwd");
     t.ccrun(&["run", "--rootfs", &t.busybox]).out().exit(125);
