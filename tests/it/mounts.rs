@@ -203,7 +203,9 @@ fn no_working_directory_is_reached_by_a_magic_link(t: &Sandbox) {
     for fd in 3..20 {
         run(&format!("/proc/self/fd/{fd}")).error(125, "working directory");
     }
-    for dir in ["/link", "/link/..", "/cwd", "/root-of-1", "/proc/self/root", "/proc/thread-self/cwd"] {
+    // Cleaned as text, so that no link is followed on the way.
+    run("/link/..").exit(0);
+    for dir in ["/link", "/cwd", "/root-of-1", "/proc/self/root", "/proc/thread-self/cwd"] {
         run(dir).error(125, "working directory");
     }
     t.nothing_left();
