@@ -15,6 +15,7 @@ mod files;
 mod find;
 pub mod host;
 pub mod limits;
+mod tightest;
 mod update;
 pub mod usage;
 mod v1;
