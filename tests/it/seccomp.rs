@@ -13,6 +13,7 @@ cases! {
         docker_answers_every_call_the_same;
     Every:
         the_ways_to_more_kernel_are_shut,
+        sockets_of_32_bit_programs_are_as_dockers,
         the_filter_is_there_whoever_runs,
         unconfined_means_no_filter,
         a_profile_decides_what_calls_do,
@@ -162,6 +163,31 @@ fn docker_answers_every_call_the_same(t: &Sandbox) {
     let native: Vec<String> = found.into_iter().filter(|difference| difference.starts_with("native ")).collect();
     assert_eq!(unexplained(&native, &[&is_newer, &is_opened, &is_shut]), none, "the engine's own profile");
     assert_eq!(native.iter().filter(|difference| is_opened(difference) || is_shut(difference)).count(), 6 + 3 + 2);
+}
+
+/// i386's socketcall(2) has its arguments in memory, where no filter can look: which family a socket is to be of is not
+/// seen. Docker's profile lets it through, as 32-bit programs have no other way to any socket, and so does ours. Who has
+/// none of them can shut it.
+fn sockets_of_32_bit_programs_are_as_dockers(t: &Sandbox) {
+    if !cfg!(target_arch = "x86_64") {
+        crate::skip!("there is no i386 here");
+    }
+    let docker = t.file("docker.json", DOCKER);
+    let (ours, theirs) = (probed(t, &[]), probed(t, &["--security-opt", &format!("seccomp={docker}")]));
+    for call in 1..=20 {
+        let name = format!("i386 socketcall({call})");
+        assert_eq!((&*ours[&name], &*theirs[&name]), ("allowed", "allowed"), "{name}");
+    }
+    // The call of its own, whose family can be seen.
+    for family in ["0x26", "0x28"] {
+        let name = format!("i386 socket({family})");
+        assert_eq!((&*ours[&name], &*theirs[&name]), ("EPERM", "EPERM"), "{name}");
+    }
+    let shut = DOCKER.replace("\"socketcall\",", "");
+    assert_ne!(shut, DOCKER);
+    let shut = probed(t, &["--security-opt", &format!("seccomp={}", t.file("shut.json", shut))]);
+    assert_eq!(shut["i386 socketcall(1)"], "EPERM");
+    assert_eq!(shut["native socket(0x2)"], "allowed");
 }
 
 /// Rows E12 to E17 and E33 of the threats: new namespaces, AF_ALG and its like, io_uring and other young
