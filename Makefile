@@ -9,18 +9,26 @@ CARGO   ?= cargo
 MUSL    := $(ARCH)-unknown-linux-musl
 SYSROOT := $(shell rustc --print sysroot 2>/dev/null)
 TARGET  := $(shell [ -d "$(SYSROOT)/lib/rustlib/$(MUSL)" ] || rustup target add $(MUSL) >/dev/null 2>&1; \
-             [ -d "$(SYSROOT)/lib/rustlib/$(MUSL)" ] && echo $(MUSL) || rustc -vV | sed -n 's/^host: //p')
+             [ -d "$(SYSROOT)/lib/rustlib/$(MUSL)" ] && echo $(MUSL) || rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 ifneq ($(TARGET),$(MUSL))
 export RUSTFLAGS += -C target-feature=+crt-static
 endif
 CCRUN   := target/$(TARGET)/release/ccrun
 FLAGS   := --release --target $(TARGET)
 
-all: ## a static binary in target/…/release/ccrun (the default)
-	@command -v cc >/dev/null || tests/prepare.sh build
+all: toolchain ## a static binary in target/…/release/ccrun (the default)
 	@[ $(TARGET) = $(MUSL) ] || echo "make: no rustup target $(MUSL); building $(TARGET) with a static C library" >&2
 	$(CARGO) build $(FLAGS)
 	@ls -l $(CCRUN)
+
+# The first version of Rust that builds it, as Cargo.toml says.
+LEAST := $(shell sed -n 's/^rust-version = "1\.\(.*\)"/\1/p' Cargo.toml)
+toolchain:
+	@minor=$$(rustc --version 2>/dev/null | sed 's/^rustc 1\.\([0-9]*\)\..*/\1/'); \
+	command -v $(CARGO) >/dev/null 2>&1 && [ "$${minor:-0}" -ge $(LEAST) ] || { \
+		echo "make: building ccrun takes Rust 1.$(LEAST) or newer (cargo and rustc), cc and make;" \
+			"here is $$(rustc --version 2>/dev/null || echo no rustc). Rust comes from https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || tests/prepare.sh build
 
 fixtures: all ## the root file systems that demo and tests use
 	@ARCH=$(ARCH) rootfs-fixtures/busybox.sh
@@ -63,11 +71,11 @@ dist-test: fixtures ## ccrun, the tests' binary and the fixtures for another mac
 # The path of the tests' binary, as cargo tells it.
 IT = $(CARGO) test $(FLAGS) --test it --no-run 2>&1 | sed -n 's/.*(\(target.*\/it-[0-9a-f]*\)).*/\1/p'
 
-lint: ## formatting and clippy, warnings denied
+lint: toolchain ## formatting and clippy, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets --target $(TARGET) -- -D warnings
 
-dist: ## binaries for x86_64 and aarch64 with checksums, in dist/
+dist: toolchain ## binaries for x86_64 and aarch64 with checksums, in dist/
 	@mkdir -p dist
 	@for arch in x86_64 aarch64; do \
 		[ -d "$(SYSROOT)/lib/rustlib/$$arch-unknown-linux-musl" ] || rustup target add $$arch-unknown-linux-musl; \
@@ -96,4 +104,4 @@ clean: ## what cargo and the fixtures made
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all fixtures demo test test-vm dist-test lint dist bench bench-pull install clean help
+.PHONY: all toolchain fixtures demo test test-vm dist-test lint dist bench bench-pull install clean help

@@ -25,6 +25,7 @@ mod login;
 mod logout;
 mod mount;
 mod names;
+mod nearest;
 mod operand;
 mod output;
 mod parse;

@@ -81,6 +81,15 @@ fn is_image(word: &OsStr, store: &Store) -> Result<bool> {
     Ok(process::find_program(text).is_none())
 }
 
+/// Says how the first operand was taken, if it was a guess that led to an image which cannot be had.
+pub fn explain_guess(parsed: &Parsed, word: &str, error: Error) -> Error {
+    let is_named = parsed.one("image").is_some() || word.contains(['/', ':', '@']);
+    if is_named || OFFICIAL.split_whitespace().any(|name| name == word) {
+        return error;
+    }
+    error.context(format!("'{word}' was taken as an image, as no program here has that name"))
+}
+
 impl Wanted {
     /// How the first operand was taken, and how to have it the other way: the end of a message.
     pub fn explain(&self) -> String {

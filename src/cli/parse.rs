@@ -1,6 +1,7 @@
 //! Arguments, read by the table; nothing is done yet.
 
 use super::flag::{Command, Flag, Value};
+use super::nearest;
 use super::table::{Named, Table};
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
@@ -111,7 +112,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
                 None => (long, None),
             };
             let flag = command.flags.iter().find(|flag| flag.long.as_bytes() == name);
-            let flag = flag.ok_or_else(|| wrong(format!("unknown flag: --{}", String::from_utf8_lossy(name))))?;
+            let flag = flag.ok_or_else(|| {
+                let name = String::from_utf8_lossy(name);
+                let near = nearest::question(&name, command.flags.iter().map(|flag| flag.long), "--");
+                Error::new(format!("unknown flag: --{name}"))
+                    .hint(format!("{near}see 'ccrun {} --help'", command.name))
+                    .with_status(command.failure)
+            })?;
             let value = match (flag.value, value) {
                 (Value::Switch, value) => switch_value(value)
                     .ok_or_else(|| wrong(format!("invalid argument for --{}: it is true or false", flag.long)))?,
@@ -134,10 +141,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
         return Err(wrong(format!("'ccrun {}' requires at least {least} argument{s}", command.name)));
     }
     if parsed.operands.len() > most {
-        return Err(wrong(format!(
-            "'ccrun {}' takes no more than {most} arguments: what is {:?}?",
-            command.name, parsed.operands[most]
-        )));
+        let taken = match most {
+            0 => "no arguments".to_owned(),
+            1 => "at most 1 argument".to_owned(),
+            _ => format!("at most {most} arguments"),
+        };
+        return Err(wrong(format!("'ccrun {}' takes {taken}: what is {:?}?", command.name, parsed.operands[most])));
     }
     Ok(Asked::Run(parsed))
 }

@@ -52,7 +52,12 @@ pub static COMMAND: Command = Command {
         switch(None, "read-only", "Make the root file system read-only"),
         switch(None, "init", "Make ccrun PID 1, which reaps processes and passes signals on (default)"),
         switch(None, "no-init", "Make the command itself PID 1"),
-        one(None, "network", "none|host", "Network: none (default, loopback only) or the host's"),
+        one(
+            None,
+            "network",
+            "none|host",
+            "Containers have no network yet but loopback (none, the default), or the host's (host)",
+        ),
         limits::MEMORY,
         limits::MEMORY_SWAP,
         limits::MEMORY_RESERVATION,
@@ -115,7 +120,10 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let (store, map) = super::open_store(parsed)?;
     let (wanted, command) = operand::understand(parsed, &store)?;
     let image = match &wanted {
-        Wanted::Image(word) => Some(find_image(parsed, &store, word, when, wanted_platform.as_ref())?),
+        Wanted::Image(word) => Some(
+            find_image(parsed, &store, word, when, wanted_platform.as_ref())
+                .map_err(|error| operand::explain_guess(parsed, word, error))?,
+        ),
         _ => None,
     };
     let config = image.as_ref().map(|image| &image.config);

@@ -1,6 +1,7 @@
 //! The commands by name: a word, or Docker's two, of which the first is a group.
 
 use super::flag::Command;
+use super::nearest;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 
@@ -25,15 +26,21 @@ impl Table {
             return Ok(Named::Command(command));
         }
         let unknown = |name: &OsStr, hint| Error::new(format!("unknown command: {}", name.display())).hint(hint);
+        let near = |word: &OsStr, known: Vec<&str>, before: &str| {
+            nearest::question(&word.to_string_lossy(), known.into_iter(), before)
+        };
         let Some(group) = self.groups().into_iter().find(|group| *group == first) else {
-            return Err(unknown(first, "see 'ccrun --help'".to_owned()).with_status(1));
+            let first_words = self.names().map(|(name, _)| name.split(' ').next().unwrap_or(name)).collect();
+            let hint = near(first, first_words, "ccrun ") + "see 'ccrun --help'";
+            return Err(unknown(first, hint).with_status(1));
         };
         match rest.next() {
             None => Ok(Named::Group(group)),
             Some(word) if word == "--help" || word == "-h" || word == "help" => Ok(Named::Group(group)),
             Some(word) => {
                 let name = [first, OsStr::new(" "), &word].into_iter().collect::<OsString>();
-                let hint = format!("see 'ccrun {group} --help'");
+                let words = self.of_group(group).into_iter().map(|(word, _)| word).collect();
+                let hint = near(&word, words, &format!("ccrun {group} ")) + &format!("see 'ccrun {group} --help'");
                 self.called(&name).map(Named::Command).ok_or_else(|| unknown(&name, hint).with_status(1))
             }
         }

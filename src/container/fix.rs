@@ -34,7 +34,7 @@ pub enum Step {
 /// Does what there is to do for `user`, and gives what that was; a step that failed does not keep the others.
 pub fn fix(user: &User) -> Vec<Result<Step>> {
     let mut steps = sysctl::namespaces_on();
-    steps.extend(apparmor::allow());
+    steps.extend(apparmor::allow(user));
     if user.uid != 0 {
         steps.push(subids::grant(user));
         steps.push(delegation::delegate(user));

@@ -43,6 +43,12 @@ pub enum Bar {
     Unknown,
 }
 
+/// The command by which root gives a user what is missing.
+pub fn fix() -> String {
+    let exe = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or("ccrun".into());
+    format!("once, as root: {exe} check --fix USER")
+}
+
 impl Bar {
     /// The errno alone misleads: it is EPERM, EACCES, EINVAL or ENOSPC for the same answer "not allowed here".
     pub fn behind(error: &Error) -> Option<Bar> {
@@ -69,10 +75,6 @@ impl Bar {
 
     /// What it is and the way out, as a message ends.
     pub fn hint(self) -> String {
-        let fix = || {
-            let exe = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or("ccrun".into());
-            format!("once, as root: {exe} check --fix USER")
-        };
         match self {
             Bar::UsedUp => "user namespaces are switched off or used up on this host: as root, sysctl \
                             user.max_user_namespaces=15000"

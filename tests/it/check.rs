@@ -17,6 +17,8 @@ cases! {
         the_store_needs_room_and_a_place,
         without_overlay_there_are_copies,
         fix_does_each_thing_once,
+        fix_trusts_no_path_that_others_can_write,
+        fix_takes_over_limits,
         fix_gives_free_ranges_only,
         fix_waits_for_others_at_work,
         fix_knows_its_users,
@@ -273,6 +275,114 @@ fn fix_does_each_thing_once(t: &Sandbox) {
         name.contains(".lock") && *name != ".pwd.lock" || name.contains("ccrun-") && !name.ends_with(".conf")
     };
     assert_eq!(list(&t.dir.join("etc")).iter().find(left), None);
+}
+
+/// What others can put there would have the profile's rights.
+fn fix_trusts_no_path_that_others_can_write(t: &Sandbox) {
+    let forbidden = settings(&[("apparmor_restrict_unprivileged_userns", "1")]);
+    // Each beginning of the path is as `change` leaves it, where $d is the program's directory.
+    let fix = |change: &str| {
+        let script = format!(
+            "mkdir -p /run/systemd/system /mnt/a/b; {forbidden}\nd=/mnt/a/b; cp \"$0\" $d/ccrun; chmod 755 /mnt $d/ccrun
+            {change}\nexec $d/ccrun check --fix daemon"
+        );
+        on_copy(t, &script, &[]).ok().quiet().stdout
+    };
+    let refused = |change: &str, part: &str| {
+        let out = fix(change);
+        let text = format!(
+            "left   /mnt/a/b/ccrun gets no AppArmor profile, as others than root and daemon can write to {part}: \
+             install ccrun in /usr/local/bin\n"
+        );
+        assert!(out.contains(&text), "{change}: {out}");
+        assert!(!t.dir.join("etc/apparmor.d/mnt.a.b.ccrun").exists(), "{change}");
+    };
+    refused("chmod 777 $d", "/mnt/a/b");
+    refused("chmod 777 /mnt/a", "/mnt/a");
+    refused("chown games $d/..", "/mnt/a");
+    refused("chown games $d/ccrun", "/mnt/a/b/ccrun");
+    refused("chmod 775 $d; chgrp users $d; echo users:x:100:games >>/etc/group", "/mnt/a/b");
+    refused("chmod 757 $d/ccrun", "/mnt/a/b/ccrun");
+    // The owner of a sticky directory may replace what others have in it.
+    refused("chmod 1777 $d; chown games $d", "/mnt/a/b");
+    for trusted in ["chown -R daemon $d", "chmod 1777 $d", "chgrp daemon $d; chmod 775 $d"] {
+        let out = fix(trusted);
+        assert!(out.contains("done   gave /mnt/a/b/ccrun an AppArmor profile"), "{trusted}: {out}");
+        std::fs::remove_file(t.dir.join("etc/apparmor.d/mnt.a.b.ccrun")).expect("the profile");
+    }
+}
+
+/// Whoever is limited is so in the group, too, that they get for their own.
+fn fix_takes_over_limits(t: &Sandbox) {
+    let name = format!("ccrun-it-over-{}", std::process::id());
+    let set = |dir: &str, file: &str, value: &str| format!("[ ! -e {dir}/{file} ] || echo {value} >{dir}/{file}\n");
+    let mut script = "mount -t tmpfs none /run; cp -a /etc /mnt/; mount --bind /mnt/etc /etc
+        chmod 755 /mnt; : >/mnt/pid; chown games /mnt/pid\n"
+        .to_owned();
+    let (mut places, mut inner, mut clean) = (Vec::new(), String::new(), String::new());
+    for (point, controllers) in crate::limits::groups::trees() {
+        let unified = std::fs::read_to_string(point.join("cgroup.controllers")).unwrap_or_default();
+        let point = point.to_str().expect("UTF-8").to_owned();
+        if unified.contains("memory") {
+            script += &format!("echo +memory +cpu +pids >{point}/cgroup.subtree_control 2>/dev/null || :\n");
+        } else if !["memory", "cpu", "pids", "cpuset"].iter().any(|one| controllers.split(',').any(|word| word == *one))
+        {
+            continue;
+        }
+        let (outer, dir) = (format!("{point}/{name}"), format!("{point}/{name}/in"));
+        script += &format!("mkdir {outer}\n");
+        // The tighter of the two counts, wherever it is.
+        script += &set(&outer, "cpuset.cpus", "0");
+        script += &set(&outer, "cpuset.mems", "0");
+        script += &set(&outer, "cgroup.subtree_control", "+memory +cpu +pids");
+        script += &format!("mkdir {dir}\n");
+        script += &set(&dir, "cpuset.cpus", "0");
+        script += &set(&dir, "cpuset.mems", "0");
+        for (file, value) in [("memory.limit_in_bytes", "67108864"), ("memory.max", "67108864"), ("pids.max", "77")] {
+            script += &set(&outer, file, value);
+        }
+        script += &set(&dir, "pids.max", "500");
+        script += &set(&dir, "cpu.cfs_quota_us", "50000");
+        script += &set(&dir, "cpu.max", "'50000 100000'");
+        inner += &format!("echo $$ >{dir}/cgroup.procs; ");
+        clean += &format!("rmdir {dir} {outer}; ");
+        places.push(point);
+    }
+    script += &format!(
+        "sh -c '{inner} exec su games -s /bin/sh -c \"echo \\$\\$ >/mnt/pid; exec sleep 47.1\"' & sleep 0.5
+        \"$0\" check --fix games; \"$0\" check --fix games\n"
+    );
+    let uid = t.command("id", &["-u", "games"]).ok();
+    for point in &places {
+        let own = format!("{point}/ccrun/{}", uid.line());
+        script += &format!(
+            "for file in memory.limit_in_bytes memory.max pids.max cpu.cfs_quota_us cpu.max cpuset.cpus; do
+            [ ! -e {own}/$file ] || echo $file $(cat {own}/$file); done\n"
+        );
+    }
+    script += &format!("kill $(cat /mnt/pid); wait; sleep 0.2; {clean}exit 0");
+    let out = on_host(t, &script, &[]).out();
+    for place in own_groups(std::path::Path::new("/sys/fs/cgroup"), uid.line()) {
+        for dir in [place.join("login"), place.clone(), place.parent().expect("a parent").to_owned()] {
+            let _ = std::fs::remove_dir(dir);
+        }
+    }
+    let out = out.exit(0);
+    let second = out.stdout.lines().filter(|line| line.contains("games has cgroups")).count();
+    assert_eq!(second, 1, "{}", out.stdout);
+    for limit in [
+        "memory.limit_in_bytes 67108864",
+        "memory.max 67108864",
+        "pids.max 77",
+        "cpu.cfs_quota_us 50000",
+        "cpuset.cpus 0",
+    ] {
+        let file = limit.split(' ').next().expect("a file");
+        if out.stdout.contains(&format!("\n{file} ")) {
+            assert!(out.stdout.contains(&format!("\n{limit}\n")), "{limit}: {}", out.stdout);
+        }
+    }
+    out.has("took over the limits of the groups that games is in: ").has("\npids.max 77\n");
 }
 
 fn fix_gives_free_ranges_only(t: &Sandbox) {

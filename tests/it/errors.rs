@@ -11,6 +11,7 @@ use std::time::Duration;
 cases! {
     Every:
         unknown_commands_and_flags,
+        a_mistyped_program_was_taken_as_an_image,
         a_missing_curl_is_named,
         no_network_is_said,
         a_wrong_digest_is_refused,
@@ -39,11 +40,44 @@ fn unknown_commands_and_flags(t: &Sandbox) {
     for command in ["pull", "images", "rmi", "ps", "rm", "version"] {
         t.ccrun(&[command, "--bogus"]).out().error(1, "--bogus");
     }
+    for (word, meant) in [("rnu", "'ccrun run'"), ("imgaes", "'ccrun images'"), ("pus", "'ccrun ps'")] {
+        let text = format!("unknown command: {word}; did you mean {meant}? see 'ccrun --help'");
+        t.ccrun(&[word, "x"]).out().error(1, &text);
+    }
+    t.ccrun(&["bogus"]).out().error(1, "unknown command: bogus; see 'ccrun --help'");
+    let near = "unknown command: image lss; did you mean 'ccrun image ls'? see 'ccrun image --help'";
+    t.ccrun(&["image", "lss"]).out().error(1, near);
+    let near = "unknown flag: --nmae; did you mean '--name'? see 'ccrun run --help'";
+    t.ccrun(&["run", "--nmae", "x", "true"]).out().error(125, near);
     t.ccrun(&["pull"]).out().exit(1);
-    t.ccrun(&["pull", "a", "b"]).out().exit(1);
+    t.ccrun(&["pull", "a", "b"]).out().error(1, "'ccrun pull' takes at most 1 argument: what is \"b\"?; see ");
+    t.ccrun(&["version", "b"]).out().error(1, "'ccrun version' takes no arguments: what is \"b\"?; see ");
+    t.ccrun(&["tag", "a", "b", "c"]).out().error(1, "'ccrun tag' takes at most 2 arguments: what is \"c\"?; see ");
     t.ccrun(&["rmi"]).out().exit(1);
     // Nothing has been made for any of them.
     assert!(t.store_listing().is_empty(), "{:?}", t.store_listing());
+}
+
+/// The image that a mistyped program would be: whatever keeps it from being pulled, the guess is told.
+fn a_mistyped_program_was_taken_as_an_image(t: &Sandbox) {
+    let guess = "ccrun: 'ecoh' was taken as an image, as no program here has that name: ";
+    let run = |args: &[&str], path: &str| {
+        let out = t.ccrun(&[&["run", "--rm"], args].concat()).env("PATH", path).out().exit(125);
+        out.stderr.lines().last().unwrap_or_default().to_owned()
+    };
+    let without = t.path("empty");
+    let line = run(&["ecoh", "hi"], &without);
+    assert!(line.starts_with(guess) && line.contains("curl"), "{line}");
+    let line = run(&["--pull=never", "ecoh", "hi"], &without);
+    assert!(line.starts_with(guess) && line.contains("--pull=never"), "{line}");
+    // No guess.
+    for named in [&["--image", "ecoh", "hi"][..], &["ecoh:1", "hi"], &["x/ecoh", "hi"], &["alpine", "hi"]] {
+        let line = run(named, &without);
+        assert!(!line.contains("was taken as"), "{named:?}: {line}");
+    }
+    let help = t.ccrun(&["run", "--help"]).ok().stdout;
+    assert!(help.contains("Containers have no network yet but loopback"), "{help}");
+    t.nothing_left();
 }
 
 fn a_missing_curl_is_named(t: &Sandbox) {

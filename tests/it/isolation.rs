@@ -30,15 +30,24 @@ cases! {
 /// As systemd and OpenRC leave a machine: every mount is shared.
 fn no_mount_is_shared_with_a_host_that_shares_all(t: &Sandbox) {
     t.file("volume/file", "x");
-    let inside = "grep -E 'shared:|master:' /proc/self/mountinfo; ls /volume; sleep 0.6; ls /volume/file /volume/dir";
+    // The two sides wait for each other, but not for ever.
+    let wait_for = |file: &str| format!("for n in $(seq 300); do [ ! -e {file} ] || break; sleep 0.1; done");
+    let inside = format!(
+        "grep -E 'shared:|master:' /proc/self/mountinfo; touch /volume/ready; {}; rm /volume/ready /volume/go
+        ls /volume /volume/dir",
+        wait_for("/volume/go")
+    )
+    .replace('$', "\\$");
     let script = format!(
         "mkdir -p volume/dir; mount --bind volume volume
-        (sleep 0.3; mount -t tmpfs none volume/dir; touch volume/dir/late) &
+        ({}; mount -t tmpfs none volume/dir; touch volume/dir/late volume/go) &
         {} run --rm --rootfs {} -v $PWD/volume:/volume /bin/sh -c \"{inside}\"; wait; umount volume/dir volume",
-        t.ccrun, t.busybox
+        wait_for("volume/ready"),
+        t.ccrun,
+        t.busybox
     );
     let out = t.command("unshare", &["-m", "--propagation", "shared", "sh", "-c", &script]).ok();
-    assert_eq!(out.stdout, "dir\nfile\n/volume/file\n\n/volume/dir:\n", "{}", out.stderr);
+    assert_eq!(out.stdout, "/volume:\ndir\nfile\n\n/volume/dir:\n", "{}", out.stderr);
 }
 
 fn the_hostname_is_its_own(t: &Sandbox) {

@@ -13,6 +13,7 @@ cases! {
         docker_answers_every_call_the_same;
     Every:
         the_ways_to_more_kernel_are_shut,
+        sockets_of_32_bit_programs_are_as_dockers,
         the_filter_is_there_whoever_runs,
         unconfined_means_no_filter,
         a_profile_decides_what_calls_do,
@@ -164,6 +165,31 @@ fn docker_answers_every_call_the_same(t: &Sandbox) {
     assert_eq!(native.iter().filter(|difference| is_opened(difference) || is_shut(difference)).count(), 6 + 3 + 2);
 }
 
+/// i386's socketcall(2) has its arguments in memory, where no filter can look: which family a socket is to be of is not
+/// seen. Docker's profile lets it through, as 32-bit programs have no other way to any socket, and so does ours. Who has
+/// none of them can shut it.
+fn sockets_of_32_bit_programs_are_as_dockers(t: &Sandbox) {
+    if !cfg!(target_arch = "x86_64") {
+        crate::skip!("there is no i386 here");
+    }
+    let docker = t.file("docker.json", DOCKER);
+    let (ours, theirs) = (probed(t, &[]), probed(t, &["--security-opt", &format!("seccomp={docker}")]));
+    for call in 1..=20 {
+        let name = format!("i386 socketcall({call})");
+        assert_eq!((&*ours[&name], &*theirs[&name]), ("allowed", "allowed"), "{name}");
+    }
+    // The call of its own, whose family can be seen.
+    for family in ["0x26", "0x28"] {
+        let name = format!("i386 socket({family})");
+        assert_eq!((&*ours[&name], &*theirs[&name]), ("EPERM", "EPERM"), "{name}");
+    }
+    let shut = DOCKER.replace("\"socketcall\",", "");
+    assert_ne!(shut, DOCKER);
+    let shut = probed(t, &["--security-opt", &format!("seccomp={}", t.file("shut.json", shut))]);
+    assert_eq!(shut["i386 socketcall(1)"], "EPERM");
+    assert_eq!(shut["native socket(0x2)"], "allowed");
+}
+
 /// Rows E12 to E17 and E33 of the threats: new namespaces, AF_ALG and its like, io_uring and other young
 /// parts of the kernel, keyrings, typing into a terminal, and the ways around by other ABIs.
 fn the_ways_to_more_kernel_are_shut(t: &Sandbox) {
@@ -174,7 +200,8 @@ fn the_ways_to_more_kernel_are_shut(t: &Sandbox) {
     };
     let is = |what: &str, answer: &str| assert_eq!(answers[what], answer, "{what}");
     // Calls that are shut and allowed; on kernels before 6.18 too, as no call is made.
-    assert!((300..320).contains(&count("native ", "allowed")), "{}", count("native ", "allowed"));
+    let usual = if cfg!(target_arch = "x86_64") { 300..320 } else { 260..280 };
+    assert!(usual.contains(&count("native ", "allowed")), "{}", count("native ", "allowed"));
     assert!(count("native ", "EPERM") > 60, "{}", count("native ", "EPERM"));
     for number in [467, 599, 9999, 983_041, 0x3fff_fff0] {
         is(&format!("native {number}"), "ENOSYS");

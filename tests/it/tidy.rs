@@ -15,6 +15,7 @@ cases! {
         nobody_prints_or_exits_below_the_command_line,
         the_version_is_in_the_changelog,
         shell_scripts_are_sound,
+        make_says_what_building_takes,
         the_repository_tells_of_no_private_place,
 }
 
@@ -273,6 +274,36 @@ fn shell_scripts_are_sound(t: &Sandbox) {
     for script in [".ci/run", "tests/bench/run.sh"] {
         t.command("bash", &["-n", &format!("{ROOT}/{script}")]).ok();
     }
+}
+
+fn make_says_what_building_takes(t: &Sandbox) {
+    source();
+    if !users::have("make") {
+        skip!("make is not installed");
+    }
+    std::fs::create_dir(t.dir.join("tools")).expect("mkdir");
+    for tool in ["sh", "uname", "sed", "make"] {
+        let found = t.command("sh", &["-c", &format!("command -v {tool}")]).ok();
+        std::os::unix::fs::symlink(found.line(), t.dir.join("tools").join(tool)).expect("symlink");
+    }
+    let make = |target: &str| t.command("make", &["-s", "-C", ROOT, target]).env("PATH", t.path("tools")).out();
+    let least = env!("CARGO_PKG_RUST_VERSION");
+    let takes = format!("make: building ccrun takes Rust {least} or newer (cargo and rustc), cc and make; here is ");
+    for target in ["all", "lint", "dist"] {
+        let out = make(target).exit(2);
+        assert_eq!(
+            out.stderr.lines().next(),
+            Some(&*format!("{takes}no rustc. Rust comes from https://rustup.rs")),
+            "{}",
+            out.stderr
+        );
+    }
+    for (name, text) in [("rustc", "echo 'rustc 1.63.0 (4b91a6ea7 2022-08-08)'"), ("cargo", "exit 1")] {
+        let path = t.file(&format!("tools/{name}"), format!("#!/bin/sh\n{text}\n"));
+        t.command("chmod", &["755", &path]).ok();
+    }
+    let out = make("all").exit(2);
+    assert!(out.stderr.starts_with(&format!("{takes}rustc 1.63.0 ")), "{}", out.stderr);
 }
 
 fn the_repository_tells_of_no_private_place(t: &Sandbox) {

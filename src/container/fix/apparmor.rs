@@ -1,22 +1,31 @@
 //! Ubuntu's AppArmor lets programs have user namespaces only by a profile (apparmor.d(5)).
 
-use super::{Step, make_directory, run, write_file};
+use super::{Step, User, make_directory, run, write_file};
 use crate::container::check::install;
 use crate::error::{Error, Result};
 use crate::sys::process::find_program;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const RESTRICTION: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 
-/// Gives this very program a profile that allows them and confines nothing, where one is needed.
-pub fn allow() -> Option<Result<Step>> {
+/// Gives this very program a profile that allows them and confines nothing, where one is needed. It holds for whatever
+/// program lies at that path: so no other user may be able to put one there.
+pub fn allow(user: &User) -> Option<Result<Step>> {
     let is_on = std::fs::read_to_string(RESTRICTION).is_ok_and(|text| text.trim() == "1");
-    is_on.then(load)
+    is_on.then(|| load(user))
 }
 
-fn load() -> Result<Step> {
+fn load(user: &User) -> Result<Step> {
     let exe = std::env::current_exe().map_err(|e| Error::io("readlink /proc/self/exe", &e))?;
     let exe = exe.to_str().ok_or_else(|| Error::new("the path of ccrun is not valid UTF-8"))?;
+    if let Some(part) = replaceable(Path::new(exe), user)? {
+        return Ok(Step::Left(format!(
+            "{exe} gets no AppArmor profile, as others than root and {} can write to {}: install ccrun in /usr/local/bin",
+            user.name,
+            part.display()
+        )));
+    }
     let (file, text) = profile(exe);
     if std::fs::read_to_string(&file).is_ok_and(|old| old == text) {
         return Ok(Step::Already(format!("AppArmor has a profile for {exe}")));
@@ -32,6 +41,37 @@ fn load() -> Result<Step> {
         let _ = std::fs::remove_file(&file);
     })?;
     Ok(Step::Done(format!("gave {exe} an AppArmor profile, {}", file.display())))
+}
+
+/// The first part of the path that others than root and the user can write to or replace.
+fn replaceable(path: &Path, user: &User) -> Result<Option<PathBuf>> {
+    let parts: Vec<&Path> = path.ancestors().collect();
+    for part in parts.into_iter().rev() {
+        let meta = std::fs::symlink_metadata(part).map_err(|e| Error::io(format!("lstat {}", part.display()), &e))?;
+        // In a sticky directory only the owner of a file replaces it.
+        let writers = if meta.is_dir() && meta.mode() & libc::S_ISVTX != 0 { 0 } else { meta.mode() & 0o022 };
+        let is_owned = [0, user.uid].contains(&meta.uid());
+        let by_group = writers & 0o020 != 0 && !is_private(meta.gid(), user);
+        if !is_owned || by_group || writers & 0o002 != 0 {
+            return Ok(Some(part.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether only root and the user are in a group, as its members or because it is their own.
+fn is_private(gid: u32, user: &User) -> bool {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    are_alone(gid, user, &read("/etc/passwd"), &read("/etc/group"))
+}
+
+fn are_alone(gid: u32, user: &User, passwd: &str, group: &str) -> bool {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
+    let is_ours = |name: &str| name == "root" || name == user.name;
+    let owners = passwd.lines().filter(|line| number(line.split(':').nth(3)) == Some(gid));
+    let groups = group.lines().filter(|line| number(line.split(':').nth(2)) == Some(gid));
+    let members = groups.flat_map(|line| line.split(':').nth(3).unwrap_or_default().split(','));
+    owners.filter_map(|line| line.split(':').next()).chain(members).all(|name| name.is_empty() || is_ours(name))
 }
 
 /// The file, called after the program as AppArmor's own are, and what it says.
@@ -50,6 +90,19 @@ fn profile(exe: &str) -> (PathBuf, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_group_has_no_other_member() {
+        let user = User { name: "ann".into(), uid: 7, gid: 7 };
+        let passwd = "root:x:0:0::/:\nann:x:7:7::/:\nbob:x:8:8::/:\n";
+        let group = "root:x:0:\nann:x:7:\nbob:x:8:\nours:x:9:ann,root\nall:x:10:ann,bob\nnone:x:11:\n";
+        for gid in [0, 7, 9, 11] {
+            assert!(are_alone(gid, &user, passwd, group), "{gid}");
+        }
+        for gid in [8, 10] {
+            assert!(!are_alone(gid, &user, passwd, group), "{gid}");
+        }
+    }
 
     #[test]
     fn a_profile_is_for_one_path() {

@@ -9,6 +9,7 @@
 use super::{Step, User, make_directory, run, write_file};
 use crate::error::Result;
 use crate::isolation::cgroup::host::{LOGIN, Place, Trees};
+use crate::sys::process::{self, pid_t};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -37,7 +38,8 @@ fn by_hand(user: &User) -> Result<Step> {
     if places.is_empty() {
         return Ok(Step::Left("no cgroups are mounted here, so that there is none to delegate".into()));
     }
-    let mut made = Vec::new();
+    let pids = processes_of(user.uid);
+    let (mut made, mut limited) = (Vec::new(), Vec::new());
     for place in &places {
         if !place.is_made_for(user.uid) {
             // The last container of root's there takes the group above away with it.
@@ -47,35 +49,54 @@ fn by_hand(user: &User) -> Result<Step> {
             })?;
             made.push(place.dir.display().to_string());
         }
+        limited.extend(place.limit_as(&pids)?);
     }
-    let moved: usize = places.iter().filter(|place| place.is_v2).map(|place| gather(place, user.uid)).sum();
-    let moved = match moved {
-        0 => String::new(),
-        1 => format!("moved a process of {} there", user.name),
-        _ => format!("moved {moved} processes of {} there", user.name),
-    };
-    Ok(match (made.is_empty(), moved.is_empty()) {
-        (true, true) => Step::Already(format!("{} has cgroups", user.name)),
-        (true, false) => Step::Done(format!("{} has a cgroup; {moved}", user.name)),
-        (false, _) => {
-            let then = if moved.is_empty() { moved } else { format!(", and {moved}") };
-            Step::Done(format!("gave {} the cgroups {} until the next boot{then}", user.name, made.join(" ")))
-        }
+    let unified: Vec<&Place> = places.iter().filter(|place| place.is_v2).collect();
+    let moved = pids.iter().filter(|pid| unified.iter().any(|place| adopt(place, user.uid, **pid))).count();
+    let mut done = Vec::new();
+    if !made.is_empty() {
+        done.push(format!("gave {} the cgroups {} until the next boot", user.name, made.join(" ")));
+    }
+    match moved {
+        0 => {}
+        1 => done.push(format!("moved a process of {} there", user.name)),
+        _ => done.push(format!("moved {moved} processes of {} there", user.name)),
+    }
+    if !limited.is_empty() {
+        done.push(format!("took over the limits of the groups that {} is in: {}", user.name, limited.join(", ")));
+    }
+    Ok(match done.is_empty() {
+        true => Step::Already(format!("{} has cgroups", user.name)),
+        false => Step::Done(done.join("; ")),
     })
 }
 
-/// Moves what the user runs elsewhere below his group; gives how much that was.
-fn gather(place: &Place, uid: u32) -> usize {
-    let own = place.dir.strip_prefix(&place.top).unwrap_or(Path::new("")).to_owned();
-    let is_elsewhere = |pid: &u32| {
-        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        let path = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-        !Path::new(path).starts_with(&own)
-    };
-    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse::<u32>().ok()?;
-        (entry.metadata().ok()?.uid() == uid).then_some(pid)
-    });
+/// The processes that the user runs.
+fn processes_of(uid: u32) -> Vec<pid_t> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| is_run_by(*pid, uid)).collect()
+}
+
+fn is_run_by(pid: pid_t, uid: u32) -> bool {
+    std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == uid)
+}
+
+/// Moves a process of the user's below their group, if it is elsewhere; returns whether it has. The kernel wants its
+/// number, which another process may get meanwhile: as long as ours is there, which its pidfd knows, none has.
+fn adopt(place: &Place, uid: u32, pid: pid_t) -> bool {
+    let Ok(process) = process::pidfd_open(pid) else { return false };
     let procs = place.dir.join(LOGIN).join("cgroup.procs");
-    pids.filter(is_elsewhere).filter(|pid| std::fs::write(&procs, pid.to_string()).is_ok()).count()
+    let is_there = || process.signal(0).is_ok();
+    if !is_run_by(pid, uid) || place.elsewhere(pid).is_none() || !is_there() {
+        return false;
+    }
+    let moved = std::fs::write(&procs, pid.to_string()).is_ok();
+    if moved && !is_there() && !is_run_by(pid, uid) {
+        // A stranger, if any: a new process is where its parent is.
+        let parent = process::parent_of(pid).and_then(|parent| place.elsewhere(parent));
+        let _ = parent.map(|group| std::fs::write(group.join("cgroup.procs"), pid.to_string()));
+        return false;
+    }
+    moved
 }

@@ -35,8 +35,13 @@ pub struct Tree {
 
 impl Host {
     pub fn read() -> Result<Host> {
-        let read = |path| read(Path::new(path));
-        let (mountinfo, own) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
+        Host::of("self")
+    }
+
+    /// The same with the groups that another process is in as ours.
+    pub fn of(process: &str) -> Result<Host> {
+        let (mountinfo, own) = ("/proc/self/mountinfo", format!("/proc/{process}/cgroup"));
+        let (mountinfo, own) = (read(Path::new(mountinfo))?, read(Path::new(&own))?);
         Ok(Host { mountinfo, own, uid: cred::geteuid(), is_there: |dir| dir.join("cgroup.procs").exists() })
     }
 

@@ -5,6 +5,7 @@ use super::limits::Controller;
 use super::v2;
 use crate::error::Result;
 use crate::sys::{cred, fs, process};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The trees that can limit something.
@@ -96,6 +97,24 @@ impl Place {
             }
         }
         Ok(())
+    }
+
+    /// The group that process `pid` is in; none if it is the user's own or below it.
+    pub fn elsewhere(&self, pid: i32) -> Option<PathBuf> {
+        let host = Host::of(&pid.to_string()).ok()?;
+        let tree = if self.is_v2 { host.v2()? } else { host.v1(*self.controllers.first()?)? };
+        Some(tree.ours).filter(|group| !group.starts_with(&self.dir))
+    }
+
+    /// Gives the group the tightest limits of those that the processes are in, so that the user is rid of none by
+    /// going there. Returns what was tightened.
+    pub fn limit_as(&self, pids: &[i32]) -> Result<Vec<String>> {
+        let mut groups = BTreeSet::new();
+        for group in pids.iter().filter_map(|pid| self.elsewhere(*pid)) {
+            let above = group.ancestors().take_while(|dir| **dir != self.top && dir.starts_with(&self.top));
+            groups.extend(above.map(Path::to_owned));
+        }
+        super::tightest::take_over(&self.dir, self.is_v2, &self.controllers, &groups)
     }
 
     pub fn is_made_for(&self, uid: u32) -> bool {

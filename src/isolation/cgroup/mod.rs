@@ -15,6 +15,7 @@ mod files;
 mod find;
 pub mod host;
 pub mod limits;
+mod tightest;
 mod update;
 pub mod usage;
 mod v1;
@@ -24,6 +25,7 @@ pub mod view;
 pub use limits::Limits;
 
 use crate::error::{Error, Result};
+use crate::isolation::namespaces::fix;
 use crate::sys::{fs, signal};
 use files::{mkdir, write};
 use find::Host;
@@ -271,10 +273,11 @@ fn no_such_disk(error: Error) -> Error {
 
 fn not_ours(error: Error) -> Error {
     match error.errno() {
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => error.hint(
-            "no cgroup here may be written by you: run ccrun as root, or through systemd-run --user --scope \
-             -p Delegate=yes ccrun …",
-        ),
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => error.hint(format!(
+            "no cgroup here is yours to use: {}; or run ccrun as root, or through systemd-run --user --scope -p \
+                 Delegate=yes ccrun …",
+            fix()
+        )),
         Some(libc::EBUSY) => error.hint(
             "a cgroup that holds processes cannot limit others: start ccrun in one without any beside it, as \
              systemd-run --scope -p Delegate=yes ccrun … does",

@@ -28,7 +28,11 @@ fn a_limit_that_cannot_be_applied_is_an_error(t: &Sandbox) {
         return;
     }
     for flags in [["-m", "64m"], ["--cpus", "0.5"], ["--pids-limit", "20"], ["-c", "512"], ["--cpuset-cpus", "0"]] {
-        t.run(&[&flags[..], &["true"]].concat()).out().error(125, "run ccrun as root, or through systemd-run --user");
+        let out = t.run(&[&flags[..], &["true"]].concat()).out();
+        out.error(
+            125,
+            &format!("once, as root: {} check --fix USER; or run ccrun as root, or through systemd-run", t.ccrun),
+        );
     }
     t.nothing_left();
 }

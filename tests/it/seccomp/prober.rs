@@ -15,8 +15,21 @@ pub fn run() {
     each("native", 0, try_native, libc::SYS_socket, libc::SYS_personality, libc::SYS_clone, libc::SYS_ioctl);
     #[cfg(target_arch = "x86_64")]
     {
-        each("i386", 0, crate::sys::seccomp::try_i386, 359, 136, 120, 54);
+        let i386 = crate::sys::seccomp::try_i386;
+        each("i386", 0, i386, 359, 136, 120, 54);
+        for call in 1..=20 {
+            println!("i386 socketcall({call}) {}", named(i386(102, [call, 0])));
+        }
         each("x32", X32, try_native, 41, 135, 56, 514);
+    }
+}
+
+fn named(answer: i32) -> String {
+    match answer {
+        LET_THROUGH => "allowed".to_owned(),
+        libc::EPERM => "EPERM".to_owned(),
+        libc::ENOSYS => "ENOSYS".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -30,13 +43,7 @@ fn each(
     ioctl: libc::c_long,
 ) {
     let say = |what: &str, number: u32, arguments: [u64; 2]| {
-        let answer = match ask(bit | number, arguments) {
-            LET_THROUGH => "allowed".to_owned(),
-            libc::EPERM => "EPERM".to_owned(),
-            libc::ENOSYS => "ENOSYS".to_owned(),
-            other => other.to_string(),
-        };
-        println!("{abi} {what} {answer}");
+        println!("{abi} {what} {}", named(ask(bit | number, arguments)));
     };
     // uretprobe and uprobe of x86_64 (and no others of those numbers), which programs call without knowing
     // it: the kernel asks no filter about them (6.14), and kills whoever has no probe in him.
