@@ -13,21 +13,26 @@ const FORMAT: u32 = 2;
 
 /// Refuses a store of a newer ccrun, and marks one without a number as ours.
 pub fn check(root: &Path) -> Result<()> {
+    if !is_marked(root)? {
+        // Nothing depends on it yet, and a full disk locks nobody out.
+        let _ = std::os::unix::fs::symlink(FORMAT.to_string(), root.join("format"));
+    }
+    Ok(())
+}
+
+/// Refuses a store of a newer ccrun. Returns whether it has a number, and writes nothing.
+pub fn is_marked(root: &Path) -> Result<bool> {
     let path = root.join("format");
     let damaged = || Error::new(format!("{} is damaged", path.display())).hint(format!("it is a link to {FORMAT}"));
     match std::fs::read_link(&path) {
         Ok(text) => match text.to_str().and_then(|text| text.parse::<u32>().ok()).ok_or_else(damaged)? {
-            ..=FORMAT => Ok(()),
+            ..=FORMAT => Ok(true),
             newer => Err(Error::new(format!("store {} was made by a newer ccrun (format {newer})", root.display()))
                 .hint(format!(
                     "this one knows formats up to {FORMAT}: use the newer one, or another store with --root"
                 ))),
         },
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            // Nothing depends on it yet, and a full disk locks nobody out.
-            let _ = std::os::unix::fs::symlink(FORMAT.to_string(), &path);
-            Ok(())
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == ErrorKind::InvalidInput => Err(damaged()),
         Err(error) => Err(Error::io(format!("read {}", path.display()), &error)),
     }

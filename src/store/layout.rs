@@ -14,7 +14,7 @@
 //! tmp/<random>/                   half-made, locked by its maker
 //! ```
 
-use super::{Walls, path};
+use super::{Walls, format, path};
 use crate::error::{Error, Result};
 use crate::sys::{self, fs};
 use libc::{O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
@@ -72,7 +72,7 @@ impl Store {
         if meta.mode() & 0o077 != 0 {
             close(root, &place, &meta)?;
         }
-        super::format::check(&place)?;
+        format::check(&place)?;
         Ok(place)
     }
 
@@ -91,6 +91,7 @@ impl Store {
         if meta.mode() & 0o022 != 0 {
             check_contents(root, &dir)?;
         }
+        format::is_marked(root)?;
         if walked.refusal.is_none() {
             return Ok(walked.path.into());
         }
