@@ -201,7 +201,10 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
     let is_image = !matches!(sources.lower, Lower::Host);
     for (target, extra) in extras {
         let mounted = match extra {
-            Extra::Own(file) => host_files::mount(root, file.as_fd(), target),
+            Extra::Own(file) => {
+                let is_covered = !is_image || spec.mounts.iter().any(|mount| target.starts_with(&mount.target));
+                host_files::mount(root, file.as_fd(), target, is_covered)
+            }
             Extra::Asked(wanted, source) => mount_extra(root, wanted, source, is_image),
         };
         mounted.map_err(|error| error.context(format!("mount on {}", target.display())))?;

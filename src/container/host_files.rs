@@ -37,10 +37,13 @@ pub fn write(dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<Ve
     files.into_iter().map(write).collect()
 }
 
-/// Binds one of them inside `root`. A volume on /etc may lack the file and be read-only: then there is none.
-pub fn mount(root: BorrowedFd<'_>, file: BorrowedFd<'_>, target: &Path) -> Result<()> {
+/// Binds one of them inside `root`. Where a mount covers the image's /etc (`is_covered`), that may lack the file and
+/// be read-only: then there is none.
+pub fn mount(root: BorrowedFd<'_>, file: BorrowedFd<'_>, target: &Path, is_covered: bool) -> Result<()> {
     let place = match mounts::mount_point(root, target, Kind::File) {
-        Err(error) if matches!(error.errno(), Some(libc::EROFS | libc::EACCES | libc::EPERM)) => return Ok(()),
+        Err(error) if is_covered && matches!(error.errno(), Some(libc::EROFS | libc::EACCES | libc::EPERM)) => {
+            return Ok(());
+        }
         place => place?,
     };
     procfs::check_target(place.as_fd(), target, None)?;

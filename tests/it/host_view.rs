@@ -209,13 +209,10 @@ fn the_kernels_file_systems_are_hidden_wherever_they_are(t: &Sandbox) {
     t.file("jail/shown", "shown");
     for person in people {
         for place in &places {
-            let seen = person.run(&["ls", "-A", place]).ok().stdout;
-            assert!(seen.is_empty() || place.contains("-sys-"), "{} sees in {place}:\n{seen}", person.name);
-            assert!(
-                !seen.contains("cgroup.procs") && !seen.contains("cpu\n"),
-                "{} sees in {place}:\n{seen}",
-                person.name
-            );
+            // The trees of cgroup v1 are mounted in a tmpfs, which may be seen.
+            let deeper = if place.ends_with("cgroup") { "/cpu" } else { "" };
+            let seen = person.sh(&format!("ls -A {place}{deeper} || :")).ok().stdout;
+            assert!(seen.is_empty(), "{} sees in {place}:\n{seen}", person.name);
         }
         person.sh(&format!("cat {file} 2>/dev/null; cat {}", t.path("jail/shown"))).ok().prints("shown");
     }
