@@ -1,5 +1,6 @@
 //! Images of many layers, and what a layer takes from those below it.
 
+pub mod configs;
 pub mod roots;
 
 use crate::cases;
