@@ -91,6 +91,7 @@ const CASES: &[&[Case]] = &[
     hostile::layers::CASES,
     judges::distribution::CASES,
     layers::CASES,
+    layers::configs::CASES,
     layers::roots::CASES,
     lifecycle::CASES,
     limits::CASES,

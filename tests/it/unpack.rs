@@ -16,7 +16,8 @@ cases! {
         hard_links_are_one_file,
         names_of_every_length_and_kind,
         evil_names_reach_nothing_outside,
-        links_lead_nowhere_outside;
+        links_lead_nowhere_outside,
+        ids_that_the_map_does_not_have_are_nobodys;
     Root:
         devices_and_fifos_are_no_trap,
         a_bomb_does_not_go_off,
@@ -318,6 +319,48 @@ fn links_lead_nowhere_outside(t: &Sandbox) {
         evil(t, name, Tar::new().file("ok", 0o644, "ok").file(name, 0, ""));
     }
     assert_eq!(std::fs::read_to_string(t.path("outside/file")).expect("read"), "untouched");
+}
+
+fn ids_that_the_map_does_not_have_are_nobodys(t: &Sandbox) {
+    const FAR: u32 = 70_000;
+    let of = |path: &str, kind: u8, mode: u32, uid: u32, gid: u32| entry(path, kind, mode).owner(uid, gid);
+    let tar = Tar::new()
+        .entry(&of("far/", b'5', 0o2775, FAR, FAR))
+        .entry(&of("far/user", b'0', 0o6755, FAR, 5))
+        .entry(&of("far/group", b'0', 0o6755, 5, FAR))
+        .entry(&Entry { link: b"user".to_vec(), ..of("far/link", b'2', 0o777, FAR, FAR) })
+        .entry(&Entry { link: b"far/user".to_vec(), ..of("far/hard", b'1', 0o6755, FAR, 5) })
+        .entry(&of("far/last", b'0', 0o644, u32::MAX - 1, u32::MAX))
+        .entry(&of("far/near", b'0', 0o6755, 65_535, 65_535));
+    let image = Image::busybox(&t.busybox).layer(tar).layer(Tar::new().entry(&of("own", b'0', 0o4711, FAR, 0)));
+    let image = image.set("User", json!("70000"));
+    let (_registry, name) = pulled(&image);
+    let out = t.ccrun(&["pull", "-q", &name]).ok();
+    assert_eq!(out.stderr, "");
+    t.ccrun(&["rmi", &name]).ok();
+    let out = t.ccrun(&["pull", &name]).ok();
+    // Each entry once: the directory, two files, the link, the last id, and the one of the second layer.
+    let note = "6 files have owners with ids that the container's range does not have; they belong to nobody instead\n";
+    assert_eq!(out.stderr, if t.mode == Mode::Nosubuid { "" } else { note });
+    let see = "cd /far; stat -c '%n %u:%g %a' . user group link hard last near /own";
+    let out = t.ccrun(&["run", "--rm", "-u", "0", &name, "/bin/sh", "-c", see]).ok().stdout;
+    let want = match t.mode {
+        // There is one id only, and it lends out nothing that is not its own.
+        Mode::Nosubuid => {
+            ". 0:0 775\nuser 0:0 755\ngroup 0:0 755\nlink 0:0 777\nhard 0:0 755\nlast 0:0 644\nnear 0:0 755\n/own 0:0 711\n"
+        }
+        _ => {
+            ". 65534:65534 775\nuser 65534:5 2755\ngroup 5:65534 4755\nlink 65534:65534 777\nhard 65534:5 2755\n\
+             last 65534:65534 644\nnear 65535:65535 6755\n/own 65534:0 711\n"
+        }
+    };
+    assert_eq!(out, want);
+    // Who is no user of the container's is refused, and does not become root.
+    let out = t.ccrun(&["run", "--rm", &name, "/bin/id", "-u"]).out();
+    match t.mode {
+        Mode::Nosubuid => drop(out.exit(0).prints("70000\n")),
+        _ => drop(out.error(125, "user 70000:0 is outside this container's id map")),
+    }
 }
 
 fn devices_and_fifos_are_no_trap(t: &Sandbox) {

@@ -22,11 +22,12 @@ use crate::image::origin::Origin;
 use crate::store::Store;
 use crate::sys::{cstr, fs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How often and after what time we look whether a sister has begun with a layer.
-const BEGIN_TRIES: usize = 100;
-const BEGIN_WAIT: Duration = Duration::from_millis(20);
+/// How long we wait for a sister to begin with a layer, and for one that somebody has put aside; and how often we look.
+const BEGIN_WAIT: Duration = Duration::from_secs(2);
+const ASIDE_WAIT: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A layer to get.
 #[derive(Clone, Debug)]
@@ -78,9 +79,13 @@ pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn 
         partial = if origin.is_remote() { Partial::open(store, &job.blob) } else { None };
         report(Step::Retrying);
     };
-    if !unpacked.deferred.is_empty() || (!unpacked.made_up.is_empty() && !job.lowers.is_empty()) {
+    let draft = if !unpacked.deferred.is_empty() || (!unpacked.made_up.is_empty() && !job.lowers.is_empty()) {
+        let Some(draft) = with_lowers(store, job, draft)? else { return Ok(None) };
         complete(store, job, &draft, &unpacked)?;
-    }
+        draft
+    } else {
+        draft
+    };
     let notes = Notes {
         size: unpacked.bytes,
         stream: unpacked.stream,
@@ -123,10 +128,22 @@ fn forget(kept: Option<Partial>) {
     }
 }
 
-/// Adds what the layer takes from the layers below it, as soon as they are there: files that it has hard links
-/// to, and attributes of directories that it does not tell of.
-fn complete(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -> Result<()> {
+/// Waits for the layers below. Meanwhile the layer is put aside and anybody may make it: another pull may have both
+/// layers in the opposite order, and wait for this one. `None` when somebody has.
+fn with_lowers<'s>(store: &'s Store, job: &Job, draft: LayerDraft<'s>) -> Result<Option<LayerDraft<'s>>> {
+    if job.lowers.iter().all(|lower| layers::exists(store, lower)) {
+        return Ok(Some(draft));
+    }
+    let aside = draft.put_aside()?;
     job.lowers.iter().try_for_each(|lower| wait_for(store, lower))?;
+    let Some(draft) = LayerDraft::begin(store, &job.diff_id)? else { return Ok(None) };
+    draft.take_back(&aside)?;
+    Ok(Some(draft))
+}
+
+/// Adds what the layer takes from the layers below it, which are there: files that it has hard links to, and
+/// attributes of directories that it does not tell of.
+fn complete(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacked) -> Result<()> {
     let seen = seen_below(store, job, unpacked)?;
     let open = |lower: &Digest| {
         let path = cstr(layers::path(store, lower))?;
@@ -160,29 +177,18 @@ fn seen_below<'j>(store: &Store, job: &'j Job, unpacked: &Unpacked) -> Result<Ve
 /// Waits until a lower layer is there. The main process starts the lowest first, so one that is neither there
 /// nor in the making was taken away after it was found to be there.
 fn wait_for(store: &Store, lower: &Digest) -> Result<()> {
-    for _ in 0..BEGIN_TRIES {
+    let began = Instant::now();
+    loop {
         // Waits as long as somebody is at it.
         match LayerDraft::begin(store, lower)? {
             None => return Ok(()),
             Some(draft) => drop(draft),
         }
-        std::thread::sleep(BEGIN_WAIT);
-    }
-    Err(Error::new(format!("the layer {lower} below it was removed meanwhile")).hint("pull the image again"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::testing::TestStore;
-
-    #[test]
-    fn a_lower_layer_that_nobody_makes_is_not_waited_for() {
-        let store = TestStore::new();
-        let lower = Digest::of(b"lower");
-        let error = wait_for(&store, &lower).unwrap_err().to_string();
-        assert!(error.ends_with("below it was removed meanwhile; pull the image again"), "{error}");
-        std::fs::create_dir_all(layers::path(&store, &lower)).unwrap();
-        assert!(wait_for(&store, &lower).is_ok());
+        let most = if layers::is_aside(store, lower) { ASIDE_WAIT } else { BEGIN_WAIT };
+        if began.elapsed() > most {
+            let error = Error::new(format!("the layer {lower} below it was removed meanwhile"));
+            return Err(error.hint("pull the image again"));
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
 }

@@ -9,10 +9,10 @@ use super::upgrade;
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::layer::Root;
-use crate::store::locks::Draft;
+use crate::store::locks::{self, Draft, Taken};
 use crate::store::sweep::Gone;
 use crate::store::{Store, sync_dir};
-use crate::sys::{cstr, fs};
+use crate::sys::{cstr, fs, process};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, Permissions};
@@ -164,6 +164,24 @@ impl<'s> LayerDraft<'s> {
         self.store.give_to_root(&root).map_err(failed)
     }
 
+    /// Keeps what was unpacked in a draft of this process alone, and gives the layer up to whoever waits for it.
+    pub fn put_aside(self) -> Result<Draft<'s>> {
+        let aside = Draft::named(self.store, &format!("{}-{}", LayerDraft::name(&self.diff_id), process::getpid()))?;
+        for path in [self.root(), self.record()] {
+            move_dir(&path, &aside.path().join(path.file_name().unwrap_or_default()))?;
+        }
+        Ok(aside)
+    }
+
+    /// Goes on with what was put aside.
+    pub fn take_back(&self, aside: &Draft<'_>) -> Result<()> {
+        self.store.remove_tree(&self.root())?;
+        for path in [self.root(), self.record()] {
+            move_dir(&aside.path().join(path.file_name().unwrap_or_default()), &path)?;
+        }
+        Ok(())
+    }
+
     /// Makes the layer visible, which the caller has verified.
     pub fn publish(self, notes: &Notes, told: &Root) -> Result<()> {
         let root = self.root();
@@ -180,6 +198,15 @@ impl<'s> LayerDraft<'s> {
         move_dir(&root, &path(self.store, &self.diff_id))?;
         sync_dir(&layers)
     }
+}
+
+/// Whether a process has put the layer aside, and will go on with it.
+pub fn is_aside(store: &Store, diff_id: &Digest) -> bool {
+    let prefix = format!("{}-", LayerDraft::name(diff_id));
+    let drafts = std::fs::read_dir(store.root().join("tmp")).into_iter().flatten().flatten();
+    let mut asides = drafts.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
+    let is_held = |path: PathBuf| locks::take(&path.join("lock"), 0, libc::LOCK_SH | libc::LOCK_NB);
+    asides.any(|entry| matches!(is_held(entry.path()), Ok(Taken::Theirs)))
 }
 
 /// Writes a small file whole or not at all.
