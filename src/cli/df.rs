@@ -5,7 +5,7 @@ mod each;
 use super::flag::{Command, switch};
 use super::listing::{self, Headings};
 use super::parse::Parsed;
-use super::{filter, ps, rmi, units};
+use super::{ps, rmi, units};
 use crate::container::create;
 use crate::error::Result;
 use crate::image::digest::Digest;
@@ -15,7 +15,6 @@ use crate::image::local::refs;
 use crate::store::Store;
 use crate::store::containers::{Record, State};
 use serde_json::{Value, json};
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub static COMMAND: Command = Command {
@@ -68,9 +67,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
 impl Usage {
     fn of(store: &Store) -> Result<Usage> {
         let ids = images::ids(store)?;
-        let mut images: Vec<Image> = ids.iter().filter_map(|id| images::load(store, id).ok().flatten()).collect();
-        // The newest first, as everywhere.
-        images.sort_by_key(|image| Reverse(filter::created(image)));
+        let images: Vec<Image> = ids.iter().filter_map(|id| images::load(store, id).ok().flatten()).collect();
         let layers = layers::ids(store)?.into_iter().map(|diff_id| (diff_id, Notes::read(store, &diff_id).size));
         let partial = store.usage(&store.root().join("partial"))?;
         let mut containers = Vec::new();

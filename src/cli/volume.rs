@@ -98,6 +98,11 @@ fn make(parsed: &Parsed) -> Result<u8> {
     }
     let words = parsed.words()?;
     let name = match words.first() {
+        Some(name) if name.len() == 1 => {
+            return Err(Error::new(format!(
+                "create {name}: volume name is too short, names should be at least two alphanumeric characters"
+            )));
+        }
         Some(name) if !name.is_empty() => {
             mount::volume_name(name).map_err(|error| error.context(format!("create {name}")))?
         }

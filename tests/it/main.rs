@@ -45,6 +45,7 @@ mod judges;
 mod layers;
 mod lifecycle;
 mod limits;
+mod listing;
 mod login;
 mod mounts;
 mod options;
@@ -65,6 +66,7 @@ mod transport;
 mod tty;
 mod unpack;
 mod vm;
+mod volumes;
 
 use runner::Case;
 use std::process::ExitCode;
@@ -131,6 +133,9 @@ const CASES: &[&[Case]] = &[
     store::disk::CASES,
     store::paths::CASES,
     store::removal::CASES,
+    volumes::CASES,
+    listing::CASES,
+    listing::files::CASES,
     errors::CASES,
     tidy::CASES,
 ];

@@ -6,11 +6,15 @@ use crate::image::digest::Digest;
 use crate::image::local::images::Image;
 use crate::image::local::refs::Ref;
 use serde_json::Value;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 pub fn shown(usage: &Usage, names: &[Ref]) -> String {
+    // The newest first, as in the list of images.
+    let mut images: Vec<_> = usage.images.iter().map(|image| (image, line_of(usage, image, names))).collect();
+    images.sort_by_cached_key(|(image, line)| (Reverse(filter::created(image)), line.clone()));
     let tables = [
-        ("Images", IMAGES, usage.images.iter().map(|image| line_of(usage, image, names)).collect()),
+        ("Images", IMAGES, images.into_iter().map(|(_, line)| line).collect()),
         ("Containers", CONTAINERS, containers(usage)),
         ("Local Volumes", VOLUMES, volumes(usage)),
     ];
