@@ -10,7 +10,23 @@ use std::path::Path;
 
 cases! {
     Once: every_command_exists;
+    Users: the_demo_leaves_out_only_limits_that_cannot_be_had;
     Hub: every_example_works;
+}
+
+fn the_demo_leaves_out_only_limits_that_cannot_be_had(t: &Sandbox) {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo.sh");
+    if !demo.exists() {
+        skip!("the demo is not on this machine");
+    }
+    let demo = t.command(demo.to_str().expect("UTF-8"), &[]).env("CCRUN", &t.ccrun).env("IT", &t.it).timeout(120);
+    let out = demo.env("XDG_CACHE_HOME", t.path("cache")).ok();
+    let last = match crate::limits::places::is_delegated() {
+        true => "all steps as they should be",
+        false => "all steps as they should be; step 6 (limits) was skipped",
+    };
+    assert_eq!(out.stdout.lines().last(), Some(last), "{}", out.stdout);
+    out.has("$ ccrun run /no/such/program\n").has("$ echo $?\n127\n").has("$ echo $?\n3\n").lacks("as it should: /");
 }
 
 fn readme() -> String {

@@ -16,7 +16,7 @@ cases! {
 }
 
 /// Whether we may make groups below one that we are in.
-fn is_delegated() -> bool {
+pub fn is_delegated() -> bool {
     crate::procs::cgroup_dirs(std::process::id() as i32)
         .iter()
         .any(|dir| std::fs::metadata(dir).is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == sys::uid()))
