@@ -267,7 +267,9 @@ impl<'a> Watch<'a> {
     }
 
     fn follow_size(&self) {
-        if let (Some(master), Some(size)) = (&self.master, tty::callers_window()) {
+        if let Some(master) = &self.master
+            && let Some(size) = tty::callers_window()
+        {
             let _ = tty::set_window_size(master.as_fd(), size);
         }
     }

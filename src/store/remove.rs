@@ -182,10 +182,9 @@ fn is_dir(dir: BorrowedFd<'_>, name: &CStr, kind: u8) -> Result<bool> {
 
 /// Removes an empty directory; false if it is not empty.
 fn removed(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
-    match fs::unlinkat(dir, name, libc::AT_REMOVEDIR) {
-        Ok(()) => Ok(true),
+    match fs::remove_if_empty(dir, name) {
         Err(error) if error.errno() == Some(libc::ENOENT) => Ok(true),
-        Err(error) if matches!(error.errno(), Some(libc::ENOTEMPTY | libc::EEXIST)) => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.errno() == Some(libc::EEXIST) => Ok(false),
+        removed => removed,
     }
 }

@@ -202,6 +202,17 @@ pub fn symlinkat(target: &CStr, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> 
     returned(done.into(), format_args!("symlinkat({target:?}, {}, {name:?})", Fd(dir))).map(drop)
 }
 
+/// `unlinkat(2)` of a directory; returns false for one that is not empty, without an error being made of it.
+pub fn remove_if_empty(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
+    // SAFETY: the name is a C string that lives through the call.
+    let done = unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) };
+    if done < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOTEMPTY) {
+        return Ok(false);
+    }
+    let dir = Fd(dir.as_raw_fd());
+    returned(done.into(), format_args!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)")).map(|_| true)
+}
+
 /// `unlinkat(2)`; AT_REMOVEDIR removes an empty directory.
 pub fn unlinkat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<()> {
     let dir = dir.as_raw_fd();

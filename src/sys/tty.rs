@@ -15,15 +15,19 @@ pub struct WindowSize(libc::winsize);
 
 /// isatty(3): not what musl asks (TIOCGWINSZ), and true of a terminal that has hung up, whose answer is EIO.
 pub fn isatty(fd: BorrowedFd<'_>) -> bool {
-    match tcgetattr(fd) {
-        Ok(_) => true,
-        Err(error) => error.errno() == Some(libc::EIO),
-    }
+    matches!(terminal_errno(fd), None | Some(libc::EIO))
 }
 
 /// Whether the terminal has hung up: every call on it answers EIO from then on.
 pub fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
-    tcgetattr(fd).is_err_and(|error| error.errno() == Some(libc::EIO))
+    terminal_errno(fd) == Some(libc::EIO)
+}
+
+/// What ioctl(TCGETS) answers, without an error being made of it.
+fn terminal_errno(fd: BorrowedFd<'_>) -> Option<i32> {
+    // SAFETY: termios is plain data, which the call fills in.
+    let ret = unsafe { libc::tcgetattr(fd.as_raw_fd(), &mut std::mem::zeroed()) };
+    if ret == 0 { None } else { std::io::Error::last_os_error().raw_os_error() }
 }
 
 /// Whether this process has a controlling terminal (tty(4)).
@@ -91,7 +95,7 @@ pub fn window_size(fd: BorrowedFd<'_>) -> Result<WindowSize> {
 
 /// The size of the first terminal among our own streams.
 pub fn callers_window() -> Option<WindowSize> {
-    (0..3).find_map(|number| window_size(super::fs::standard_stream(number)).ok())
+    (0..3).map(super::fs::standard_stream).find(|stream| isatty(*stream)).and_then(|stream| window_size(stream).ok())
 }
 
 /// ioctl(TIOCSWINSZ).
