@@ -5,7 +5,7 @@ use super::plan::{Plan, message};
 use super::spec::{ContainerSpec, Mount, Root, Source};
 use super::streams::Streams;
 use super::supervise::{self, Ended, Watched};
-use super::{jobs, outcome, trees};
+use super::{jobs, outcome, outer, trees};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
@@ -136,29 +136,49 @@ fn start(
     let unified = cgroup.open_unified()?;
     // 1. The child, in all its namespaces at once, and in its cgroup where that is v2.
     let flags = namespaces::flags(spec.network.is_own(), !cgroup.is_none());
-    let child = process::clone3(flags, unified.as_ref().map(AsFd::as_fd), || {
+    let cgroup_fd = unified.as_ref().map(AsFd::as_fd);
+    let outer = outer::is_needed(spec);
+    let first = if outer { (outer::flags(map), None) } else { (flags, cgroup_fd) };
+    let mut child = process::clone3(first.0, first.1, || {
         // Copies of what is the supervisor's alone, from here on.
         process::close(&ours);
         process::close(live.lock());
-        init::pid1(&plan, theirs, report)
+        match outer {
+            true => outer::run(&plan, map, theirs, report, (flags, cgroup_fd)),
+            false => init::pid1(&plan, theirs, report, None),
+        }
     })
     .map_err(namespaces::explain)?;
     let flows = streams.into_flows();
     // 2. What it waits for: its ids, the host's directories under its ids.
-    let ready = (|| {
+    let mut made = || {
         let mut own = if map.is_shifted() { own_ids(store, map, spec, live, say) } else { None };
         let inside = own.as_ref().map_or_else(|| map.clone(), |own| own.range.map());
-        inside.write(child.pid())?;
+        // Behind which the host's directories are shown.
+        let holder = if outer && map.is_shifted() { Some(ranges::Holder::new()?) } else { None };
+        let holder = holder.as_ref().map_or(&child, ranges::Holder::child);
+        inside.write(holder.pid())?;
         let trees = match map.is_shifted() {
-            true => trees::make(store, spec, &child, &live.dir, (map, own.as_mut()), &host, say)?,
+            true => trees::make(store, spec, holder, &live.dir, (map, own.as_mut()), &host, say)?,
             false => Vec::new(),
         };
         if map.is_shifted() {
             devices::remake(&spec.devices, &live.dir, map.root_ids(), inside.root_ids())?;
         }
+        if outer && map.is_shifted() {
+            outer::make_places(&live.dir, &trees, &host)?;
+        }
         trees::send(&ours, &trees, own.is_some())?;
+        if outer {
+            child = outer::receive(&ours, &child)?;
+            if map.is_shifted() {
+                inside.write(child.pid())?;
+                socket::send(ours.as_fd(), b"go", &[])?;
+            }
+        }
         Ok(own.map(|own| own.range))
-    })();
+    };
+    let ready = made();
     let processes = Processes { supervisor: process::getpid(), init: child.pid() };
     let started = ready.and_then(|ids| {
         live.note(processes)?;

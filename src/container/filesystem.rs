@@ -27,6 +27,7 @@ pub struct Sources {
     dir: OwnedFd,
     lower: Lower,
     mounts: Vec<Option<OwnedFd>>,
+    files: Vec<OwnedFd>,
 }
 
 enum Lower {
@@ -41,7 +42,8 @@ enum Lower {
 
 impl Sources {
     /// Opens them as the user who called, in the mount namespace of the container.
-    pub fn open(plan: &Plan<'_>, mut trees: Trees) -> Result<Sources> {
+    /// `files`: what stands for the files among the host's mounts, if they are locked.
+    pub fn open(plan: &Plan<'_>, mut trees: Trees, files: Vec<OwnedFd>) -> Result<Sources> {
         let mut dir = open_directory(plan.dir)?;
         let is_own = trees.own;
         let mut own = |wanted: bool| if wanted && is_own { trees.next() } else { None };
@@ -69,7 +71,7 @@ impl Sources {
         };
         let mounts = plan.spec.mounts.iter().enumerate();
         let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut trees)).collect::<Result<_>>()?;
-        Ok(Sources { dir, lower, mounts })
+        Ok(Sources { dir, lower, mounts, files })
     }
 }
 
@@ -92,6 +94,24 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, trees: &mut Trees) ->
     };
     let source = fs::open(&crate::sys::cstr(&path)?, O_PATH, 0)?;
     mounts::bind_source(source.as_fd(), wanted.read_only && !wanted.is_filled()).map(Some)
+}
+
+pub const READ_ONLY: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
+
+/// What a user's container takes from [`Trees`] if it is there: the root file system, then each directory of the host.
+pub fn bind_all(plan: &Plan<'_>) -> Result<Vec<OwnedFd>> {
+    let root = match &plan.spec.root {
+        Root::Directory { path, .. } => Some(mounts::bind_source(open_directory(path)?.as_fd(), false)?),
+        _ => None,
+    };
+    let binds = plan.spec.mounts.iter().filter_map(|mount| match &mount.source {
+        Source::Bind(path) => Some((path, mount.read_only)),
+        _ => None,
+    });
+    let bind = |(path, read_only): (&PathBuf, bool)| {
+        mounts::bind_source(fs::open(&crate::sys::cstr(path)?, O_PATH, 0)?.as_fd(), read_only)
+    };
+    root.map(Ok).into_iter().chain(binds.map(bind)).collect()
 }
 
 /// The directory of an anonymous volume, the mount at place `at`, below the container's.
@@ -117,7 +137,13 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
             return reopen(dir, c"rootfs");
         }
         Lower::Host => {
-            host_view::mount(plan.host, dir, place.as_fd(), &plan.spec.process.cwd, plan.spec.remove)?;
+            host_view::mount(
+                (plan.host, &sources.files),
+                dir,
+                place.as_fd(),
+                &plan.spec.process.cwd,
+                plan.spec.remove,
+            )?;
             return reopen(dir, c"rootfs");
         }
     };

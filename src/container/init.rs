@@ -6,7 +6,7 @@
 use super::filesystem;
 use super::plan::{Plan, message};
 use super::trees::Trees;
-use super::{command, emulation, jobs};
+use super::{command, emulation, jobs, outer};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::emulation::Emulator;
@@ -21,8 +21,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// The life of PID 1; returns its exit status. The end of `socket` tells the supervisor that the command runs;
 /// `reports` takes what becomes of it then, if a shell may want to know.
-pub fn pid1(plan: &Plan<'_>, socket: OwnedFd, reports: Option<OwnedFd>) -> i32 {
-    let started = build(plan, &socket).and_then(|terminal| {
+/// `outer`: it comes from a process between, which has the mounts (see [`super::outer`]).
+pub fn pid1(plan: &Plan<'_>, socket: OwnedFd, reports: Option<OwnedFd>, outer: Option<OwnedFd>) -> i32 {
+    let started = build(plan, &socket, outer.as_ref()).and_then(|terminal| {
         let (ours, theirs) = if plan.single_id { Some(socket::socketpair()?) } else { None }.unzip();
         if !plan.spec.init {
             if let (Some(ours), Some(theirs)) = (&ours, &theirs) {
@@ -112,7 +113,7 @@ fn no_room(error: Error, plan: &Plan<'_>) -> Error {
     }
 }
 
-fn fail(socket: &OwnedFd, error: Error) -> i32 {
+pub fn fail(socket: &OwnedFd, error: Error) -> i32 {
     let bytes = error.to_bytes();
     let length = bytes.len().min(message::MOST_BYTES);
     let _ = socket::send(socket.as_fd(), &[&[message::FAILED], &bytes[..length]].concat(), &[]);
@@ -120,7 +121,7 @@ fn fail(socket: &OwnedFd, error: Error) -> i32 {
 }
 
 /// Makes the container around this process. Gives its terminal, if it is to have one.
-fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
+fn build(plan: &Plan<'_>, socket: &OwnedFd, outer: Option<&OwnedFd>) -> Result<Option<OwnedFd>> {
     let spec = plan.spec;
     // 1. What needs no ids is done while the supervisor is busy with them. From here on no mount is seen
     //    by the host, and none of the host's new ones here.
@@ -138,7 +139,10 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
 
     // 2. Wait for the supervisor: it writes the id maps, and as root it sends mounts whose files it has mapped
     //    to our ids.
-    let trees = Trees::receive(socket)?;
+    let (trees, files) = match outer {
+        Some(outer) => outer::take(outer, socket, plan)?,
+        None => (Trees::receive(socket)?, Vec::new()),
+    };
 
     // 3. Shut ourselves off before anything of the container's is touched. Not earlier: the files of
     //    a process that cannot be dumped are root's, and a user could not write its id map.
@@ -147,7 +151,7 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Option<OwnedFd>> {
     // 4. Open what lies on the host while we still are the caller, who may go there.
     //    Devices first: what covers the container's directory then shows none.
     let mut more = MoreDevices::open(&spec.devices, plan.mapped.then_some(plan.dir))?;
-    let sources = filesystem::Sources::open(plan, trees)?;
+    let sources = filesystem::Sources::open(plan, trees, files)?;
 
     // 5. Become container root: from here on what we make belongs to it. A change of ids clears the
     //    death signal, so that it is set now, and the supervisor might have died before.

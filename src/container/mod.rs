@@ -14,6 +14,7 @@ pub mod in_force;
 mod init;
 mod jobs;
 mod outcome;
+mod outer;
 mod plan;
 pub mod spec;
 pub mod stats;

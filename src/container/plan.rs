@@ -37,6 +37,8 @@ pub mod message {
     pub const FAILED: u8 = b'E';
     /// The master of the container's terminal comes with it.
     pub const TERMINAL: u8 = b'T';
+    /// PID 1's number follows, and its pidfd comes with it.
+    pub const STARTED: u8 = b'P';
     /// Something to tell the user follows.
     pub const NOTE: u8 = b'N';
 }

@@ -171,6 +171,10 @@ pub struct Trees {
 }
 
 impl Trees {
+    pub fn of(own: bool, trees: Vec<OwnedFd>) -> Trees {
+        Trees { own, sent: trees.into_iter() }
+    }
+
     /// Waits for them.
     pub fn receive(socket: &OwnedFd) -> Result<Trees> {
         let mut sent = Vec::new();

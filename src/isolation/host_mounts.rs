@@ -83,6 +83,12 @@ impl Table {
         Table(lines)
     }
 
+    /// The places of all mounts that a container may see something of.
+    pub fn shown_places(&self) -> impl Iterator<Item = &Path> {
+        let shown = self.0.iter().filter(|line| !is_hidden_path(&line.point) && !line.is_hidden());
+        shown.map(|line| line.point.as_path())
+    }
+
     /// Whether there is a mount below the directory `path`.
     pub fn has_mounts_below(&self, path: &Path) -> bool {
         self.0.iter().any(|line| line.point != path && line.point.starts_with(path))

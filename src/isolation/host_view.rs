@@ -29,12 +29,18 @@ const WITHOUT_SOCKETS: [i64; 6] = [0x4d44, 0x2011_bab0, 0x7366_746e, 0x5346_544e
 
 /// Mounts the view on `place`; `dir` is the container's directory, where what is written goes to. `copies`: the
 /// host's file systems, if root shows them; else they are taken as this mount namespace has them.
-/// `cwd` is where the command will run, and so will want to write.
-pub fn mount(copies: &[Copy], dir: BorrowedFd<'_>, place: BorrowedFd<'_>, cwd: &Path, volatile: bool) -> Result<()> {
+/// `locked`: what is shown for the files among them, if it is not themselves. `cwd` is where the command will run, and so will want to write.
+pub fn mount(
+    (copies, locked): (&[Copy], &[OwnedFd]),
+    dir: BorrowedFd<'_>,
+    place: BorrowedFd<'_>,
+    cwd: &Path,
+    volatile: bool,
+) -> Result<()> {
     let mut builder = Builder { dir, uppers: 0, volatile, written: [cwd, Path::new("/var/tmp")] };
     match copies {
         [] => builder.show_root(place),
-        copies => builder.show_copies(copies, place),
+        copies => builder.show_copies(copies, locked, place),
     }
 }
 
@@ -48,13 +54,14 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn show_copies(&mut self, copies: &[Copy], place: BorrowedFd<'_>) -> Result<()> {
+    fn show_copies(&mut self, copies: &[Copy], locked: &[OwnedFd], place: BorrowedFd<'_>) -> Result<()> {
+        let mut locked = locked.iter();
         for (at, copy) in copies.iter().enumerate() {
             let Some(tree) = &copy.tree else { continue };
             let inside = copy.point.strip_prefix("/").unwrap_or(&copy.point);
             if copy.shown == Shown::File {
                 let target = mounts::mount_point(self.reopen()?.as_fd(), inside, Kind::File)?;
-                mounts::attach(tree.as_fd(), target.as_fd())?;
+                mounts::attach(locked.next().unwrap_or(tree).as_fd(), target.as_fd())?;
                 continue;
             }
             // Overlay takes lower directories of our own namespace only, so the copy is attached out of the way.

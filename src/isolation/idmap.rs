@@ -106,6 +106,12 @@ impl IdMap {
         IdMap { uids: one(uid), gids: one(gid), writer: Writer::Ourselves }
     }
 
+    /// The map of a user namespace in one with this map: the same ids.
+    pub fn nested(&self) -> IdMap {
+        let same = |extents: &[Extent]| extents.iter().map(|e| Extent { outside: e.inside, ..*e }).collect();
+        IdMap { uids: same(&self.uids), gids: same(&self.gids), writer: Writer::Ourselves }
+    }
+
     pub fn uids(&self) -> &[Extent] {
         &self.uids
     }

@@ -61,19 +61,7 @@ impl Range {
 
     /// What shows the files of the base range under this one.
     pub fn shift(&self, base: u32) -> Result<Shift> {
-        let parent = process::getpid();
-        let holder = process::clone3(CLONE_NEWUSER, None, || {
-            // Its copies of what is the supervisor's: locks, the socket, the user's streams.
-            process::close_range_from(0);
-            if cred::set_pdeathsig(libc::SIGKILL).is_err() || process::getppid() != parent {
-                return 1;
-            }
-            // It is there to be a namespace's first process, until it is killed.
-            loop {
-                let _ = signal::wait_any();
-            }
-        });
-        let holder = Holder(holder.map_err(super::namespaces::explain)?);
+        let holder = Holder::new()?;
         IdMap::moving(base, self.first).write(holder.0.pid())?;
         let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", holder.0.pid()))?, libc::O_RDONLY, 0)?;
         Ok(Shift { userns, _holder: holder })
@@ -93,7 +81,30 @@ impl AsFd for Shift {
 }
 
 /// Its end is waited for when all is on its way already, for it takes as long as everything else here.
-struct Holder(Child);
+pub struct Holder(Child);
+
+impl Holder {
+    /// A process in a new user namespace, whose map is to be written.
+    pub fn new() -> Result<Holder> {
+        let parent = process::getpid();
+        let holder = process::clone3(CLONE_NEWUSER, None, || {
+            // Its copies of what is the supervisor's: locks, the socket, the user's streams.
+            process::close_range_from(0);
+            if cred::set_pdeathsig(libc::SIGKILL).is_err() || process::getppid() != parent {
+                return 1;
+            }
+            // It is there to be a namespace's first process, until it is killed.
+            loop {
+                let _ = signal::wait_any();
+            }
+        });
+        Ok(Holder(holder.map_err(super::namespaces::explain)?))
+    }
+
+    pub fn child(&self) -> &Child {
+        &self.0
+    }
+}
 
 impl Drop for Holder {
     fn drop(&mut self) {

@@ -7,7 +7,8 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use libc::{
-    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS, pid_t,
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS, CLONE_PARENT,
+    pid_t,
 };
 
 /// A process that cannot be mistaken for another: a child that is ours to wait for, or any that is to be signalled.
@@ -46,6 +47,11 @@ impl Status {
 }
 
 impl Child {
+    /// A child of ours that another process has made (CLONE_PARENT).
+    pub fn of_pidfd(pid: pid_t, pidfd: OwnedFd) -> Child {
+        Child { pid, pidfd }
+    }
+
     pub fn pid(&self) -> pid_t {
         self.pid
     }
@@ -103,7 +109,8 @@ pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags as u32 as u64 | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    // A sibling's end is told to our parent, as ours is.
+    args.exit_signal = if flags & CLONE_PARENT == 0 { libc::SIGCHLD as u64 } else { 0 };
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
@@ -159,6 +166,7 @@ pub fn fork_unwaited(child: impl FnOnce() -> i32) -> Result<pid_t> {
 /// The flags as they would stand in C.
 pub fn clone_flags(flags: i32) -> String {
     let names = [
+        (CLONE_PARENT, "CLONE_PARENT"),
         (CLONE_NEWUSER, "CLONE_NEWUSER"),
         (CLONE_NEWPID, "CLONE_NEWPID"),
         (CLONE_NEWNS, "CLONE_NEWNS"),

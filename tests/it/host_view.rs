@@ -16,7 +16,9 @@ cases! {
         the_kernels_file_systems_are_hidden_wherever_they_are,
         run_is_empty,
         a_resolv_conf_in_run_is_shown,
-        nothing_is_said_of_mounts_that_do_not_matter;
+        nothing_is_said_of_mounts_that_do_not_matter,
+        flags_of_the_hosts_mounts_are_locked,
+        devices_on_a_volume_stay_closed;
 }
 
 /// One who runs ccrun on mounts that root has made.
@@ -269,5 +271,84 @@ fn nothing_is_said_of_mounts_that_do_not_matter(t: &Sandbox) {
         let out = person.run(&["echo", "hi"]).cwd(t.path("merged")).ok();
         let said = format!("no id-mapped mounts of {} here", t.path("merged"));
         assert_eq!(out.stderr.contains(&said), person.uid == 0, "{}: {}", person.name, out.stderr);
+    }
+}
+
+/// What a container that may mount tries on `place`, a mount of the host's: each line that it prints is a hole.
+const UNDO: &str = r#"
+for p; do
+  n=$p; [ -d "$p" ] && n=$p/new
+  for o in remount,rw,bind remount,bind,rw,dev,suid remount,dev,bind remount,suid,bind remount,rw; do
+    mount -o $o "$p" 2>/dev/null; ( : >>"$n" ) 2>/dev/null && echo "wrote $p after $o"
+  done
+  mkdir -p /tmp/b; [ -d "$p" ] || { rmdir /tmp/b; : >/tmp/b; }
+  mount -o bind "$p" /tmp/b 2>/dev/null; mount -o remount,rw,bind /tmp/b 2>/dev/null
+  b=/tmp/b; [ -d "$p" ] && b=/tmp/b/new
+  ( : >>"$b" ) 2>/dev/null && mountpoint -q /tmp/b && echo "wrote $p by another mount"
+  umount /tmp/b 2>/dev/null; rm -rf /tmp/b
+done
+true
+"#;
+
+fn flags_of_the_hosts_mounts_are_locked(t: &Sandbox) {
+    let people = people(t);
+    // Two files that are mounts of their own, and one of whoever runs it.
+    t.file("data/file", "host");
+    let bound = t.file("bound", "");
+    t.file("source", "host");
+    sys::mount(&t.path("source"), bound.as_ref(), libc::MS_BIND).expect("bind");
+    let busybox = t.busybox.as_str();
+    for person in people {
+        for path in ["data", "data/file", "source"] {
+            chown(t.dir.join(path), Some(person.uid), Some(person.gid)).expect("chown");
+        }
+        let dir = format!("{}:/d:ro", t.path("data"));
+        let file = format!("{}:/f:ro", t.path("data/file"));
+        for more in [&["--privileged"][..], &["--cap-add", "SYS_ADMIN"], &["--cap-add", "ALL", "--no-init"]] {
+            let image =
+                [&["--rootfs", busybox], more, &["-v", &dir, "-v", &file, "/bin/sh", "-c", UNDO, "sh", "/d", "/f"]];
+            person.run(&image.concat()).ok().prints("");
+            let host = [more, &["-v", &dir, "/bin/sh", "-c", UNDO, "sh", "/d", &bound]].concat();
+            person.run(&host).ok().prints("");
+            for path in ["data/file", "source"] {
+                assert_eq!(std::fs::read_to_string(t.dir.join(path)).expect("it"), "host", "{} {path}", person.name);
+            }
+            assert!(!t.dir.join("data/new").exists(), "{}", person.name);
+            // The rest is as it was: it may mount, and what is not read-only is written.
+            let writable = format!("{}:/w", t.path("data"));
+            let script = "mkdir /tmp/m && mount -t tmpfs none /tmp/m && mkdir /tmp/p && mount -t proc proc /tmp/p && \
+                          ls -d /tmp/p/1 && echo x >/w/mine && rm /w/mine && hostname other && hostname && id -u; \
+                          cat /proc/self/uid_map | tr -s ' ' | wc -l";
+            let run = [&["--rootfs", busybox], more, &["-v", &writable, "/bin/sh", "-c", script]].concat();
+            person.run(&run).ok().has("/tmp/p/1\nother\n0\n");
+            person
+                .run(&[more, &["-v", "vol:/v", "/bin/sh", "-c", "echo x >/v/x; cat /v/x; exit 7"]].concat())
+                .out()
+                .exit(7)
+                .prints("x\n");
+        }
+    }
+}
+
+/// A device that somebody has in a directory of his.
+fn devices_on_a_volume_stay_closed(t: &Sandbox) {
+    let people = people(t);
+    t.file("data/file", "");
+    t.command("mknod", &["-m", "666", &t.path("data/zero"), "c", "1", "5"]).ok();
+    t.command("cp", &["-a", &t.busybox, &t.path("root")]).ok();
+    t.command("mknod", &["-m", "666", &t.path("root/zero"), "c", "1", "5"]).ok();
+    let (dir, root) = (format!("{}:/d", t.path("data")), format!("{}:rw", t.path("root")));
+    let script = "for o in remount,dev,bind remount,bind,dev,rw; do mount -o $o $0 2>/dev/null; \
+                  head -c 1 $1 2>/dev/null | wc -c; done";
+    for person in people {
+        for more in [&["--privileged"][..], &["--cap-add", "SYS_ADMIN"]] {
+            let run =
+                [&["--rootfs", &t.busybox], more, &["-v", &dir, "/bin/sh", "-c", script, "/d", "/d/zero"]].concat();
+            person.run(&run).ok().prints("0\n0\n");
+        }
+        if person.uid == 0 {
+            let run = ["--rootfs", &root, "--privileged", "/bin/sh", "-c", script, "/", "/zero"];
+            person.run(&run).ok().prints("0\n0\n");
+        }
     }
 }
