@@ -143,7 +143,7 @@ impl Removal<'_> {
 
     fn is_over(&mut self) -> bool {
         self.count = self.count.wrapping_add(1);
-        self.count % AT_ONCE == 0 && self.patience.is_some_and(|patience| patience.is_over())
+        self.count.is_multiple_of(AT_ONCE) && self.patience.is_some_and(|patience| patience.is_over())
     }
 }
 

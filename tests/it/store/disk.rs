@@ -41,7 +41,7 @@ impl Disk {
         registry.push("some/app", "v1", &Image::busybox(&t.busybox));
         let image = format!("{}/some/app:v1", registry.host);
         t.ccrun(&["pull", "-q", &image]).ok();
-        t.ccrun(&["volume", "create", "data"]).ok();
+        t.ccrun(&["run", "--rm", "-v", "data:/v", &image, "true"]).ok();
         for name in ["ended", "ended2", "ended3"] {
             t.ccrun(&["run", "--name", name, &image, "/bin/sh", "-c", "echo x >/f; exit 3"]).out().exit(3);
         }
