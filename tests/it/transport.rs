@@ -208,7 +208,7 @@ fn what_was_kept_wrongly_does_no_harm(t: &Sandbox) {
     let blob = &image.layers[1].blob;
     let mut wrong = blob.bytes[..1_000_000].to_vec();
     wrong[500_000] ^= 1;
-    t.ccrun(&["images"]).ok();
+    std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&t.store).expect("mkdir");
     let keep = |bytes: &[u8]| drop(t.file(&format!("store/partial/{}", &blob.digest[7..]), bytes));
     for (bytes, asked) in [
         (&wrong[..], &["bytes=1000000-", ""][..]),

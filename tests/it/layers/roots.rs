@@ -58,6 +58,15 @@ fn the_root_entry_of_a_layer_counts(t: &Sandbox) {
         t.ccrun(&["rmi", "-f", "app:1"]).ok();
         t.nothing_left();
     }
+    // A root that is closed to the caller is in nobody's way.
+    load(t, &busybox(t, &root(0o700, (1000, 1000), 5)));
+    t.ccrun(&["run", "--name", "closed", "app:1", "sh", "-c", "echo mine >/mine"]).ok();
+    t.ccrun(&["ps", "-a", "-s"]).ok().quiet().has("closed");
+    t.ccrun(&["system", "df"]).ok().quiet();
+    t.ccrun(&["export", "-o", "closed.tar", "closed"]).ok().quiet();
+    t.command("tar", &["-tf", "closed.tar"]).ok().has("mine\n").has("bin/busybox\n");
+    t.ccrun(&["container", "prune", "-f"]).ok().quiet();
+    t.nothing_left();
     // Extended attributes, too. They can be seen from outside only.
     let told = root(0o750, (0, 0), 5).pax("SCHILY.xattr.user.mine", "yes");
     load(t, &busybox(t, &told.pax("SCHILY.xattr.user.overlay.redirect", "/etc")));
