@@ -155,7 +155,7 @@ fn an_interrupted_pull_goes_on_where_it_was(t: &Sandbox) {
         let running = begin(t, &registry, &name, &image);
         running.signal(signal);
         let out = running.wait().error(status, "interrupted; 1 of 2 layers are here and ");
-        assert!(out.stderr.ends_with("kB of the others; pull again to go on\n"), "{}", out.stderr);
+        assert!(out.stderr.ends_with("B of the others; pull again to go on\n"), "{}", out.stderr);
         assert!(procs::left_behind().is_empty());
         t.nothing_left();
         goes_on(t, &registry, &name, &image);
