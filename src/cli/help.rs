@@ -39,6 +39,9 @@ pub fn of_group(table: &Table, group: &str) -> String {
 /// What `ccrun COMMAND --help` prints.
 pub fn of(command: &Command) -> String {
     let mut text = format!("Usage:  ccrun {} {}\n\n{}\n", command.name, command.usage, command.summary);
+    if command.name == super::run::COMMAND.name {
+        let _ = write!(text, "\n{}", super::run::HOST_VIEW);
+    }
     if command.flags.is_empty() {
         return text;
     }

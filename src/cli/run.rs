@@ -19,6 +19,14 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// What `run --help` says beside its flags.
+pub const HOST_VIEW: &str = "\
+Without an image or --rootfs, COMMAND runs on a view of this machine's own files.
+  What it writes stays in the container. It sees the files that you see; root's sees the files that root sees.
+  Hidden are /run, /var/run, and proc, sysfs and their like wherever they are mounted. No socket or device of the
+  machine's answers. /proc, /sys and /dev are the container's own.
+";
+
 pub static COMMAND: Command = Command {
     name: "run",
     usage: "[OPTIONS] [IMAGE] COMMAND [ARG...]",
@@ -196,7 +204,9 @@ fn run(parsed: &Parsed) -> Result<u8> {
 
 /// What is not an error, but the user should know.
 fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "ccrun: {}", crate::error::Visible(text));
+    // In one piece: the command may write there at the same time.
+    let line = format!("ccrun: {}\n", crate::error::Visible(text));
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// When to pull an image.

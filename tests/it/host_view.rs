@@ -19,6 +19,8 @@ cases! {
         nothing_is_said_of_mounts_that_do_not_matter,
         flags_of_the_hosts_mounts_are_locked,
         devices_on_a_volume_stay_closed;
+    Once:
+        the_help_says_what_is_shown;
 }
 
 /// One who runs ccrun on mounts that root has made.
@@ -218,6 +220,11 @@ fn the_kernels_file_systems_are_hidden_wherever_they_are(t: &Sandbox) {
         }
         person.sh(&format!("cat {file} 2>/dev/null; cat {}", t.path("jail/shown"))).ok().prints("shown");
     }
+}
+
+fn the_help_says_what_is_shown(t: &Sandbox) {
+    let help = t.ccrun(&["run", "--help"]).ok();
+    help.has("a view of this machine's own files").has("Hidden are /run").has("root's sees the files that root sees");
 }
 
 /// Whether it is a directory like others on the host, or a mount of its own.
