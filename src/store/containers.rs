@@ -224,7 +224,9 @@ impl Store {
 
     /// The ids of all containers.
     pub fn container_ids(&self) -> Result<Vec<String>> {
-        self.names_in("containers")
+        let mut ids = self.names_in("containers")?;
+        ids.retain(|id| is_id(id));
+        Ok(ids)
     }
 
     /// The id of the container that the user calls `word`: its id, the beginning of it, or its name.
@@ -250,7 +252,7 @@ impl Store {
     /// failure, after all others have been tried.
     pub fn sweep_containers(&self, patience: Patience, bury: impl Fn(&Record)) -> Result<()> {
         let mut outcome = Ok(());
-        for id in self.names_in("live")? {
+        for id in self.names_in("live")?.into_iter().filter(|id| is_id(id)) {
             // Not ours: it runs, or it has just ended in the ordinary way.
             let Ok(Taken::Ours(lock)) = locks::take(&self.live_path(&id), 0, LOCK_EX | LOCK_NB) else { continue };
             let swept = match self.record(&id) {
@@ -313,6 +315,11 @@ impl Live {
 
 /// The status of a container that nobody has seen end.
 const KILLED: u8 = 137;
+
+/// Whether a name is one that a container's directory has.
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
 
 /// The first twelve digits, as Docker shows ids.
 pub fn short(id: &str) -> &str {

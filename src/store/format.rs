@@ -11,13 +11,10 @@ use std::path::Path;
 /// 2: what a layer says about its root lies beside the layer.
 const FORMAT: u32 = 2;
 
-/// Refuses a store of a newer ccrun, and marks one without a number as ours.
-pub fn check(root: &Path) -> Result<()> {
-    if !is_marked(root)? {
-        // Nothing depends on it yet, and a full disk locks nobody out.
-        let _ = std::os::unix::fs::symlink(FORMAT.to_string(), root.join("format"));
-    }
-    Ok(())
+/// Marks a store without a number as ours.
+pub fn mark(root: &Path) {
+    // Nothing depends on it yet, and a full disk locks nobody out.
+    let _ = std::os::unix::fs::symlink(FORMAT.to_string(), root.join("format"));
 }
 
 /// Refuses a store of a newer ccrun. Returns whether it has a number, and writes nothing.
@@ -50,15 +47,17 @@ mod tests {
         let with = |text: &str| {
             let _ = std::fs::remove_file(&path);
             std::os::unix::fs::symlink(text, &path).unwrap();
-            check(store.root()).map_err(|error| error.to_string())
+            is_marked(store.root()).map_err(|error| error.to_string())
         };
         assert!(with("1").is_ok() && with("2").is_ok());
         assert!(with("3").unwrap_err().contains("was made by a newer ccrun (format 3)"));
         assert!(with("x").unwrap_err().contains("format is damaged"));
         std::fs::remove_file(&path).unwrap();
-        assert!(check(store.root()).is_ok() && std::fs::read_link(&path).unwrap() == Path::new("2"));
+        assert!(!is_marked(store.root()).unwrap());
+        mark(store.root());
+        assert!(is_marked(store.root()).unwrap() && std::fs::read_link(&path).unwrap() == Path::new("2"));
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "2").unwrap();
-        assert!(check(store.root()).unwrap_err().to_string().contains("format is damaged"));
+        assert!(is_marked(store.root()).unwrap_err().to_string().contains("format is damaged"));
     }
 }

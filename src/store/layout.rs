@@ -72,7 +72,10 @@ impl Store {
         if meta.mode() & 0o077 != 0 {
             close(root, &place, &meta)?;
         }
-        format::check(&place)?;
+        if !format::is_marked(&place)? {
+            check_origin(root, &place)?;
+            format::mark(&place);
+        }
         Ok(place)
     }
 
@@ -91,7 +94,9 @@ impl Store {
         if meta.mode() & 0o022 != 0 {
             check_contents(root, &dir)?;
         }
-        format::is_marked(root)?;
+        if !format::is_marked(root)? {
+            check_origin(root, root)?;
+        }
         if walked.refusal.is_none() {
             return Ok(walked.path.into());
         }
@@ -205,14 +210,35 @@ fn close(root: &Path, place: &Path, meta: &Metadata) -> Result<()> {
     })
 }
 
+/// The directories of a store.
+const NAMES: [&str; 10] =
+    ["containers", "live", "names", "images", "layers", "refs", "volumes", "registries", "tmp", "partial"];
+
+/// Refuses a directory without a format number if something in it has a name of ours and is not what ccrun 0.3 made:
+/// sweeping `tmp` of `/`, or of somebody's home, would take away what other programs keep there.
+fn check_origin(root: &Path, place: &Path) -> Result<()> {
+    let found = |name: &str| std::fs::symlink_metadata(place.join(name)).ok();
+    let mut own = NAMES.iter().filter_map(|name| Some((*name, found(name)?))).peekable();
+    if own.peek().is_none() {
+        return Ok(());
+    }
+    let pairs = [["live", "tmp"], ["containers", "live"], ["images", "layers"]];
+    let foreign = own.find(|(_, meta)| !meta.is_dir() || meta.mode() & 0o077 != 0).map(|(name, _)| name);
+    match foreign.or_else(|| NAMES.into_iter().find(|name| found(name).is_some())) {
+        Some(name) if foreign.is_some() || !pairs.iter().any(|pair| pair.iter().all(|one| found(one).is_some())) => {
+            Err(Error::new(format!("store {}: {name} in it was not made by ccrun", root.display())).hint(OTHER))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a store that others can write to if what is in it may be theirs.
 fn check_contents(root: &Path, dir: &File) -> Result<()> {
-    for name in [c"containers", c"live", c"names", c"images", c"layers", c"refs", c"volumes", c"tmp", c"partial"] {
-        let Ok(stat) = fs::fstatat(dir.as_fd(), name, libc::AT_SYMLINK_NOFOLLOW) else { continue };
+    for name in NAMES {
+        let Ok(stat) = fs::fstatat(dir.as_fd(), &sys::cstr(name)?, libc::AT_SYMLINK_NOFOLLOW) else { continue };
         // Layers may belong to the root of containers, which is nobody's on the host.
-        let is_ours = stat.uid == sys::cred::geteuid() || sys::cred::geteuid() == 0 && name == c"layers";
+        let is_ours = stat.uid == sys::cred::geteuid() || sys::cred::geteuid() == 0 && name == "layers";
         if !stat.is_dir() || !is_ours {
-            let name = name.to_string_lossy();
             return Err(Error::new(format!("store {}: {name} in it is not what ccrun made", root.display())));
         }
     }

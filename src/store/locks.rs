@@ -182,9 +182,14 @@ mod tests {
         std::fs::create_dir_all(tmp.join("layer-1/root/a/b")).unwrap();
         std::fs::create_dir_all(tmp.join("gone-1-1/root")).unwrap();
         std::fs::write(tmp.join("layer-1/lock"), "").unwrap();
-        std::fs::write(tmp.join("stray"), "").unwrap();
+        std::fs::write(tmp.join("draft-1-1"), "").unwrap();
         sweep(&store).unwrap();
         assert_eq!(names(&store), 0);
+        // What has no name of ours is not ours.
+        std::fs::write(tmp.join("letter"), "").unwrap();
+        std::fs::create_dir_all(tmp.join("photos/empty")).unwrap();
+        sweep(&store).unwrap();
+        assert_eq!(names(&store), 2);
     }
 
     #[test]

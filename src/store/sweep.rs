@@ -85,10 +85,18 @@ pub fn sweep(store: &Store, patience: Patience) -> Result<()> {
         if patience.is_over() {
             break;
         }
+        if !is_ours(&name) {
+            continue;
+        }
         let path = store.root().join("tmp").join(&name);
         outcome = outcome.and(sweep_one(store, &path, patience));
     }
     outcome
+}
+
+/// Whether ccrun gives such names in `tmp/`: to drafts, to layers that are being unpacked, to what was put away.
+fn is_ours(name: &str) -> bool {
+    ["draft-", "layer-", "gone-"].iter().any(|start| name.starts_with(start))
 }
 
 fn sweep_one(store: &Store, path: &Path, patience: Patience) -> Result<()> {

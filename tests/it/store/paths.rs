@@ -13,7 +13,8 @@ cases! {
         a_fresh_directory_is_shut,
         a_directory_of_others_use_is_refused_without_a_wrong_advice,
         a_store_below_a_directory_that_all_can_change_is_refused,
-        a_store_that_is_refused_can_be_listed_saved_and_removed;
+        a_store_that_is_refused_can_be_listed_saved_and_removed,
+        a_directory_that_is_no_store_loses_nothing;
     Root:
         links_and_directories_of_other_users_are_not_trusted,
         a_group_is_private_or_is_not;
@@ -192,4 +193,47 @@ fn a_group_is_private_or_is_not(t: &Sandbox) {
     chmod(&dir, 0o775);
     let out = runs(t, &dir.join("store")).out();
     assert_eq!(out.status == 0, root_is_alone, "{}", out.stderr);
+}
+
+/// `ccrun --root / ps` would sweep /tmp.
+fn a_directory_that_is_no_store_loses_nothing(t: &Sandbox) {
+    for bits in [0o755, 0o700, 0o777] {
+        for name in ["tmp", "live", "containers", "images", "layers", "volumes", "partial", "refs"] {
+            let root = t.dir.join(format!("{bits:o}-{name}"));
+            made(&root, bits);
+            for file in ["letter", "photos/one", "0123456789ab/config.json", &"a".repeat(64), "empty/"] {
+                let path = root.join(name).join(file);
+                std::fs::create_dir_all(if file.ends_with('/') { &path } else { path.parent().expect("a parent") })
+                    .expect("mkdir");
+                if !file.ends_with('/') {
+                    std::fs::write(&path, "mine").expect("write");
+                }
+            }
+            chmod(&root.join(name), 0o755);
+            let listing = || {
+                let mut all = Vec::new();
+                crate::sandbox::walk(&root, &mut |path| all.push(path.to_owned()));
+                all.sort();
+                all
+            };
+            let before = listing();
+            for args in [
+                &["ps", "-a"][..],
+                &["images"],
+                &["system", "df"],
+                &["system", "prune", "-f", "-a", "--volumes"],
+                &["container", "prune", "-f"],
+                &["volume", "prune", "-f", "-a"],
+                &["rm", "-f", "photos"],
+                &["rmi", "photos"],
+                &["run", "--rm", "--rootfs", &t.busybox, "true"],
+            ] {
+                let out = t.ccrun(&[&["--root", root.to_str().expect("UTF-8")], args].concat()).out();
+                assert_ne!(out.status, 0, "{} {args:?}: {}", root.display(), out.stdout);
+                assert!(out.stderr.lines().count() == 1 && !out.stderr.contains("chmod"), "{}", out.stderr);
+            }
+            assert_eq!(listing(), before);
+        }
+    }
+    t.ccrun(&["--root", "/", "ps"]).out().error(1, "was not made by ccrun");
 }
