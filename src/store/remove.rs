@@ -1,4 +1,4 @@
-//! Removes a tree by descriptors, whatever its depth: no recursion, two open directories at most.
+//! Removes a tree by descriptors, whatever its depth: no recursion, three open directories at most.
 
 use crate::error::Result;
 use crate::sys::{cred, fs, signal};
@@ -37,6 +37,9 @@ impl Patience {
 /// How many names are removed before [`Patience`] is asked again.
 const AT_ONCE: u32 = 64;
 
+/// No honest tree has more levels; what is below is moved up.
+const DEEP: usize = 64;
+
 /// A directory on the way down.
 struct Level {
     /// Its name in the directory above.
@@ -48,12 +51,12 @@ struct Level {
 /// Removes `name` in `parent` and everything in it; symlinks are removed, never followed.
 /// Nobody else may move directories meanwhile: the way back up is `..`.
 pub fn remove(parent: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-    Removal { look: None, patience: None, count: 0, path: Vec::new() }.run(parent, name).map(drop)
+    Removal { look: None, patience: None, count: 0, moved: 0, path: Vec::new() }.run(parent, name).map(drop)
 }
 
 /// The same until `patience` is over; returns whether all is removed. What is left can be removed later.
 pub fn remove_with(parent: BorrowedFd<'_>, name: &CStr, patience: Patience) -> Result<bool> {
-    Removal { look: None, patience: Some(patience), count: 0, path: Vec::new() }.run(parent, name)
+    Removal { look: None, patience: Some(patience), count: 0, moved: 0, path: Vec::new() }.run(parent, name)
 }
 
 /// Who sees something last: the directory it is in, its name there, and the path that leads there
@@ -62,13 +65,15 @@ pub type LastLook<'a> = &'a mut dyn FnMut(BorrowedFd<'_>, &CStr, &[u8]) -> Resul
 
 /// As [`remove`]; `look` sees everything that is no directory before it goes.
 pub fn remove_seen(parent: BorrowedFd<'_>, name: &CStr, look: LastLook<'_>) -> Result<()> {
-    Removal { look: Some(look), patience: None, count: 0, path: Vec::new() }.run(parent, name).map(drop)
+    Removal { look: Some(look), patience: None, count: 0, moved: 0, path: Vec::new() }.run(parent, name).map(drop)
 }
 
 struct Removal<'a> {
     look: Option<LastLook<'a>>,
     patience: Option<Patience>,
     count: u32,
+    /// How many directories were moved up.
+    moved: u32,
     /// From what is removed to the present directory; kept only for `look`.
     path: Vec<u8>,
 }
@@ -86,6 +91,7 @@ impl Removal<'_> {
             return Ok(true);
         }
         let mut dir = entered(parent, name)?;
+        let top = fs::openat(dir.as_fd(), c".", DIRECTORY, 0)?;
         let mut levels = Vec::new();
         let Some(left) = self.emptied(dir.as_fd())? else { return Ok(false) };
         levels.push(Level { name: name.to_owned(), left });
@@ -94,7 +100,13 @@ impl Removal<'_> {
                 if self.is_over() {
                     return Ok(false);
                 }
-                if !removed(dir.as_fd(), &inner)? {
+                if removed(dir.as_fd(), &inner)? {
+                    continue;
+                }
+                let moved = if levels.len() < DEEP { None } else { self.moved_up(dir.as_fd(), &inner, top.as_fd()) };
+                if let Some(moved) = moved {
+                    levels[0].left.push(moved);
+                } else {
                     dir = entered(dir.as_fd(), &inner)?;
                     if self.look.is_some() {
                         self.path.push(b'/');
@@ -113,6 +125,17 @@ impl Removal<'_> {
             }
         }
         gone_is_fine(fs::unlinkat(parent, name, libc::AT_REMOVEDIR)).map(|()| true)
+    }
+
+    /// Moves a directory to the top of what is removed, where it is removed in its turn; nothing where that fails.
+    /// Below a bind mount each `..` looks at the whole way up, so that a deep tree would take time by its depth's square.
+    fn moved_up(&mut self, dir: BorrowedFd<'_>, name: &CStr, top: BorrowedFd<'_>) -> Option<CString> {
+        if self.look.is_some() {
+            return None;
+        }
+        self.moved += 1;
+        let new = CString::new(format!(".ccrun-deep-{}", self.moved)).ok()?;
+        fs::renameat2(dir, name, top, &new, libc::RENAME_NOREPLACE).ok().map(|()| new)
     }
 
     /// Unlinks all in `dir` that is no directory; returns the directories, or nothing if it was broken off.
@@ -186,5 +209,26 @@ fn removed(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
         Err(error) if error.errno() == Some(libc::ENOENT) => Ok(true),
         Err(error) if error.errno() == Some(libc::EEXIST) => Ok(false),
         removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_deep_tree_with_branches_is_removed() {
+        let top = std::env::temp_dir().join(format!("ccrun-remove-{}", std::process::id()));
+        let mut dir = top.clone();
+        for level in 0..300 {
+            std::fs::create_dir_all(dir.join("branch/leaf")).unwrap();
+            std::fs::write(dir.join(".ccrun-deep-1"), level.to_string()).unwrap();
+            dir.push("d");
+            std::fs::create_dir(&dir).unwrap();
+        }
+        let name = |path: &Path| CString::new(path.file_name().unwrap().as_encoded_bytes()).unwrap();
+        let parent = std::fs::File::open(top.parent().unwrap()).unwrap();
+        assert!(remove_with(parent.as_fd(), &name(&top), Patience::endless()).unwrap() && !top.exists());
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::sys::fs;
 use libc::{AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
 use std::collections::HashSet;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -33,36 +33,48 @@ impl Store {
 
 /// A directory on the way down.
 struct Level {
+    /// Its name in the directory above.
+    name: CString,
     id: (u64, u64),
     /// Directories in it that are not counted yet.
     left: Vec<CString>,
 }
 
-/// Goes through all of `dir` whatever its depth: no recursion, two open directories at most.
-fn below(mut dir: OwnedFd) -> Result<u64> {
+/// Goes through all of `top` whatever its depth: no recursion, three open directories at most.
+fn below(top: OwnedFd) -> Result<u64> {
+    let open = |dir: BorrowedFd<'_>, name: &CStr| fs::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
     let mut counted = Counted::default();
-    let mut levels = vec![counted.level(dir.as_fd())?];
-    while let Some(level) = levels.last_mut() {
-        if let Some(name) = level.left.pop() {
-            match fs::openat(dir.as_fd(), &name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0) {
-                Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {}
-                inner => {
-                    dir = inner?;
-                    levels.push(counted.level(dir.as_fd())?);
-                }
-            }
-            continue;
+    let mut dir = open(top.as_fd(), c".")?;
+    let mut levels = vec![counted.level(CString::default(), dir.as_fd())?];
+    loop {
+        let mut up = 0;
+        while levels.last().is_some_and(|level| level.left.is_empty()) {
+            levels.pop();
+            up += 1;
         }
-        levels.pop();
-        let Some(above) = levels.last() else { break };
-        dir = fs::openat(dir.as_fd(), c"..", O_RDONLY | O_DIRECTORY, 0)?;
-        let stat = fs::fstat(dir.as_fd())?;
-        if (stat.dev, stat.ino) != above.id {
-            // A running container has moved the directory: what is left cannot be found by this way.
-            break;
+        let Some(level) = levels.last_mut() else { return Ok(counted.bytes) };
+        let (id, next) = (level.id, level.left.pop().unwrap_or_default());
+        if up > 0 {
+            // The shorter way: below a bind mount each `..` looks at all that is above it.
+            let names = levels.iter().skip(1).map(|level| level.name.as_c_str());
+            let way: Vec<&CStr> = if up < levels.len() { vec![c".."; up] } else { names.collect() };
+            let start = if up < levels.len() { dir } else { open(top.as_fd(), c".")? };
+            let there = way.into_iter().try_fold(start, |dir, name| open(dir.as_fd(), name));
+            let stat = there.and_then(|there| Ok((fs::fstat(there.as_fd())?, there)));
+            match stat {
+                Ok((stat, there)) if (stat.dev, stat.ino) == id => dir = there,
+                // A running container has moved the directory: what is left cannot be found any more.
+                _ => return Ok(counted.bytes),
+            }
+        }
+        match open(dir.as_fd(), &next) {
+            Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {}
+            inner => {
+                dir = inner?;
+                levels.push(counted.level(next, dir.as_fd())?);
+            }
         }
     }
-    Ok(counted.bytes)
 }
 
 #[derive(Default)]
@@ -74,9 +86,9 @@ struct Counted {
 
 impl Counted {
     /// Counts the files in a directory, and finds the directories.
-    fn level(&mut self, dir: BorrowedFd<'_>) -> Result<Level> {
+    fn level(&mut self, name: CString, dir: BorrowedFd<'_>) -> Result<Level> {
         let stat = fs::fstat(dir)?;
-        let mut level = Level { id: (stat.dev, stat.ino), left: Vec::new() };
+        let mut level = Level { name, id: (stat.dev, stat.ino), left: Vec::new() };
         loop {
             let entries = fs::getdents(dir)?;
             if entries.is_empty() {
@@ -109,6 +121,16 @@ mod tests {
         std::os::unix::fs::symlink("a/b/file", dir.join("link")).unwrap();
         std::fs::write(dir.join("small"), "x").unwrap();
         assert_eq!(store.usage(&dir).unwrap(), 1001);
+        // Long ways up and down.
+        for start in ["m", "x/y/z", "k/l"] {
+            let mut deep = dir.join(start);
+            for level in 0..40 {
+                deep.push(level.to_string());
+                std::fs::create_dir_all(deep.join("side")).unwrap();
+                std::fs::write(deep.join("side/f"), "12").unwrap();
+            }
+        }
+        assert_eq!(store.usage(&dir).unwrap(), 1001 + 3 * 40 * 2);
         assert_eq!(store.usage(&dir.join("nothing")).unwrap(), 0);
     }
 }

@@ -213,6 +213,14 @@ pub fn remove_if_empty(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
     returned(done.into(), format_args!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)")).map(|_| true)
 }
 
+/// `renameat2(2)`; RENAME_NOREPLACE answers EEXIST where something has the new name.
+pub fn renameat2(from: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, new: &CStr, flags: u32) -> Result<()> {
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    // SAFETY: both names are C strings that live through the call.
+    let done = unsafe { libc::syscall(libc::SYS_renameat2, from, name.as_ptr(), to, new.as_ptr(), flags) };
+    returned(done, format_args!("renameat2({from}, {name:?}, {to}, {new:?}, {flags:#x})")).map(drop)
+}
+
 /// `unlinkat(2)`; AT_REMOVEDIR removes an empty directory.
 pub fn unlinkat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<()> {
     let dir = dir.as_raw_fd();
