@@ -35,8 +35,8 @@ fn what_cannot_be_loaded_is_told_in_a_line(t: &Sandbox) {
     // What is no archive of images.
     t.refuses("", "the archive is empty");
     t.refuses("this is text, and not an archive\n".repeat(100), "begins as no tar archive does");
-    t.refuses("BZh91AY&SY", "compressed with bzip2");
-    t.refuses(b"\xfd7zXZ\0\0\x04".to_vec(), "compressed with xz");
+    t.refuses("BZh91AY&SY", "bzip2: ");
+    t.refuses(b"\xfd7zXZ\0\0\x04".to_vec(), "xz: ");
     t.refuses(Tar::new().file("etc/hostname", 0o644, "x").finish(), "use 'ccrun import'");
     t.refuses(Tar::new().file("repositories", 0o644, "{}").finish(), "a Docker older than 1.10");
     t.ccrun(&["load", "-i", "nowhere.tar"]).out().error(1, "nowhere.tar");
