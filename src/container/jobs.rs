@@ -15,6 +15,8 @@ pub enum Report {
     Stopped,
     /// Ended by this signal, which the exit status alone does not say.
     Killed(u8),
+    /// There will be no reports: PID 1 has ended, or is the command itself.
+    None,
 }
 
 const STOPPED: u8 = b'S';
@@ -34,6 +36,7 @@ pub fn next(reports: &OwnedFd) -> Option<Report> {
     match (fs::read(reports.as_fd(), &mut bytes), bytes) {
         (Ok(2), [STOPPED, _]) => Some(Report::Stopped),
         (Ok(2), [KILLED, signal]) => Some(Report::Killed(signal)),
+        (Ok(0), _) => Some(Report::None),
         _ => None,
     }
 }

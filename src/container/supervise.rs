@@ -178,8 +178,7 @@ impl<'a> Watch<'a> {
 
     fn copy(&mut self, ready: &[Readiness]) -> Result<()> {
         for at in 0..self.flows.len() {
-            // A hang-up on the way may have taken the last ones away.
-            if at >= self.flows.len() || !ready.get(at).is_some_and(|ready| ready.read || ready.write) {
+            if !ready.get(at).is_some_and(|ready| ready.read || ready.write) {
                 continue;
             }
             if self.flows[at].caller_to_write_to().is_some_and(callers_terminal::forbids_output) {
@@ -192,11 +191,19 @@ impl<'a> Watch<'a> {
             let mut interrupt = false;
             let event = flow.step(&mut |bytes| interrupt = is_key && bytes.contains(&INTERRUPT_KEY));
             self.typed_interrupt |= interrupt;
-            match event {
-                Some(Event::SourceEnded) if is_input && callers_terminal::is_hung_up() => self.hang_up(),
-                Some(Event::HangUp) => self.hang_up(),
-                Some(Event::Refused(error)) => self.lost = self.lost.take().or(Some(error)),
-                Some(Event::SourceEnded) | None => {}
+            let is_hang_up = match event {
+                Some(Event::SourceEnded) => is_input && callers_terminal::is_hung_up(),
+                Some(Event::HangUp) => true,
+                Some(Event::Refused(error)) => {
+                    self.lost = self.lost.take().or(Some(error));
+                    false
+                }
+                None => false,
+            };
+            if is_hang_up {
+                // It takes flows away, whose places `ready` still has.
+                self.hang_up();
+                break;
             }
         }
         Ok(())
@@ -223,6 +230,7 @@ impl<'a> Watch<'a> {
             match report {
                 Report::Stopped => self.stop()?,
                 Report::Killed(signal) => self.killed_by = Some(signal),
+                Report::None => self.reports = None,
             }
         }
         Ok(())
@@ -242,8 +250,10 @@ impl<'a> Watch<'a> {
         while wants_terminal && !self.terminal.is_in_foreground() && signal::stop_group(libc::SIGTTIN)? {}
         // What was reported before does not hold any more.
         while let Some(report) = self.reports.as_ref().and_then(jobs::next) {
-            if let Report::Killed(signal) = report {
-                self.killed_by = Some(signal);
+            match report {
+                Report::Stopped => {}
+                Report::Killed(signal) => self.killed_by = Some(signal),
+                Report::None => self.reports = None,
             }
         }
         self.terminal.enter();

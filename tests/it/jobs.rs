@@ -19,6 +19,7 @@ cases! {
         every_process_of_the_terminal_is_seen_inside,
         output_to_a_terminal_is_copied_in_order,
         a_stop_without_a_shell_goes_on_at_once,
+        a_supervisor_that_waits_takes_no_time,
         a_hang_up_is_told_once,
         a_hang_up_without_a_signal_is_noticed,
         tostop_stops_a_background_job_that_writes,
@@ -292,6 +293,23 @@ fn a_stop_without_a_shell_goes_on_at_once(t: &Sandbox) {
         pty.send("\x04");
         pty.expect("went on");
         assert_eq!(pty.wait().0, 0);
+    }
+    t.nothing_left();
+}
+
+/// With `--no-init` nobody reports, and with a terminal that takes no bytes nothing can be written.
+fn a_supervisor_that_waits_takes_no_time(t: &Sandbox) {
+    for flags in [&["--no-init"][..], &["--no-init", "-i=false"], &["-i=false"], &["-it"], &[]] {
+        let mut pty = alone(t, &[flags, &["/bin/sh", "-c", "echo ready; exec sleep 92.5"]].concat());
+        pty.expect("ready");
+        pause(700);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pty.pid())).expect("stat");
+        let fields: Vec<u64> =
+            stat.rsplit(") ").next().expect("fields").split(' ').map(|field| field.parse().unwrap_or(0)).collect();
+        // Of user and system time, in hundredths of a second.
+        assert!(fields[11] + fields[12] < 30, "{flags:?}: {} ticks", fields[11] + fields[12]);
+        sys::kill(procs::with_args(&["sleep", "92.5"]), libc::SIGKILL).expect("kill");
+        pty.wait();
     }
     t.nothing_left();
 }
