@@ -91,7 +91,7 @@ mod tests {
         for (text, said) in [
             (&b"export X=1"[..], "variable 'export X' contains whitespaces"),
             (b"export X", "variable 'export X' contains whitespaces; the file is no shell script: leave out 'export'"),
-            (b"A\tB=1", "variable 'A\tB' contains whitespaces"),
+            (b"A\tB=1", "variable 'A\\x09B' contains whitespaces"),
             (b"=x", "no variable name on line '=x'"),
             (b"A=1\nB=\xff", "invalid utf8 bytes at line 2"),
         ] {
