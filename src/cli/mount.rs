@@ -49,7 +49,9 @@ fn volume(text: &str) -> Result<Mount> {
             return Err(Error::new(format!("invalid mode: {options}")));
         }
     }
-    let target = target(goal).map_err(|_| wrong("mount path must be absolute"))?;
+    let is_root = Path::new(goal).is_absolute() && Path::new(goal).components().count() == 1;
+    let target = target(goal)
+        .map_err(|_| wrong(if is_root { "destination can't be '/'" } else { "mount path must be absolute" }))?;
     let source = match source {
         None => Source::Anonymous,
         Some("") => return Err(wrong("empty source")),
@@ -80,13 +82,14 @@ fn in_words(text: &str) -> Result<Mount> {
     let (mut kind, mut source, mut goal, mut options) = ("volume", None, None, Vec::new());
     let (mut read_only, mut copy) = (false, true);
     let is_on = |key: &str, value: &str| match value {
-        "" | "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
+        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err(wrong(format!("invalid value for {key}: {value}"))),
     };
     let fields = csv::fields(text).map_err(wrong)?;
     for field in &fields {
         let (key, value) = field.split_once('=').unwrap_or((field, ""));
+        let key = &*key.to_ascii_lowercase();
         match key {
             "type" => kind = value,
             "source" | "src" => source = Some(value),
@@ -97,7 +100,9 @@ fn in_words(text: &str) -> Result<Mount> {
                 "size={}",
                 limits::size(value).ok_or_else(|| wrong(format!("invalid value for {key}: {value}")))?
             )),
-            "tmpfs-mode" if value.bytes().all(|b| matches!(b, b'0'..=b'7')) => options.push(format!("mode={value}")),
+            "tmpfs-mode" if !value.is_empty() && value.bytes().all(|b| matches!(b, b'0'..=b'7')) => {
+                options.push(format!("mode={value}"))
+            }
             "bind-propagation" => drop(is_private(value)?),
             "consistency" if ["", "default", "consistent", "cached", "delegated"].contains(&value) => {}
             // What is mounted below comes along, and is read-only too if that is asked for.
@@ -106,7 +111,8 @@ fn in_words(text: &str) -> Result<Mount> {
         }
     }
     let target = target(goal.ok_or_else(|| wrong("target is required".into()))?)?;
-    let source = match (kind, source) {
+    let source = match (&*kind.to_ascii_lowercase(), source) {
+        ("bind" | "volume", Some("")) => return Err(wrong("source is empty".into())),
         ("bind", Some(path)) => {
             let path = absolute(path)?;
             if !path.exists() {
@@ -232,6 +238,7 @@ mod tests {
         assert!(said("/tmp:/a:rshared").contains("does not show on the host"));
         assert!(said("/tmp:/a:nocopy").contains("for volumes"));
         assert!(said("/tmp:rel").contains("mount path must be absolute"));
+        assert!(said("/tmp:/").contains("destination can't be '/'") && said("/tmp://").contains("can't be '/'"));
         assert!(said("a:b:c:d").contains("too many colons"));
         assert!(said("!x:/a").contains("invalid characters"));
     }

@@ -123,6 +123,10 @@ fn run(parsed: &Parsed) -> Result<u8> {
     super::pull::jobs(parsed)?;
     let when = When::parse(parsed.text("pull")?.unwrap_or("missing"))?;
     let streams = Streams::read(parsed)?;
+    if streams.asks_for_keys() {
+        // Before any lock is taken: the shell may stop us here for as long as it likes.
+        create::wait_for_foreground()?;
+    }
 
     scope::enter(parsed, &limits)?;
     let (store, map) = super::open_store(parsed)?;
@@ -185,9 +189,6 @@ fn run(parsed: &Parsed) -> Result<u8> {
     mount::notes(&spec.mounts).iter().for_each(|text| say(text));
     if let Some(file) = &cidfile {
         file.write(&spec.id)?;
-    }
-    if streams.asks_for_keys() {
-        create::wait_for_foreground()?;
     }
     let outcome = create::run(&store, &map, &spec, lock, &mut say).map_err(explain).inspect_err(|error| {
         // As in Docker the file stays where only the command could not be run.

@@ -76,7 +76,9 @@ impl Streams {
             Callers::Terminal if number == 0 && !self.interactive => Stream::Null,
             Callers::Terminal => Stream::Pipe,
             Callers::Other(..) if number == 0 && !self.interactive && !keeps_stdin => Stream::Null,
-            Callers::Other(stat, is_own_pipe) if *is_own_pipe || can_reopen(stat, number, ids) => Stream::Inherit,
+            // Whoever copied it would read more of it than the command does, as in a loop over lines.
+            Callers::Other(..) if number == 0 => Stream::Inherit,
+            Callers::Other(stat, is_own_pipe) if *is_own_pipe || can_reopen(stat, ids) => Stream::Inherit,
             Callers::Other(..) => Stream::Pipe,
         })
     }
@@ -107,15 +109,13 @@ fn look(number: usize) -> Result<Callers> {
 
 /// Whether whoever the command may become can open the stream again by its name in /proc, as /dev/stdout. A pipe of
 /// ours stands between where not: a file never changes its owner or mode for that.
-fn can_reopen(stat: &Stat, number: usize, ids: Ids) -> bool {
+fn can_reopen(stat: &Stat, ids: Ids) -> bool {
     // A socket cannot be opened by anybody.
-    let for_all = if number == 0 { 0o004 } else { 0o002 };
-    if stat.kind() == libc::S_IFSOCK || stat.mode & for_all != 0 {
+    if stat.kind() == libc::S_IFSOCK || stat.mode & 0o002 != 0 {
         return true;
     }
-    let own = if number == 0 { 0o400 } else { 0o200 };
     let euid = cred::geteuid();
-    euid != 0 && stat.uid == euid && stat.mode & own != 0 && (ids.single || ids.root)
+    euid != 0 && stat.uid == euid && stat.mode & 0o200 != 0 && (ids.single || ids.root)
 }
 
 /// Whether the stream is the terminal that this process may use as the shell's foreground job.

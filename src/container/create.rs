@@ -84,13 +84,16 @@ fn run_in(
     let outcome = made.and_then(|()| start(store, map, spec, live, &cgroup, say)).and_then(|started| {
         let Ended { status, interrupted, lost } = supervise::watch(&started.child, started.watched)?;
         // A reader that has gone away (`ccrun run … | head`) is no failure.
-        if let Some(error) = lost.filter(|error| error.errno() != Some(libc::EPIPE)) {
-            say(&format!("output was lost: {error}"));
+        let lost = lost.filter(|error| error.errno() != Some(libc::EPIPE));
+        if let Some(error) = &lost {
+            say(&format!("output of the container was lost: {error}"));
         }
         if outcome::tell(spec, began.elapsed(), &cgroup, status, say) {
             live.note_oom_kill();
         }
-        Ok(Outcome { code: status.code(), interrupted })
+        // The command could not know.
+        let code = if lost.is_some() { status.code().max(1) } else { status.code() };
+        Ok(Outcome { code, interrupted })
     });
     cgroup.remove();
     outcome

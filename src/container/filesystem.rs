@@ -144,7 +144,11 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
                 &plan.spec.process.cwd,
                 plan.spec.remove,
             )?;
-            return reopen(dir, c"rootfs");
+            let root = reopen(dir, c"rootfs")?;
+            if plan.spec.read_only {
+                shut_view(plan, sources, root.as_fd())?;
+            }
+            return Ok(root);
         }
     };
     if matches!(plan.spec.root, Root::Directory { .. }) {
@@ -172,6 +176,21 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
             reopen(dir, c"rootfs")
         }
     }
+}
+
+/// Makes all mounts of the host's view read-only, which are many for a user. What is mounted on them later needs its
+/// place before that.
+fn shut_view(plan: &Plan<'_>, sources: &Sources, root: BorrowedFd<'_>) -> Result<()> {
+    let kind = |source: &Option<OwnedFd>| match source.as_ref().map(|source| fs::fstat(source.as_fd())) {
+        Some(Ok(stat)) if !stat.is_dir() => Kind::File,
+        _ => Kind::Directory,
+    };
+    let places = plan.spec.mounts.iter().zip(&sources.mounts).map(|(wanted, source)| (&wanted.target, kind(source)));
+    for (place, kind) in places.chain([(&plan.spec.process.cwd, Kind::Directory)]) {
+        // What is wrong with it is said when it is used.
+        let _ = mounts::mount_point(root, place, kind);
+    }
+    mount::mount_setattr(root, true, MOUNT_ATTR_RDONLY, None)
 }
 
 /// A user's container may write in the top directories of a root file system, even if they are root's.

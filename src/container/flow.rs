@@ -45,6 +45,8 @@ pub struct Flow {
     from: Option<End>,
     /// `None` when nobody takes any more.
     to: Option<End>,
+    /// The same terminal opened once more, so that a write to it does not wait for whoever does not read it.
+    again: Option<OwnedFd>,
     buffer: Vec<u8>,
     /// How much of the buffer has been written.
     written: usize,
@@ -59,7 +61,15 @@ impl Flow {
     pub fn new(from: End, to: End) -> Flow {
         let is_file = || fs::fstat(to.as_fd()).is_ok_and(|stat| stat.kind() == libc::S_IFREG);
         let most = if matches!(to, End::Ours(_)) || is_file() { CHUNK } else { WITHOUT_WAITING };
+        let again = match to {
+            End::Caller(number) if tty::isatty(to.as_fd()) => {
+                let path = crate::sys::cstr(format!("/proc/self/fd/{number}")).ok();
+                path.and_then(|path| fs::open(&path, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0).ok())
+            }
+            _ => None,
+        };
         Flow {
+            again,
             from: Some(from),
             to: Some(to),
             buffer: Vec::new(),
@@ -142,7 +152,8 @@ impl Flow {
     fn write(&mut self) -> Option<Event> {
         let to = self.to.as_ref()?;
         let pending = &self.buffer[self.written..];
-        match fs::write(to.as_fd(), &pending[..pending.len().min(self.most)]) {
+        let to = self.again.as_ref().map_or(to.as_fd(), AsFd::as_fd);
+        match fs::write(to, &pending[..pending.len().min(self.most)]) {
             Ok(size) => self.written += size,
             Err(error) if is_passing(&error) => {}
             Err(error) => return self.refused(error),

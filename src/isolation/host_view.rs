@@ -37,7 +37,7 @@ pub fn mount(
     cwd: &Path,
     volatile: bool,
 ) -> Result<()> {
-    let mut builder = Builder { dir, uppers: 0, volatile, written: [cwd, Path::new("/var/tmp")] };
+    let mut builder = Builder { dir, uppers: 0, volatile, written: [cwd, Path::new("/var/tmp")], store: (0, 0) };
     match copies {
         [] => builder.show_root(place),
         copies => builder.show_copies(copies, locked, place),
@@ -51,6 +51,8 @@ struct Builder<'a> {
     volatile: bool,
     /// Directories that are written to, whoever owns those above them.
     written: [&'a Path; 2],
+    /// The store, by device and inode: an empty directory, for single files of it would be bound as they are.
+    store: (u64, u64),
 }
 
 impl Builder<'_> {
@@ -84,6 +86,8 @@ impl Builder<'_> {
         // The directory that all is put together in has to be a mount itself, to become the root.
         let skeleton = mount::open_tree(place, c"", false)?;
         mount::move_mount(skeleton.as_fd(), place)?;
+        let store = fs::fstat(fs::openat(self.dir, c"../..", O_PATH | O_DIRECTORY, 0)?.as_fd())?;
+        self.store = (store.dev, store.ino);
         self.walk(Path::new("/"), &Table::read()?, self.reopen()?.as_fd())
     }
 
@@ -107,7 +111,8 @@ impl Builder<'_> {
             } else if shown == Shown::Directory || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 fs::mkdirat(target, &name, 0o755)?;
                 let place = fs::openat(target, &name, O_PATH | O_DIRECTORY, 0)?;
-                if shown == Shown::Nothing {
+                let stat = fs::fstat(opened.as_fd())?;
+                if shown == Shown::Nothing || (stat.dev, stat.ino) == self.store {
                     continue;
                 }
                 if table.has_mounts_below(&path) {

@@ -223,7 +223,8 @@ fn check_origin(root: &Path, place: &Path) -> Result<()> {
         return Ok(());
     }
     let pairs = [["live", "tmp"], ["containers", "live"], ["images", "layers"]];
-    let foreign = own.find(|(_, meta)| !meta.is_dir() || meta.mode() & 0o077 != 0).map(|(name, _)| name);
+    // Names of images and registries have never been shut to others.
+    let foreign = own.find(|(_, meta)| !meta.is_dir() || meta.mode() & 0o022 != 0).map(|(name, _)| name);
     match foreign.or_else(|| NAMES.into_iter().find(|name| found(name).is_some())) {
         Some(name) if foreign.is_some() || !pairs.iter().any(|pair| pair.iter().all(|one| found(one).is_some())) => {
             Err(Error::new(format!("store {}: {name} in it was not made by ccrun", root.display())).hint(OTHER))

@@ -20,6 +20,8 @@ cases! {
         output_to_a_terminal_is_copied_in_order,
         a_stop_without_a_shell_goes_on_at_once,
         a_supervisor_that_waits_takes_no_time,
+        a_terminal_that_nobody_reads_holds_no_signal_up,
+        a_job_that_waits_for_the_terminal_holds_no_lock,
         a_hang_up_is_told_once,
         a_hang_up_without_a_signal_is_noticed,
         tostop_stops_a_background_job_that_writes,
@@ -311,6 +313,38 @@ fn a_supervisor_that_waits_takes_no_time(t: &Sandbox) {
         sys::kill(procs::with_args(&["sleep", "92.5"]), libc::SIGKILL).expect("kill");
         pty.wait();
     }
+    t.nothing_left();
+}
+
+fn a_terminal_that_nobody_reads_holds_no_signal_up(t: &Sandbox) {
+    for flags in [&["-t=false"][..], &["-t"], &["-it"], &[]] {
+        let mut pty = alone(t, &[flags, &["yes", "92.6"]].concat());
+        pause(1000);
+        let pid = pty.pid();
+        // The second one gives up what is still to be shown.
+        for _ in 0..4 {
+            let _ = sys::kill(pid, libc::SIGTERM);
+            pause(100);
+        }
+        eventually("it ends", || procs::status(pid, "State").first().is_none_or(|state| state == "Z"));
+        pty.wait();
+    }
+    t.nothing_left();
+}
+
+fn a_job_that_waits_for_the_terminal_holds_no_lock(t: &Sandbox) {
+    let mut pty = shell(t);
+    type_line(&mut pty, &format!("{} /bin/sh &", run(t, "-it --cidfile id")));
+    eventually("it stops", || ask(&mut pty, "jobs").contains("topped"));
+    t.ccrun(&["image", "prune", "-f"]).timeout(10).ok();
+    assert!(!t.dir.join("id").exists());
+    pty.send("fg\r");
+    pty.expect("inside> ");
+    pty.send("exit\r");
+    pty.expect("host> ");
+    assert!(t.dir.join("id").exists());
+    pty.send("exit\r");
+    pty.wait();
     t.nothing_left();
 }
 

@@ -11,6 +11,8 @@ cases! {
         a_private_directory_is_a_place_like_any_other,
         a_directory_that_is_gone_counts_as_the_root,
         the_kernels_own_directories_count_as_the_root,
+        a_read_only_view_of_the_host_is_so_everywhere,
+        the_store_is_out_of_reach_in_a_view_of_the_host,
         the_store_and_the_rootfs_may_lie_in_a_private_home,
         an_empty_environment_is_enough;
     Root:
@@ -140,4 +142,37 @@ fn another_user_starts_from_where_they_may_not_look(t: &Sandbox) {
         let out = t.command(&t.it, &words).cwd(&dir).env("HOME", &dir).out();
         assert!(out.status == 125 && out.stderr.contains("/etc/passwd has no home"), "{}", out.stderr);
     }
+}
+
+fn a_read_only_view_of_the_host_is_so_everywhere(t: &Sandbox) {
+    let volume = t.dir.join("volume");
+    std::fs::create_dir_all(&volume).expect("mkdir");
+    let script = "for dir in / /etc /usr /var /opt /tmp /var/tmp .; do touch $dir/ccrun-was-here 2>/dev/null && echo $dir; done; \
+        touch /opt/new/place/x /mnt/tmp/x && echo volumes";
+    let mount = format!("{}:/opt/new/place", volume.display());
+    let run = ["run", "--rm", "--read-only", "-v", &mount, "--tmpfs", "/mnt/tmp", "/bin/sh", "-c", script];
+    t.ccrun(&run).ok().prints("volumes\n").quiet();
+    assert!(volume.join("x").exists());
+    t.nothing_left();
+}
+
+/// `/bin/sh` of the host may do all that a container's root can.
+fn the_store_is_out_of_reach_in_a_view_of_the_host(t: &Sandbox) {
+    let store = t.store.display();
+    let script = format!(
+        "cd {store} && for file in $(find . -type f 2>/dev/null); do mount -o remount,rw,bind {store}/$file 2>/dev/null; \
+         echo changed >>$file; done; echo done"
+    );
+    t.ccrun(&["run", "--name", "kept", "--privileged", "/bin/sh", "-c", &script]).ok().has("done");
+    let mut changed = Vec::new();
+    crate::sandbox::walk(&t.store, &mut |path| {
+        if !path.to_string_lossy().contains("/upper")
+            && std::fs::read(path).is_ok_and(|text| text.ends_with(b"changed\n"))
+        {
+            changed.push(path.to_owned());
+        }
+    });
+    assert!(changed.is_empty(), "{changed:?}");
+    t.ccrun(&["rm", "kept"]).ok();
+    t.nothing_left();
 }

@@ -82,6 +82,12 @@ fn an_image_reads_stdin_only_with_i(t: &Sandbox) {
     sh(t, "echo x | $C run --rm own readlink /proc/self/fd/0").exit(0).prints("/dev/null\n");
     // So a loop over lines reads all of them.
     sh(t, "printf '1\\n2\\n3\\n' | while read line; do $C run --rm own echo $line; done").exit(0).prints("1\n2\n3\n");
+    // Nobody reads more of it than the command does, whoever may open it.
+    let lines = "for n in 1 2 3; do read a; echo $a; $R true; done";
+    sh(t, &format!("umask 077; printf 'a\\nb\\nc\\n' >lines; {{ {lines}; }} <lines")).exit(0).prints("a\nb\nc\n");
+    sh(t, &format!("mkfifo -m 600 fifo; printf 'a\\nb\\nc\\n' >fifo & {{ {lines}; }} <fifo"))
+        .exit(0)
+        .prints("a\nb\nc\n");
     // The challenge pipes into commands on a directory and on the host's files.
     sh(t, "echo x | $R cat").exit(0).prints("x\n");
     sh(t, "echo x | CCRUN_ROOTFS=$PWD/../busybox; echo x | $C run --rm cat").exit(0).prints("x\n");
@@ -117,7 +123,7 @@ fn dev_stdout_can_be_opened_again(t: &Sandbox) {
         )
         .exit(0)
         .prints("o\nf\ne\n");
-        sh(t, &format!("umask 077; echo in >in; cat in | $R {user} cat /dev/stdin; $R {user} cat /dev/stdin <in"))
+        sh(t, &format!("umask 077; echo in >in; cat in | $R {user} cat /dev/stdin; $R {user} cat <in"))
             .exit(0)
             .prints("in\nin\n");
     }
@@ -177,7 +183,12 @@ fn a_file_that_refuses_bytes_is_told_of(t: &Sandbox) {
         )
         .env("CCRUN_ROOT", &t.store)
         .out();
-    assert!(out.stderr.contains("output was lost") && out.stderr.contains("ENOSPC"), "{}", out.stderr);
+    assert!(out.stderr.contains("output of the container was lost"), "{}", out.stderr);
+    assert!(out.status != 0 && out.stderr.contains("ENOSPC"), "{} {}", out.status, out.stderr);
+    // Also where the command has ended well before that.
+    let fill = format!("mount -t tmpfs -o size=16k tmpfs {full} && head -c 16k /dev/zero >{full}/fill");
+    let script = format!("{fill}; {} run --rm --rootfs {} echo hi >{full}/out", t.ccrun, t.busybox);
+    t.command("unshare", &["-m", "sh", "-c", &script]).env("CCRUN_ROOT", &t.store).out().exit(1);
     t.nothing_left();
 }
 

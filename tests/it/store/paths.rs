@@ -14,7 +14,8 @@ cases! {
         a_directory_of_others_use_is_refused_without_a_wrong_advice,
         a_store_below_a_directory_that_all_can_change_is_refused,
         a_store_that_is_refused_can_be_listed_saved_and_removed,
-        a_directory_that_is_no_store_loses_nothing;
+        a_directory_that_is_no_store_loses_nothing,
+        a_store_without_a_mark_is_one_of_0_3;
     Root:
         links_and_directories_of_other_users_are_not_trusted,
         a_group_is_private_or_is_not;
@@ -236,4 +237,16 @@ fn a_directory_that_is_no_store_loses_nothing(t: &Sandbox) {
         }
     }
     t.ccrun(&["--root", "/", "ps"]).out().error(1, "was not made by ccrun");
+}
+
+/// 0.3 made `refs` as the umask said, and left no mark.
+fn a_store_without_a_mark_is_one_of_0_3(t: &Sandbox) {
+    t.ccrun(&["run", "--name", "old", "--rootfs", &t.busybox, "true"]).ok();
+    for name in ["refs", "registries"] {
+        made(&t.store.join(name), 0o755);
+    }
+    for args in [&["ps", "-aq"][..], &["images"], &["run", "--rm", "--rootfs", &t.busybox, "true"], &["rm", "old"]] {
+        let _ = std::fs::remove_file(t.store.join("format"));
+        t.ccrun(args).ok().quiet();
+    }
 }
