@@ -319,14 +319,15 @@ fn a_supervisor_that_waits_takes_no_time(t: &Sandbox) {
 fn a_terminal_that_nobody_reads_holds_no_signal_up(t: &Sandbox) {
     for flags in [&["-t=false"][..], &["-t"], &["-it"], &[]] {
         let mut pty = alone(t, &[flags, &["yes", "92.6"]].concat());
-        pause(1000);
+        procs::with_args(&["yes", "92.6"]);
+        pause(500);
         let pid = pty.pid();
-        // The second one gives up what is still to be shown.
-        for _ in 0..4 {
+        // The first one ends the command, the second one gives up what is still to be shown.
+        eventually("it ends", || {
             let _ = sys::kill(pid, libc::SIGTERM);
             pause(100);
-        }
-        eventually("it ends", || procs::status(pid, "State").first().is_none_or(|state| state == "Z"));
+            procs::status(pid, "State").first().is_none_or(|state| state == "Z")
+        });
         pty.wait();
     }
     t.nothing_left();
@@ -349,7 +350,7 @@ fn a_job_that_waits_for_the_terminal_holds_no_lock(t: &Sandbox) {
 }
 
 const COUNTS: &str = "n=0; trap 'n=$((n+1)); echo $n >/out/hups' HUP; echo ready; i=0; \
-    while [ $i -lt 25 ]; do sleep 0.1; i=$((i+1)); done; echo end >>/out/hups";
+    while [ $i -lt 10 ]; do sleep 0.1; i=$((i+1)); done; echo end >>/out/hups";
 
 fn a_hang_up_is_told_once(t: &Sandbox) {
     for flags in ["", "-it", "-t", "-i", "-i=false"] {

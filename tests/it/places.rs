@@ -109,7 +109,8 @@ fn an_empty_environment_is_enough(t: &Sandbox) {
         let home = passwd.lines().find(|line| line.starts_with(&format!("{}:", user.trim())));
         let home = home.and_then(|line| line.split(':').nth(5)).expect("a home");
         for kept in [&[][..], &["HOME=/root"], &["HOME="]] {
-            let words = [&["-i"], kept, &[t.ccrun.as_str(), "images"]].concat();
+            let run = [t.ccrun.as_str(), "run", "--rm", "--rootfs", &t.busybox, "true"];
+            let words = [&["-i"], kept, &run].concat();
             let out = t.command("env", &words).cwd("/").out();
             let is_there = Path::new(home).join(".local/share/ccrun").exists();
             assert!(out.status == 0 && is_there || out.stderr.contains(home), "{kept:?}: {}", out.stderr);
