@@ -305,7 +305,8 @@ fn fix_trusts_no_path_that_others_can_write(t: &Sandbox) {
     refused("chmod 757 $d/ccrun", "/mnt/a/b/ccrun");
     // The owner of a sticky directory may replace what others have in it.
     refused("chmod 1777 $d; chown games $d", "/mnt/a/b");
-    for trusted in ["chown -R daemon $d", "chmod 1777 $d", "chgrp daemon $d; chmod 775 $d"] {
+    let private = "echo own:x:4321:daemon >>/etc/group; chgrp 4321 $d; chmod 775 $d";
+    for trusted in ["chown -R daemon $d", "chmod 1777 $d", private] {
         let out = fix(trusted);
         assert!(out.contains("done   gave /mnt/a/b/ccrun an AppArmor profile"), "{trusted}: {out}");
         std::fs::remove_file(t.dir.join("etc/apparmor.d/mnt.a.b.ccrun")).expect("the profile");
