@@ -236,7 +236,7 @@ fn a_directory_that_is_no_store_loses_nothing(t: &Sandbox) {
             assert_eq!(listing(), before);
         }
     }
-    t.ccrun(&["--root", "/", "ps"]).out().error(1, "store / ");
+    t.ccrun(&["--root", "/", "ps"]).out().error(1, "store /");
 }
 
 /// 0.3 made `refs` as the umask said, and left no mark.
