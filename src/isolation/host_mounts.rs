@@ -89,6 +89,12 @@ impl Table {
         shown.map(|line| line.point.as_path())
     }
 
+    /// The same without the mounts below the directory `own`, which are a container's.
+    pub fn without(mut self, own: &Path) -> Table {
+        self.0.retain(|line| !line.point.starts_with(own));
+        self
+    }
+
     /// Whether there is a mount below the directory `path`.
     pub fn has_mounts_below(&self, path: &Path) -> bool {
         self.0.iter().any(|line| line.point != path && line.point.starts_with(path))

@@ -18,7 +18,9 @@ use crate::error::Result;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
 use libc::{O_DIRECTORY, O_NOFOLLOW, O_PATH};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 const READ_ONLY: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
@@ -86,9 +88,13 @@ impl Builder<'_> {
         // The directory that all is put together in has to be a mount itself, to become the root.
         let skeleton = mount::open_tree(place, c"", false)?;
         mount::move_mount(skeleton.as_fd(), place)?;
-        let store = fs::fstat(fs::openat(self.dir, c"../..", O_PATH | O_DIRECTORY, 0)?.as_fd())?;
-        self.store = (store.dev, store.ino);
-        self.walk(Path::new("/"), &Table::read()?, self.reopen()?.as_fd())
+        let store = fs::openat(self.dir, c"../..", O_PATH | O_DIRECTORY, 0)?;
+        let path = fs::path_of(store.as_fd())?;
+        let stat = fs::fstat(store.as_fd())?;
+        self.store = (stat.dev, stat.ino);
+        // What is mounted in the store is this container's, and no reason to go through what lies around it.
+        let table = Table::read()?.without(Path::new(OsStr::from_bytes(&path)));
+        self.walk(Path::new("/"), &table, self.reopen()?.as_fd())
     }
 
     /// Shows the host's directory `path`, which has mounts inside, in `target`.

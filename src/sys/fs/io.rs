@@ -38,3 +38,10 @@ pub fn standard_stream(number: usize) -> BorrowedFd<'static> {
     // but a clone that ends or executes another program right after.
     unsafe { BorrowedFd::borrow_raw(number.min(2) as i32) }
 }
+
+/// The path that a descriptor is open on, as /proc/self/fd says it.
+pub fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
+    let link = crate::sys::cstr(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+    // An absolute path is looked up from the root, whatever the directory.
+    super::readlinkat(fd, &link)
+}
