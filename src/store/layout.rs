@@ -218,14 +218,15 @@ const NAMES: [&str; 10] =
 /// sweeping `tmp` of `/`, or of somebody's home, would take away what other programs keep there.
 fn check_origin(root: &Path, place: &Path) -> Result<()> {
     let found = |name: &str| std::fs::symlink_metadata(place.join(name)).ok();
-    let mut own = NAMES.iter().filter_map(|name| Some((*name, found(name)?))).peekable();
+    // In the others only files are removed whose names are digests.
+    let swept = || NAMES.into_iter().filter(|name| !["refs", "registries", "partial"].contains(name));
+    let mut own = swept().filter_map(|name| Some((name, found(name)?))).peekable();
     if own.peek().is_none() {
         return Ok(());
     }
     let pairs = [["live", "tmp"], ["containers", "live"], ["images", "layers"]];
-    // Names of images and registries have never been shut to others.
     let foreign = own.find(|(_, meta)| !meta.is_dir() || meta.mode() & 0o022 != 0).map(|(name, _)| name);
-    match foreign.or_else(|| NAMES.into_iter().find(|name| found(name).is_some())) {
+    match foreign.or_else(|| swept().find(|name| found(name).is_some())) {
         Some(name) if foreign.is_some() || !pairs.iter().any(|pair| pair.iter().all(|one| found(one).is_some())) => {
             Err(Error::new(format!("store {}: {name} in it was not made by ccrun", root.display())).hint(OTHER))
         }

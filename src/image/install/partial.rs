@@ -102,7 +102,9 @@ pub fn length(store: &Store, digest: &Digest) -> u64 {
 pub fn sweep(store: &Store) {
     for entry in std::fs::read_dir(store.root().join(DIR)).into_iter().flatten().flatten() {
         let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-        if age.is_some_and(|age| age > AGE_MAX)
+        let is_ours = entry.file_name().to_str().is_some_and(|name| Digest::from_hex(name).is_ok());
+        if is_ours
+            && age.is_some_and(|age| age > AGE_MAX)
             && let Some(_lock) = claim(&entry.path())
         {
             let _ = std::fs::remove_file(entry.path());

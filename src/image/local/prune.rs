@@ -72,7 +72,7 @@ fn stray_layers(store: &Store) -> Result<(Vec<Gone<'_>>, u64)> {
 /// Removes the beginnings of blobs that nobody is adding to, who would hold their locks.
 fn partial_blobs(store: &Store) -> Result<u64> {
     let mut bytes = 0;
-    for name in store.names_in("partial")? {
+    for name in store.names_in("partial")?.into_iter().filter(|name| Digest::from_hex(name).is_ok()) {
         let path = store.root().join("partial").join(name);
         let Ok(Taken::Ours(file)) = locks::take(&path, 0, libc::LOCK_EX | libc::LOCK_NB) else { continue };
         if std::fs::remove_file(&path).is_ok() {

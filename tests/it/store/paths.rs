@@ -199,7 +199,7 @@ fn a_group_is_private_or_is_not(t: &Sandbox) {
 /// `ccrun --root / ps` would sweep /tmp.
 fn a_directory_that_is_no_store_loses_nothing(t: &Sandbox) {
     for bits in [0o755, 0o700, 0o777] {
-        for name in ["tmp", "live", "containers", "images", "layers", "volumes", "partial", "refs"] {
+        for name in ["tmp", "live", "containers", "images", "layers", "volumes"] {
             let root = t.dir.join(format!("{bits:o}-{name}"));
             made(&root, bits);
             for file in ["letter", "photos/one", "0123456789ab/config.json", &"a".repeat(64), "empty/"] {
