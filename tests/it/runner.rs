@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 const SKIPPED: u8 = 77;
 const AT_A_TIME: usize = 2;
-const TIMEOUT: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(930);
 
 /// As whom a test is run.
 #[derive(Clone, Copy, PartialEq, Eq)]

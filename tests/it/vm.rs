@@ -122,5 +122,5 @@ fn steps_pass(t: &Sandbox, guest: &Guest) {
 
 /// So that the guest is ended, and tells how far it came, before the runner ends this test.
 fn within_the_time(guest: Cmd) -> Out {
-    guest.timeout(570).env("VM_TIMEOUT", "560").out()
+    guest.timeout(910).env("VM_TIMEOUT", "900").out()
 }
