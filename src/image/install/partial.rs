@@ -180,8 +180,9 @@ mod tests {
     fn only_what_is_old_and_nobodys_is_swept() {
         let store = TestStore::new();
         let dir = store.dir(DIR).unwrap();
+        let path = |name: &str| dir.join(Digest::of(name.as_bytes()).hex());
         let file = |name: &str, age: u64| {
-            let file = File::create(dir.join(name)).unwrap();
+            let file = File::create(path(name)).unwrap();
             file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
             file
         };
@@ -190,6 +191,12 @@ mod tests {
         let busy = file("busy", 25 * 3600);
         fs::flock(busy.as_fd(), libc::LOCK_EX).unwrap();
         sweep(&store);
-        assert!(dir.join("new").exists() && dir.join("busy").exists() && !dir.join("old").exists());
+        assert!(path("new").exists() && path("busy").exists() && !path("old").exists());
+        // What has no digest for a name is not ours.
+        std::fs::rename(path("new"), dir.join("letter")).unwrap();
+        let old = std::time::SystemTime::now() - Duration::from_secs(25 * 3600);
+        File::options().write(true).open(dir.join("letter")).unwrap().set_modified(old).unwrap();
+        sweep(&store);
+        assert!(dir.join("letter").exists());
     }
 }

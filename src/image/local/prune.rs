@@ -126,7 +126,7 @@ mod tests {
         let dangling = image(&store, &["shared", "b"], None);
         let used = image(&store, &["c"], None);
         layer(&store, "stray");
-        std::fs::write(store.dir("partial").unwrap().join("x"), vec![0; 5]).unwrap();
+        std::fs::write(store.dir("partial").unwrap().join(Digest::of(b"x").hex()), vec![0; 5]).unwrap();
         let no_tag = |_: &Image, names: &[&Ref]| names.is_empty();
         let pruned = prune(&store, &no_tag, || Ok(BTreeSet::from([used]))).unwrap();
         assert_eq!(pruned, Pruned { removed: vec![Removed::Deleted(dangling)], bytes: 25 });
@@ -142,7 +142,7 @@ mod tests {
         let store = TestStore::new();
         layer(&store, "of a pull");
         let working = LayerDraft::begin(&store, &Digest::of(b"another")).unwrap();
-        let path = store.dir("partial").unwrap().join("x");
+        let path = store.dir("partial").unwrap().join(Digest::of(b"x").hex());
         let file = std::fs::File::create(&path).unwrap();
         fs::flock(file.as_fd(), libc::LOCK_EX).unwrap();
         let prune = || prune(&store, &|_, _| true, || Ok(BTreeSet::new())).unwrap();
