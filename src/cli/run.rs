@@ -142,9 +142,13 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let here = std::env::current_dir().ok().filter(|dir| wanted == Wanted::Host && host_view::shows(dir));
     let words: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let ids = Ids { single: map.is_single(), root: request.is_root(config) };
-    let of_command = streams.of_command(image.is_none(), ids);
-    let request = Request { command, streams: of_command, ..request };
-    let request = Request { explicit: streams.explicit, interactive: streams.interactive, ..request };
+    let request = Request {
+        command,
+        streams: streams.of_command(image.is_none(), ids),
+        explicit: streams.explicit,
+        interactive: streams.interactive,
+        ..request
+    };
     let process = request.process(config, &hostname, here.as_deref().unwrap_or(Path::new("/")))?;
     let id = names::random_id()?;
     let name = match name {

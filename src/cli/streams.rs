@@ -5,7 +5,7 @@ use crate::container::spec::Stream;
 use crate::container::streams::is_unnamed_pipe;
 use crate::error::{Error, Result};
 use crate::sys::fs::{self, Stat, standard_stream};
-use crate::sys::{cred, process, tty};
+use crate::sys::{cred, tty};
 
 const NAMES: [&str; 3] = ["stdin", "stdout", "stderr"];
 
@@ -62,7 +62,7 @@ impl Streams {
     }
 
     /// Whether stdin, stdout and stderr are the container's terminal.
-    pub fn terminals(&self) -> [bool; 3] {
+    fn terminals(&self) -> [bool; 3] {
         // Without -t, stderr may be a file of the user's.
         let stderr = self.explicit || matches!(self.callers[2], Callers::Terminal) && is_same_terminal(1, 2);
         [self.terminal, self.terminal, self.terminal && stderr]
@@ -120,7 +120,7 @@ fn can_reopen(stat: &Stat, ids: Ids) -> bool {
 
 /// Whether the stream is the terminal that this process may use as the shell's foreground job.
 fn is_foreground(number: usize) -> bool {
-    tty::tcgetpgrp(standard_stream(number)).is_ok_and(|group| group == process::getpgrp())
+    tty::is_foreground(standard_stream(number)) == Some(true)
 }
 
 fn is_same_terminal(a: usize, b: usize) -> bool {

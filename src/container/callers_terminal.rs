@@ -5,8 +5,8 @@
 //! reads what was typed at the shell if it reads at all.
 
 use crate::error::{Error, Result};
+use crate::sys::fs;
 use crate::sys::tty::{self, Termios};
-use crate::sys::{fs, process};
 use std::os::fd::BorrowedFd;
 
 /// What a job of the user's shell does with the terminal.
@@ -25,10 +25,7 @@ impl CallersTerminal {
 
     /// Whether this job may read it. No other job can want to if it is not our controlling terminal.
     pub fn is_in_foreground(&self) -> bool {
-        match tty::tcgetpgrp(self.fd) {
-            Ok(group) => group == process::getpgrp(),
-            Err(_) => true,
-        }
+        tty::is_foreground(self.fd) != Some(false)
     }
 
     /// Switches to raw mode in the foreground; in the background its settings are those of another job.
@@ -59,7 +56,7 @@ impl CallersTerminal {
 
 /// Whether this job, in the background, must not write to `terminal` (`stty tostop`).
 pub fn forbids_output(terminal: BorrowedFd<'_>) -> bool {
-    let is_others = tty::tcgetpgrp(terminal).is_ok_and(|group| group != process::getpgrp());
+    let is_others = tty::is_foreground(terminal) == Some(false);
     is_others && tty::tcgetattr(terminal).is_ok_and(|settings| settings.stops_background_output())
 }
 

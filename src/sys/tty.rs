@@ -36,10 +36,15 @@ pub fn has_controlling() -> bool {
 }
 
 /// tcgetpgrp(3): the foreground process group. ENOTTY: `fd` is not this process's controlling terminal.
-pub fn tcgetpgrp(fd: BorrowedFd<'_>) -> Result<libc::pid_t> {
+fn tcgetpgrp(fd: BorrowedFd<'_>) -> Result<libc::pid_t> {
     // SAFETY: no memory is passed.
     let ret = unsafe { libc::tcgetpgrp(fd.as_raw_fd()) };
     returned(ret.into(), format_args!("tcgetpgrp({})", fd.as_raw_fd())).map(|group| group as libc::pid_t)
+}
+
+/// Whether this process belongs to the terminal's foreground job; `None` for what is not its controlling terminal.
+pub fn is_foreground(fd: BorrowedFd<'_>) -> Option<bool> {
+    tcgetpgrp(fd).ok().map(|group| group == super::process::getpgrp())
 }
 
 /// tcsetpgrp(3). From a background process SIGTTOU must be blocked.

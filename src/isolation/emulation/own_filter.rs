@@ -6,12 +6,11 @@
 
 use super::caller::{Caller, Step};
 use crate::isolation::seccomp::abi::{ABIS, X32_BIT};
-use crate::isolation::seccomp::compile::Action;
+use crate::isolation::seccomp::compile::{Action, RET};
 use crate::sys::notify::Answer;
 
-/// Of classic BPF: the bits that say what an instruction is; one that ends the program, with a constant or what is loaded.
+/// Of classic BPF: the bits that say what an instruction is, and whether one that ends the program has a constant.
 const CLASS: u16 = 0x07;
-const RETURN: u16 = 0x06;
 const SOURCE: u16 = 0x18;
 const CONSTANT: u16 = 0;
 
@@ -61,12 +60,12 @@ fn is_weak(code: u16, constant: u32) -> bool {
     let strictness = |value: u32| (value & 0xffff_0000) as i32;
     let fine = [Action::Allow, Action::Log].map(|action| strictness(action.value()));
     match (code & CLASS, code & SOURCE) {
-        (RETURN, CONSTANT) => {
+        (RET, CONSTANT) => {
             let answer = strictness(constant);
             answer > strictness(Action::Notify.value()) && !fine.contains(&answer)
         }
         // What is loaded may be anything.
-        (RETURN, _) => true,
+        (RET, _) => true,
         _ => false,
     }
 }
@@ -79,12 +78,12 @@ mod tests {
     fn only_answers_that_we_would_forestall_are_refused() {
         let strict = [Action::KillProcess, Action::KillThread, Action::Trap, Action::Errno(1), Action::Notify];
         for action in strict.into_iter().chain([Action::Log, Action::Allow]) {
-            assert!(!is_weak(RETURN, action.value()), "{action:?}");
+            assert!(!is_weak(RET, action.value()), "{action:?}");
         }
         for value in [Action::Trace(0).value(), Action::Trace(7).value(), 0x7fd0_0000, 0x7ffe_0000] {
-            assert!(is_weak(RETURN, value), "{value:#x}");
+            assert!(is_weak(RET, value), "{value:#x}");
         }
-        assert!(is_weak(RETURN | 0x10, 0));
+        assert!(is_weak(RET | 0x10, 0));
         // A comparison with the same number.
         assert!(!is_weak(0x15, Action::Trace(0).value()));
     }
