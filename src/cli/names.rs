@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::store::Store;
-use std::io::Read;
+use crate::sys::random;
 
 const ADJECTIVES: &str = "
     able agile amber ample apt bold brave brisk calm candid careful cheerful clear clever cool cosy crisp curious
@@ -20,11 +20,7 @@ const SURNAMES: &str = "
 
 /// 64 random hexadecimal digits.
 pub fn random_id() -> Result<String> {
-    let mut bytes = [0; 32];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|e| Error::io("read /dev/urandom", &e))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(random::getrandom::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Two words that no container is called yet, chosen by the digits of `id`; its first digits if all tries are taken.

@@ -143,7 +143,7 @@ fn unmapped(error: Error, user: &User) -> Error {
         return error;
     }
     let ids = |file: &str| {
-        let map = std::fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
+        let map = fs::read_text(format!("/proc/self/{file}")).unwrap_or_default();
         let numbers = |line: &str| line.split_whitespace().map_while(|n| n.parse().ok()).collect::<Vec<u64>>();
         let ends = map.lines().map(numbers).filter_map(|n| Some(n.first()? + n.get(2)?));
         ends.max().unwrap_or(0).saturating_sub(1)

@@ -49,7 +49,7 @@ pub fn run(
     let tidied = match &outcome {
         Ok(outcome) if !spec.remove => store.finish_container(&live, outcome.code),
         // A container that never ran leaves nothing behind.
-        _ => store.remove_container(&spec.id),
+        _ => store.remove_named(&spec.id, &spec.name),
     };
     // The command's status is what the caller waits for, whatever becomes of the files.
     if let Err(error) = tidied {

@@ -1,15 +1,13 @@
 //! /etc/hosts, /etc/hostname and /etc/resolv.conf: files of the container's own,
 //! bound over the image's, because they depend on the machine and not on the image.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::network::Network;
 use crate::isolation::procfs;
 use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_TRUNC, O_WRONLY};
 use std::ffi::CStr;
-use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -19,7 +17,7 @@ const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loop
 /// Writes the files into the container's directory `dir`. Returns each with its place, opened.
 /// The host's files are read here, so it comes before the host's root is left.
 pub fn write(dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<Vec<(&'static str, OwnedFd)>> {
-    let host = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let host = |path| fs::read_text(path).unwrap_or_default();
     let (hosts, resolv) = match network {
         Network::None => (HOSTS.to_owned(), resolv_conf(host)),
         Network::Host => (host("/etc/hosts"), host("/etc/resolv.conf")),
@@ -30,9 +28,9 @@ pub fn write(dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<Ve
         (c"resolv.conf", "/etc/resolv.conf", resolv),
     ];
     let write = |(name, target, text): (&CStr, &'static str, String)| {
-        let mut file = File::from(fs::openat(dir, name, O_CREAT | O_TRUNC | O_WRONLY, 0o644)?);
-        file.write_all(text.as_bytes()).map_err(|e| Error::io(format!("write {target}"), &e))?;
-        Ok((target, file.into()))
+        let file = fs::openat(dir, name, O_CREAT | O_TRUNC | O_WRONLY, 0o644)?;
+        fs::write_all(file.as_fd(), text.as_bytes()).map_err(|error| error.context(format!("write {target}")))?;
+        Ok((target, file))
     };
     files.into_iter().map(write).collect()
 }

@@ -4,11 +4,10 @@
 use super::spec::Process;
 use crate::error::{Error, Result};
 use crate::sys::fs;
-use std::io::Read;
 use std::os::fd::AsFd;
 
 /// The longest passwd or group file that is read; an image may hold one without an end (CVE-2026-47262).
-const MOST_BYTES: u64 = 1 << 20;
+const MOST_BYTES: usize = 1 << 20;
 /// The longest line of one, as in moby; but a group may have more members than that.
 const LONGEST_LINE: usize = 64 << 10;
 /// The largest id that Docker takes (moby/sys, user/user.go).
@@ -147,10 +146,8 @@ fn read(path: &str) -> Result<String> {
     if fs::fstat(file.as_fd())?.kind() != libc::S_IFREG {
         return Err(Error::new(format!("/{path} of the image is not a regular file")));
     }
-    let mut bytes = Vec::new();
-    let mut file = std::fs::File::from(file).take(MOST_BYTES + 1);
-    file.read_to_end(&mut bytes).map_err(|e| Error::io(format!("read /{path}"), &e))?;
-    if bytes.len() as u64 > MOST_BYTES {
+    let bytes = fs::read_to_end(file.as_fd(), MOST_BYTES).map_err(|error| error.context(format!("read /{path}")))?;
+    if bytes.len() > MOST_BYTES {
         return Err(Error::new(format!("/{path} of the image is larger than 1 MiB")));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -6,7 +6,7 @@
 //! number pairs it with its line. Only what was opened is judged and shown.
 
 use super::mounts::clone_tree;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sys::fs::{self, Statx};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use libc::{AT_EMPTY_PATH, AT_STATX_DONT_SYNC, O_NOFOLLOW, O_PATH};
@@ -72,9 +72,7 @@ pub struct Table(Vec<Line>);
 
 impl Table {
     pub fn read() -> Result<Table> {
-        let path = "/proc/self/mountinfo";
-        let text = std::fs::read(path).map_err(|e| Error::io(format!("read {path}"), &e))?;
-        Ok(Table::parse(&text))
+        fs::read_file("/proc/self/mountinfo").map(|text| Table::parse(&text))
     }
 
     fn parse(text: &[u8]) -> Table {

@@ -166,8 +166,7 @@ fn lines(extents: &[Extent]) -> String {
 
 fn write_file(pid: process::pid_t, name: &str, text: &str) -> Result<()> {
     let path = format!("/proc/{pid}/{name}");
-    std::fs::write(&path, text)
-        .map_err(|e| super::namespaces::explain(Error::io(format!("write {:?} to {path}", text.trim_end()), &e)))
+    fs::write_text(path, text).map_err(super::namespaces::explain)
 }
 
 fn start_helper(program: &Path, pid: process::pid_t, extents: &[Extent]) -> Result<std::process::Child> {
@@ -196,7 +195,7 @@ fn finish_helper(program: &Path, file: &str, running: std::process::Child) -> Re
 /// The first id of root's base range; `None` when this user namespace does not have it
 /// (root of another container).
 fn base_range(kept: &Path) -> Result<Option<u32>> {
-    if let Ok(text) = std::fs::read_to_string(kept) {
+    if let Ok(text) = fs::read_text(kept) {
         let base = text.trim().parse().map_err(|_| {
             Error::new(format!("{}: not a number", kept.display()))
                 .hint("it holds the first host id of root's containers")
@@ -288,7 +287,7 @@ pub fn user_name(uid: u32) -> Option<String> {
 }
 
 fn read_or_empty(path: &str) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
+    fs::read_text(path).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! then mount, name the host and bring the network up in them, and nowhere else.
 
 use crate::error::Error;
+use crate::sys::fs;
 use crate::sys::process::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
 };
@@ -52,7 +53,7 @@ pub fn fix() -> String {
 impl Bar {
     /// The errno alone misleads: it is EPERM, EACCES, EINVAL or ENOSPC for the same answer "not allowed here".
     pub fn behind(error: &Error) -> Option<Bar> {
-        let setting = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+        let setting = |path: &str| fs::read_text(path).map(|text| text.trim().to_owned()).unwrap_or_default();
         let denied = error.errno().is_none_or(|errno| [libc::EPERM, libc::EACCES].contains(&errno));
         if error.errno() == Some(libc::ENOSPC) || setting("/proc/sys/user/max_user_namespaces") == "0" {
             return Some(Bar::UsedUp);
@@ -100,11 +101,11 @@ impl Bar {
 
 /// In a chroot no mount has our root as its place (proc_pid_mountinfo(5)), unless it was made of a mount.
 fn in_chroot() -> bool {
-    std::fs::read_to_string("/proc/self/mountinfo")
+    fs::read_text("/proc/self/mountinfo")
         .is_ok_and(|mounts| !mounts.lines().any(|line| line.split(' ').nth(4) == Some("/")))
 }
 
 fn is_filtered() -> bool {
-    std::fs::read_to_string("/proc/self/status")
+    fs::read_text("/proc/self/status")
         .is_ok_and(|status| status.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|n| n.trim() == "2")))
 }

@@ -6,12 +6,13 @@
 //! end all the same. So where they are to be spared, the supervisor is, too.
 
 use crate::error::{Error, Result};
+use crate::sys::fs;
 
 const FILE: &str = "/proc/self/oom_score_adj";
 
 /// Makes this process, the supervisor, as safe as the container that it is about to start.
 pub fn go_along(score: i32) -> Result<()> {
-    let own = std::fs::read_to_string(FILE).map_err(|e| Error::io(format!("read {FILE}"), &e))?;
+    let own = fs::read_text(FILE)?;
     if own.trim().parse().is_ok_and(|own: i32| own <= score) { Ok(()) } else { set_score(score) }
 }
 

@@ -5,8 +5,8 @@
 //! program must not have it. What makes a process *less* important stays: it is the caller's
 //! wish, and takes power to undo.
 
-use crate::error::{Error, Result};
-use crate::sys::resource;
+use crate::error::Result;
+use crate::sys::{fs, resource};
 
 /// Back to the ordinary. It comes before this process is made undumpable, while its /proc files are its own.
 pub fn reset() -> Result<()> {
@@ -14,8 +14,8 @@ pub fn reset() -> Result<()> {
         resource::set_nice(0)?;
     }
     let path = "/proc/self/oom_score_adj";
-    if std::fs::read(path).is_ok_and(|text| text.starts_with(b"-")) {
-        std::fs::write(path, "0").map_err(|e| Error::io(format!("write 0 to {path}"), &e))?;
+    if fs::read_file(path).is_ok_and(|text| text.starts_with(b"-")) {
+        fs::write_text(path, "0")?;
     }
     Ok(())
 }

@@ -8,9 +8,7 @@ use crate::error::{Error, Result};
 use crate::sys::fs;
 use libc::{O_WRONLY, RESOLVE_NO_SYMLINKS};
 use std::ffi::CStr;
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What the switches are to be set to.
 pub struct Switches {
@@ -44,6 +42,7 @@ fn write(proc: BorrowedFd<'_>, path: &CStr, text: &str) -> Result<()> {
         Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(()),
         other => other?,
     };
-    let written = File::from(file).write_all(text.as_bytes());
-    written.map_err(|e| Error::io(format!("write {text:?} to /proc/{}", path.to_string_lossy()), &e))
+    fs::write_all(file.as_fd(), text.as_bytes()).map_err(|error| {
+        Error::call(format!("write {text:?} to /proc/{}", path.to_string_lossy()), error.errno().unwrap_or(libc::EIO))
+    })
 }

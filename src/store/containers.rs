@@ -12,7 +12,7 @@ use super::locks::{self, Taken};
 use super::sweep::Gone;
 use super::{Patience, Store};
 use crate::error::{Error, Result};
-use crate::sys::fs::Time;
+use crate::sys::fs::{self, Time};
 use libc::{LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT};
 use serde_json::Value;
 use std::cell::Cell;
@@ -153,14 +153,25 @@ impl Store {
     /// Removes all that there is of a container, which must not be running. If it is interrupted, what is left is
     /// out of sight.
     pub fn remove_container(&self, id: &str) -> Result<()> {
-        self.put_container_away(id)?.remove(Patience::endless()).map(drop)
+        self.put_container_away(id, None)?.remove(Patience::endless()).map(drop)
+    }
+
+    /// The same by its maker, who knows what it is called.
+    pub fn remove_named(&self, id: &str, name: &str) -> Result<()> {
+        self.put_container_away(id, Some(name))?.remove(Patience::endless()).map(drop)
     }
 
     /// Takes a container out of sight.
-    fn put_container_away(&self, id: &str) -> Result<Gone<'_>> {
-        // Without a record, cut short or damaged, all names have to be looked through.
-        let names = self.record(id).map_or_else(|_| self.names_in("names"), |record| Ok(vec![record.name]));
-        for name in names.unwrap_or_default() {
+    fn put_container_away(&self, id: &str, name: Option<&str>) -> Result<Gone<'_>> {
+        let names = match name {
+            Some(name) => vec![name.to_owned()],
+            // Without a record, cut short or damaged, all names have to be looked through.
+            None => match self.record(id) {
+                Ok(record) => vec![record.name],
+                Err(_) => self.names_in("names").unwrap_or_default(),
+            },
+        };
+        for name in names {
             if self.holder(&name).is_some_and(|holder| holder == id) {
                 let _ = std::fs::remove_file(self.root().join("names").join(name));
             }
@@ -173,7 +184,7 @@ impl Store {
     /// What is kept about the container `id`.
     pub fn record(&self, id: &str) -> Result<Record> {
         let path = self.root().join("containers").join(id).join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(format!("read {}", path.display()), &e))?;
+        let text = fs::read_text(&path)?;
         let value = serde_json::from_str(&text).unwrap_or(Value::Null);
         Record::from_json(id, &value).ok_or_else(|| {
             Error::new(format!("{} is damaged", path.display()))
@@ -183,7 +194,7 @@ impl Store {
 
     /// Whether the container runs, and how it ended if not.
     pub fn container_state(&self, id: &str) -> Result<State> {
-        let read = |path: PathBuf| std::fs::read_to_string(path).ok();
+        let read = |path: PathBuf| fs::read_text(path).ok();
         // Shared, so that two who look at once do not take each other for the supervisor.
         let text = match locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)? {
             Taken::Theirs => return Ok(State::Running),
@@ -207,7 +218,7 @@ impl Store {
 
     /// What [`Live::note`] wrote.
     fn noted(&self, id: &str) -> (Option<Processes>, Option<Time>) {
-        let text = std::fs::read_to_string(self.live_path(id)).unwrap_or_default();
+        let text = fs::read_text(self.live_path(id)).unwrap_or_default();
         let mut words = text.split_whitespace();
         let mut number = || words.next().and_then(|word| word.parse().ok());
         let processes = number().zip(number()).map(|(supervisor, init)| Processes { supervisor, init });
@@ -272,13 +283,13 @@ impl Store {
     }
 
     fn finish_swept(&self, id: &str) -> Result<()> {
-        let text = std::fs::read_to_string(self.live_path(id)).unwrap_or_default();
+        let text = fs::read_text(self.live_path(id)).unwrap_or_default();
         let killed = || Exit { code: KILLED, finished: clock(), started: self.noted(id).1, ..Exit::default() };
         self.finish(id, &Exit::from_text(&text).unwrap_or_else(killed))
     }
 
     fn remove_swept(&self, id: &str, lock: OwnedFd, patience: Patience) -> Result<()> {
-        let gone = self.put_container_away(id)?;
+        let gone = self.put_container_away(id, None)?;
         // From here on nobody takes it for one that runs.
         drop(lock);
         gone.remove(patience).map(drop)

@@ -276,7 +276,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The home of this user by passwd(5): cron and services have no HOME, and sudo and su may have kept another user's.
 fn home() -> Option<PathBuf> {
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let passwd = fs::read_text("/etc/passwd").ok()?;
     let own = sys::cred::geteuid().to_string();
     let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&own))?;
     line.split(':').nth(5).map(PathBuf::from).filter(|home| home.is_absolute())

@@ -147,7 +147,7 @@ impl Owners {
 
     /// Whether a group has no member but `owner` and those who are trusted anyway, as most users have one.
     fn is_private(&self, gid: u32, owner: u32) -> bool {
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let read = |path: &str| fs::read_text(path).unwrap_or_default();
         let (groups, users) = (read("/etc/group"), read("/etc/passwd"));
         members(gid, &groups, &users).map_or(gid == owner && gid != 0, |members| {
             members.iter().all(|uid| *uid == Some(owner) || uid.is_some_and(|uid| self.trust(uid)))

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod io;
+mod small;
 mod statfs;
 mod statx;
 mod temporary;
@@ -19,6 +20,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub use attributes::*;
 pub use io::*;
+pub use small::*;
 pub use statfs::*;
 pub use statx::*;
 pub use temporary::{create_temporary, temporary_names};
@@ -106,17 +108,21 @@ fn owned(fd: i64) -> OwnedFd {
 
 /// `open(2)`; O_CLOEXEC is always added.
 pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
-    // SAFETY: the path is a C string that lives through the call.
-    let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, mode) };
-    returned(fd.into(), format_args!("open({path:?}, {})", OpenFlags(flags))).map(owned)
+    returned(raw_openat(libc::AT_FDCWD, path, flags, mode), format_args!("open({path:?}, {})", OpenFlags(flags)))
+        .map(owned)
 }
 
 /// `openat(2)`; O_CLOEXEC is always added.
 pub fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
     let dir = dir.as_raw_fd();
-    // SAFETY: the name is a C string that lives through the call; `dir` is open by its type.
-    let fd = unsafe { libc::openat(dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
-    returned(fd.into(), format_args!("openat({}, {name:?}, {})", Fd(dir), OpenFlags(flags))).map(owned)
+    returned(raw_openat(dir, name, flags, mode), format_args!("openat({}, {name:?}, {})", Fd(dir), OpenFlags(flags)))
+        .map(owned)
+}
+
+/// Past musl, whose open(3) sets close-on-exec by a second call.
+fn raw_openat(dir: RawFd, name: &CStr, flags: i32, mode: u32) -> i64 {
+    // SAFETY: the name is a C string that lives through the call.
+    unsafe { libc::syscall(libc::SYS_openat, dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) }
 }
 
 /// How often openat2 is asked again: after a mount or rename anywhere on the machine it cannot be sure where a `..`

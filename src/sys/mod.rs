@@ -13,6 +13,7 @@ pub mod net;
 pub mod notify;
 pub mod poll;
 pub mod process;
+pub mod random;
 pub mod resource;
 pub mod seccomp;
 mod shown;

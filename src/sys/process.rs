@@ -133,10 +133,8 @@ pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -
     // SAFETY: CLONE_PIDFD made this descriptor for us alone.
     let child = Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } };
     if let Some(cgroup) = to_move {
-        let moved = super::fs::openat(cgroup, c"cgroup.procs", libc::O_WRONLY, 0).and_then(|procs| {
-            let written = std::io::Write::write_all(&mut std::fs::File::from(procs), pid.to_string().as_bytes());
-            written.map_err(|e| Error::io(format!("write {pid} to cgroup.procs"), &e))
-        });
+        let moved = super::fs::openat(cgroup, c"cgroup.procs", libc::O_WRONLY, 0)
+            .and_then(|procs| super::fs::write_all(procs.as_fd(), pid.to_string().as_bytes()));
         if let Err(error) = moved {
             child.signal(libc::SIGKILL)?;
             child.wait()?;
@@ -280,7 +278,7 @@ pub fn getpgrp() -> pid_t {
 
 /// The parent of a process, as /proc/PID/stat tells it (proc_pid_stat(5)).
 pub fn parent_of(pid: pid_t) -> Option<pid_t> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = super::fs::read_text(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
@@ -299,8 +297,8 @@ pub fn close(fd: &OwnedFd) {
 /// Overwrites our command line, as `ps` shows it, and our name (prctl(2) PR_SET_NAME): what the supervisor
 /// was called with is nobody's business in the container. Needs /proc.
 pub fn set_title(title: &str) -> Result<()> {
-    let path = "/proc/self/stat";
-    let stat = std::fs::read_to_string(path).map_err(|e| Error::io(format!("read {path}"), &e))?;
+    let stat = super::fs::read_file("/proc/self/stat")?;
+    let stat = String::from_utf8_lossy(&stat);
     // The name in parentheses may hold anything, so count from behind it: proc_pid_stat(5), fields 48 and 49.
     let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').skip(45)).into_iter().flatten();
     let bounds: Vec<usize> = fields.take(2).filter_map(|field| field.parse().ok()).collect();

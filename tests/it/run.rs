@@ -97,7 +97,7 @@ fn the_three_streams_are_the_callers_own(t: &Sandbox) {
 }
 
 fn a_gigabyte_through_a_pipe_is_intact(t: &Sandbox) {
-    let size: u64 = if t.mode == Mode::Root { 1 << 30 } else { 1 << 27 };
+    let size: usize = crate::threats::times(if t.mode == Mode::Root { 1 << 30 } else { 1 << 27 });
     let script = format!(
         "mkfifo copy; sha256sum <copy >expected &
         seq 1 200000000 | head -c {size} | tee copy | {} run --rm -i --rootfs {} cat | sha256sum >got; wait; cat expected got",

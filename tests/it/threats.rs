@@ -185,7 +185,7 @@ fn every_row_has_its_tests(_: &Sandbox) {
 }
 
 /// How often a race is run, or the like: a slow machine takes a part of it, by `CCRUN_IT_PART` (a tenth: 10).
-fn times(count: usize) -> usize {
+pub fn times(count: usize) -> usize {
     let part = std::env::var("CCRUN_IT_PART").ok().and_then(|part| part.parse().ok()).unwrap_or(1);
     count.div_ceil(part)
 }

@@ -1,22 +1,17 @@
 //! Reading and writing the files of a cgroup.
 
 use crate::error::{Error, Result};
+use crate::sys::fs;
 use std::fmt::Display;
-use std::io::Write;
 use std::path::Path;
 
 pub fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::io(format!("read {}", path.display()), &e))
+    fs::read_text(path)
 }
 
-/// Writes in one piece, as the kernel wants it. Not fs::write: the kernel makes these files, and a missing one
-/// means that it does not have what is asked for.
+/// Writes a value. The kernel makes these files: a missing one means that it does not have what is asked for.
 pub fn write(dir: &Path, file: &str, value: impl Display) -> Result<()> {
-    let path = dir.join(file);
-    let value = value.to_string();
-    let open = std::fs::OpenOptions::new().write(true).open(&path);
-    open.and_then(|mut file| file.write_all(value.as_bytes()))
-        .map_err(|e| Error::io(format!("write {value:?} to {}", path.display()), &e))
+    fs::write_text(dir.join(file), &value.to_string())
 }
 
 pub fn write_if_there(dir: &Path, file: &str, value: impl Display) -> Result<()> {

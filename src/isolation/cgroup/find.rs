@@ -184,7 +184,7 @@ fn not_handed_on(dir: &Path, controller: Controller) -> Error {
 /// have moved into a child of it. Only if we are alone there: others are not ours to move.
 fn make_room(dir: &Path) -> bool {
     let me = process::getpid().to_string();
-    let alone = std::fs::read_to_string(dir.join("cgroup.procs")).is_ok_and(|procs| procs.trim() == me);
+    let alone = fs::read_text(dir.join("cgroup.procs")).is_ok_and(|procs| procs.trim() == me);
     let leaf = dir.join("ccrun-supervisor");
     alone && super::files::mkdir(&leaf).is_ok() && super::files::write(&leaf, "cgroup.procs", me).is_ok()
 }

@@ -132,7 +132,7 @@ pub const LOGIN: &str = "login";
 /// Whether the children of `dir` have the controller, or can get it from us.
 fn can_hand_on(dir: &Path, controller: Controller) -> bool {
     let words = |file: &str| {
-        let text = std::fs::read_to_string(dir.join(file)).unwrap_or_default();
+        let text = fs::read_text(dir.join(file)).unwrap_or_default();
         text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
     if words("cgroup.subtree_control").iter().any(|word| word == controller.name()) {

@@ -241,7 +241,7 @@ impl Cgroup {
                     break;
                 }
                 let _ = write(dir, "cgroup.kill", 1);
-                let left = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+                let left = fs::read_text(dir.join("cgroup.procs")).unwrap_or_default();
                 for pid in left.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1) {
                     let _ = signal::kill(pid, libc::SIGKILL);
                 }

@@ -1,6 +1,7 @@
 //! What the processes of a group have used, as its files tell.
 
 use super::Cgroup;
+use crate::sys::fs;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ impl Cgroup {
 
     /// The first of the group's directories that has the file.
     pub(super) fn text(&self, file: &str) -> Option<String> {
-        self.paths().find_map(|dir| std::fs::read_to_string(dir.join(file)).ok())
+        self.paths().find_map(|dir| fs::read_text(dir.join(file)).ok())
     }
 
     fn pressure(&self, file: &str) -> Option<f64> {
