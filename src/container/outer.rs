@@ -17,9 +17,10 @@ use crate::isolation::host_mounts::{Copy, Shown, Table};
 use crate::isolation::idmap::IdMap;
 use crate::isolation::mounts::{self, clone_tree};
 use crate::isolation::rootfs::{self, open_directory};
+use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, CLONE_NEWNS, CLONE_NEWUSER, CLONE_PARENT, Child};
 use crate::sys::{fs, mount, socket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// The namespaces of the process between. Root's is in the host's user namespace itself.
@@ -40,8 +41,7 @@ pub fn is_needed(spec: &ContainerSpec) -> bool {
 /// Makes the places that `trees` will be attached to.
 pub fn make_places(dir: &Path, trees: &[OwnedFd], host: &[Copy]) -> Result<()> {
     let dir = dir.join(PLACES);
-    let failed = |e| Error::io(format!("make the directory {}", dir.display()), &e);
-    std::fs::create_dir(&dir).map_err(failed)?;
+    fs::mkdir(&dir, 0o777).map_err(|error| error.renamed(format!("make the directory {}", dir.display())))?;
     let parent = open_directory(&dir)?;
     for (at, tree) in trees.iter().chain(files(host)).enumerate() {
         let name = crate::sys::cstr(at.to_string())?;
@@ -69,7 +69,7 @@ pub fn run(
 ) -> i32 {
     let made = prepare(plan, &socket).and_then(|ready| {
         let (ours, theirs) = socket::socketpair()?;
-        let kept = socket.try_clone().map_err(|e| Error::io("dup the supervisor's socket", &e))?;
+        let kept = socket.try_clone()?;
         let child = process::clone3(flags | CLONE_PARENT, cgroup, || {
             process::close(&ours);
             process::close(&kept);

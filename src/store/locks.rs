@@ -4,11 +4,12 @@
 use super::Store;
 use super::sweep::discard;
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cstr, fs};
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The lock over all of the store. It is shared by those who begin to use an image or make one
@@ -64,7 +65,7 @@ pub fn take(path: &Path, flags: i32, operation: i32) -> Result<Taken> {
         other => other?,
     }
     // A lock on what no longer has the name would keep nobody out.
-    let there = std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    let there = fs::lstat(path).map(|stat| (stat.dev, stat.ino));
     let ours = fs::fstat(file.as_fd())?;
     Ok(if there.is_ok_and(|there| there == (ours.dev, ours.ino)) { Taken::Ours(file) } else { Taken::Gone })
 }

@@ -5,9 +5,10 @@ use super::attributes::copy_attributes;
 use super::name::split;
 use super::tree::{DIRECTORY, OPAQUE, Tree, c};
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// One directory as several layers have it, the topmost first.
 pub struct Merged(Vec<OwnedFd>);

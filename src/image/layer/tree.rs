@@ -1,9 +1,10 @@
 //! Directories below a layer's root, reached so that no path can lead out of it.
 
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cstr, fs};
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 

@@ -4,10 +4,11 @@ use super::caller::{Caller, Place, Step, number_of};
 use super::credentials::{Credentials, Table, UNCHANGED};
 use super::owners::{Identity, Owner, Owners};
 use super::powers::CHOWN;
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, STATX_BASIC_STATS, STATX_BTIME, Statx};
 use crate::sys::notify::Answer;
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 /// How a call wants to be told.
 #[derive(Clone, Copy)]
