@@ -27,7 +27,7 @@ judges() (
 
 need curl=curl
 if [ "$(id -u)" = 0 ]; then
-	need socat=socat openssl=openssl newuidmap=uidmap:shadow-uidmap useradd=passwd:shadow setfattr=attr \
+	need socat=socat openssl=openssl newuidmap=uidmap:shadow-uidmap useradd=passwd:shadow setfattr=attr strace=strace \
 		unshare=util-linux:util-linux-misc
 	# For the tests in a virtual machine (vm/run).
 	case $(uname -m) in x86_64 | aarch64)

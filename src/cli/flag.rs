@@ -31,6 +31,8 @@ pub struct Flag {
 pub enum Value {
     /// Nothing: it is on, or `--flag=false` and off.
     Switch,
+    /// Nothing, or a value in the same word: `--flag=VALUE`.
+    Maybe(&'static str),
     /// One value, the last one given counts.
     One(&'static str),
     /// Any number of values, in order.
@@ -40,6 +42,11 @@ pub enum Value {
 /// A flag that takes no value.
 pub const fn switch(short: Option<char>, long: &'static str, help: &'static str) -> Flag {
     Flag { short, long, value: Value::Switch, help }
+}
+
+/// A flag that may have a value, called `name` in the help.
+pub const fn maybe(long: &'static str, name: &'static str, help: &'static str) -> Flag {
+    Flag { short: None, long, value: Value::Maybe(name), help }
 }
 
 /// A flag that takes one value, called `name` in the help.

@@ -2,6 +2,7 @@
 
 use super::flag::{Command, Flag, Value};
 use super::table::Table;
+use crate::container::steps::{Side, lessons};
 use std::fmt::Write;
 
 /// What `ccrun --help` prints.
@@ -20,7 +21,7 @@ pub fn overview(table: &Table) -> String {
         let _ = writeln!(text, "  {group:<11}{}", words.join(", "));
     }
     text.push_str(
-        "\nOptions:\n      --root DIR   Keep images and containers in DIR ($CCRUN_ROOT)\n  \
+        "\nccrun help COMMAND tells more of a command, ccrun help steps how a container is made.\n\nOptions:\n      --root DIR   Keep images and containers in DIR ($CCRUN_ROOT)\n  \
          -h, --help       This text; with a command, its flags\n  -v, --version    The version\n",
     );
     text
@@ -49,6 +50,7 @@ pub fn of(command: &Command) -> String {
         let short = flag.short.map_or("    ".to_owned(), |c| format!("-{c}, "));
         match flag.value {
             Value::Switch => format!("{short}--{}", flag.long),
+            Value::Maybe(name) => format!("{short}--{}[={name}]", flag.long),
             Value::One(name) | Value::Many(name) => format!("{short}--{} {name}", flag.long),
         }
     };
@@ -58,4 +60,39 @@ pub fn of(command: &Command) -> String {
         let _ = writeln!(text, "  {:<width$}   {}", left(flag), flag.help);
     }
     text
+}
+
+/// What `ccrun help steps` prints: the tables that a start runs, from which the README's is made.
+pub fn steps() -> String {
+    let mut text = String::from("How a container is started; `ccrun run --explain` shows it happen.\n");
+    for (side, lessons) in lessons() {
+        let (name, who) = match side {
+            Side::Supervisor => ("supervisor", "The supervisor, which you start:"),
+            Side::Init => ("PID 1", "PID 1, a clone of the supervisor in new namespaces:"),
+            Side::Command => ("command", "The command, a clone of PID 1:"),
+        };
+        let _ = writeln!(text, "\n{who}");
+        for (at, lesson) in lessons.into_iter().enumerate() {
+            let step = lesson.challenge.map_or(String::new(), |step| format!("; challenge step {step}"));
+            let _ = writeln!(text, "\n[{name} {}] {} ({}{step})", at + 1, lesson.name, lesson.man);
+            wrap(&mut text, lesson.why);
+        }
+    }
+    text
+}
+
+/// Adds words in indented lines of at most 80 columns.
+fn wrap(text: &mut String, words: &str) {
+    const WIDTH: usize = 80;
+    let mut column = 0;
+    for word in words.split(' ') {
+        if column == 0 || column + 1 + word.len() > WIDTH {
+            text.push_str(if column == 0 { "   " } else { "\n   " });
+            column = 3;
+        }
+        text.push(' ');
+        text.push_str(word);
+        column += 1 + word.len();
+    }
+    text.push('\n');
 }

@@ -8,6 +8,7 @@ mod csv;
 mod device;
 mod df;
 mod environment;
+mod explain;
 mod export;
 mod filter;
 mod flag;
@@ -131,6 +132,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(Asked::Help(None)) => print(&help::overview(&TABLE)).map(|()| 0),
         Ok(Asked::Help(Some(Named::Group(group)))) => print(&help::of_group(&TABLE, group)).map(|()| 0),
         Ok(Asked::Help(Some(Named::Command(command)))) => print(&help::of(command)).map(|()| 0),
+        Ok(Asked::Steps) => print(&help::steps()).map(|()| 0),
         Ok(Asked::Version) => version::print_version().map(|()| 0),
         Err(error) => Err(error),
     };

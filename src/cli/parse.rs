@@ -58,6 +58,8 @@ pub enum Asked {
     Run(Parsed),
     /// Help on a command or a group of them, or on all.
     Help(Option<Named>),
+    /// The steps of a start.
+    Steps,
     Version,
 }
 
@@ -73,6 +75,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
                 let topic = args.next();
                 return match topic {
                     None => Ok(Asked::Help(None)),
+                    Some(name) if name == "steps" => Ok(Asked::Steps),
                     Some(name) => table.find(&name, &mut args).map(|named| Asked::Help(Some(named))),
                 };
             }
@@ -123,6 +126,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
                 (Value::Switch, value) => switch_value(value)
                     .ok_or_else(|| wrong(format!("invalid argument for --{}: it is true or false", flag.long)))?,
                 (_, Some(value)) => value,
+                (Value::Maybe(_), None) => OsString::new(),
                 (_, None) => args.next().ok_or_else(|| wrong(format!("flag needs an argument: --{}", flag.long)))?,
             };
             parsed.flags.push((flag.long, value));

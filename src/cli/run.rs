@@ -4,7 +4,7 @@ use super::cidfile::CidFile;
 use super::flag::{Command, many, one, switch};
 use super::parse::{Parsed, utf8};
 use super::streams::{Ids, Streams};
-use super::{device, environment, limits, mount, names, operand, scope, security, shown, ulimit};
+use super::{device, environment, explain, limits, mount, names, operand, scope, security, shown, ulimit};
 use crate::container::create;
 use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
 use crate::error::{Error, Result};
@@ -100,6 +100,7 @@ pub static COMMAND: Command = Command {
             "Show a device of the host, or all in a directory, to be opened by whom it lets",
         ),
         switch(Some('q'), "quiet", "Do not show the progress of a pull"),
+        explain::FLAG,
     ],
     operands: (0, usize::MAX),
     runs_program: true,
@@ -186,7 +187,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if let Some(image) = image.filter(|image| !image.is_whole(&store)) {
         return Err(Error::new(format!("image {} was removed just now", image.id.short())));
     }
-    let explain = |error: Error| if error.status() == Some(127) { error.hint(wanted.explain()) } else { error };
+    let explain_guess = |error: Error| if error.status() == Some(127) { error.hint(wanted.explain()) } else { error };
     if spec.network == Network::Host {
         say("the container shares this machine's network: services on 127.0.0.1 and abstract sockets are open to it");
     }
@@ -194,7 +195,9 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if let Some(file) = &cidfile {
         file.write(&spec.id)?;
     }
-    let outcome = create::run(&store, &map, &spec, lock, &mut say).map_err(explain).inspect_err(|error| {
+    explain::begin(parsed)?;
+    let outcome = create::run(&store, &map, &spec, lock, &mut say).map_err(explain_guess).inspect_err(|error| {
+        explain::failed(error);
         // As in Docker the file stays where only the command could not be run.
         if let (Some(file), None | Some(125)) = (&cidfile, error.status()) {
             file.remove();

@@ -1,24 +1,16 @@
 //! The supervisor's side of a run: make the container, wait, take everything away.
 
-use super::init;
-use super::plan::{Plan, message};
-use super::spec::{ContainerSpec, Mount, Root, Source};
-use super::streams::Streams;
-use super::supervise::{self, Ended, Watched};
-use super::{jobs, outcome, outer, trees};
-use crate::error::{Error, Result};
+use super::outcome;
+use super::spec::ContainerSpec;
+use super::steps::{Start, Started};
+use super::supervise::{self, Ended};
+use crate::error::Result;
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
-use crate::isolation::ranges::{self, Range};
-use crate::isolation::{devices, host_mounts, namespaces, oom, rlimit};
-use crate::store::containers::{Live, Processes, Record, State, clock};
+use crate::store::containers::{Live, Processes, Record, State};
 use crate::store::locks::Lock;
 use crate::store::{Patience, Store, sweep};
-use crate::sys::fd::OwnedFd;
-use crate::sys::process::{self, Child};
-use crate::sys::{fs, signal, socket};
-use std::os::fd::AsFd;
-use std::path::Path;
+use crate::sys::{process, signal};
 use std::time::Instant;
 
 pub use super::callers_terminal::wait_for_foreground;
@@ -69,21 +61,11 @@ fn run_in(
     lock: Option<Lock>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Outcome> {
-    make_volumes(store, spec, &live.dir)?;
-    // On record before it is made: whatever happens from here on, a sweeper finds it.
-    let mut cgroup = Cgroup::plan(&format!("ccrun-{}", spec.id), &spec.limits, spec.cgroup_parent.as_deref())?;
-    store.save_record(&record(spec, &cgroup))?;
-    drop(lock);
-    if let Some(text) = cgroup.discarded() {
-        say(text);
-    }
-    if let Some(score) = spec.process.oom_score_adj {
-        oom::go_along(score)?;
-    }
     let began = Instant::now();
-    let made = cgroup.make();
-    let outcome = made.and_then(|()| start(store, map, spec, live, &cgroup, say)).and_then(|started| {
-        let Ended { status, interrupted, lost } = supervise::watch(&started.child, started.watched)?;
+    let mut cgroup = Cgroup::default();
+    let outcome = Start::new((store, live), (map, spec), &mut cgroup, lock, say).run();
+    let outcome = outcome.and_then(|Started { child, watched, ids: _ids }| {
+        let Ended { status, interrupted, lost } = supervise::watch(&child, watched)?;
         // A reader that has gone away (`ccrun run … | head`) is no failure.
         let lost = lost.filter(|error| error.errno() != Some(libc::EPIPE));
         if let Some(error) = &lost {
@@ -98,179 +80,6 @@ fn run_in(
     });
     cgroup.remove();
     outcome
-}
-
-/// A container whose command runs.
-struct Started {
-    child: Child,
-    watched: Watched,
-    /// Its ids, if they are its own: given back when it has ended.
-    _ids: Option<Range>,
-}
-
-/// Makes the child, and all that only we can make for it, and waits until the command runs.
-fn start(
-    store: &Store,
-    map: &IdMap,
-    spec: &ContainerSpec,
-    live: &Live,
-    cgroup: &Cgroup,
-    say: &mut dyn FnMut(&str),
-) -> Result<Started> {
-    if spec.process.keep_groups && map.is_shifted() {
-        return Err(Error::new("--group-add keep-groups: root's groups are not handed on to a container")
-            .hint("run ccrun as the user whose groups it is to have"));
-    }
-    let host = if map.is_shifted() && spec.root == Root::Host { host_mounts::copies()? } else { Vec::new() };
-    let streams = Streams::make(&spec.process.streams)?;
-    let (reports, report) = jobs::open()?.unzip();
-    let plan = Plan {
-        streams: &streams,
-        supervisor: &process::pidfd_open(process::getpid())?,
-        spec,
-        dir: &live.dir,
-        single_id: map.is_single(),
-        last_gid: map.last_gid(),
-        mapped: map.is_shifted(),
-        host: &host,
-        cgroup,
-    };
-    rlimit::raise(&spec.process.ulimits)?;
-    let (ours, theirs) = socket::socketpair()?;
-    let unified = cgroup.open_unified()?;
-    // 1. The child, in all its namespaces at once, and in its cgroup where that is v2.
-    let flags = namespaces::flags(spec.network.is_own(), !cgroup.is_none());
-    let cgroup_fd = unified.as_ref().map(AsFd::as_fd);
-    let outer = outer::is_needed(spec);
-    let first = if outer { (outer::flags(map), None) } else { (flags, cgroup_fd) };
-    let mut child = process::clone3(first.0, first.1, || {
-        // Copies of what is the supervisor's alone, from here on.
-        process::close(&ours);
-        process::close(live.lock());
-        match outer {
-            true => outer::run(&plan, map, theirs, report, (flags, cgroup_fd)),
-            false => init::pid1(&plan, theirs, report, None),
-        }
-    })
-    .map_err(namespaces::explain)?;
-    let flows = streams.into_flows();
-    // 2. What it waits for: its ids, the host's directories under its ids.
-    let mut made = || {
-        let mut own = if map.is_shifted() { own_ids(store, map, spec, live, say) } else { None };
-        let inside = own.as_ref().map_or_else(|| map.clone(), |own| own.range.map());
-        // Behind which the host's directories are shown.
-        let holder = if outer && map.is_shifted() { Some(ranges::Holder::new()?) } else { None };
-        let holder = holder.as_ref().map_or(&child, ranges::Holder::child);
-        inside.write(holder.pid())?;
-        let trees = match map.is_shifted() {
-            true => trees::make(store, spec, holder, &live.dir, (map, own.as_mut()), &host, say)?,
-            false => Vec::new(),
-        };
-        if map.is_shifted() {
-            devices::remake(&spec.devices, &live.dir, map.root_ids(), inside.root_ids())?;
-        }
-        if outer && map.is_shifted() {
-            outer::make_places(&live.dir, &trees, &host)?;
-        }
-        trees::send(&ours, &trees, own.is_some())?;
-        if outer {
-            child = outer::receive(&ours, &child)?;
-            if map.is_shifted() {
-                inside.write(child.pid())?;
-                socket::send(ours.as_fd(), b"go", &[])?;
-            }
-        }
-        Ok(own.map(|own| own.range))
-    };
-    let ready = made();
-    let processes = Processes { supervisor: process::getpid(), init: child.pid() };
-    let started = ready.and_then(|ids| {
-        live.note(processes)?;
-        Ok((ids, wait_for_start(&ours, say)?))
-    });
-    match started {
-        Ok((_ids, master)) => {
-            let (interactive, explicit) = (spec.process.interactive, spec.process.explicit);
-            Ok(Started { child, watched: Watched { flows, master, interactive, explicit, reports }, _ids })
-        }
-        Err(error) => {
-            let _ = child.signal(libc::SIGKILL);
-            let _ = child.wait();
-            Err(error)
-        }
-    }
-}
-
-/// Ids that are this container's alone; where there are none it shares the base range with others, which the user is
-/// told once.
-fn own_ids(
-    store: &Store,
-    map: &IdMap,
-    spec: &ContainerSpec,
-    live: &Live,
-    say: &mut dyn FnMut(&str),
-) -> Option<trees::Own> {
-    let own = trees::own(store, spec, &live.dir, map);
-    if !matches!(own, Ok(Some(_))) && ranges::first_time_without() {
-        let why = own.as_ref().err().map_or("no range is free or possible".to_owned(), ToString::to_string);
-        say(&format!("containers share their host ids here, none has a range of its own ({why})"));
-    }
-    own.ok().flatten()
-}
-
-/// Takes the child's messages until it closes its side, which execve does.
-fn wait_for_start(socket: &OwnedFd, say: &mut dyn FnMut(&str)) -> Result<Option<OwnedFd>> {
-    let mut terminal = None;
-    let mut buffer = vec![0; message::MOST_BYTES + 1];
-    loop {
-        let (size, fds) = socket::receive(socket.as_fd(), &mut buffer)?;
-        match buffer[..size].split_first() {
-            None => return Ok(terminal),
-            Some((&message::FAILED, bytes)) => return Err(Error::from_bytes(bytes)),
-            Some((&message::TERMINAL, _)) => terminal = fds.into_iter().next(),
-            Some((_, bytes)) => say(&String::from_utf8_lossy(bytes)),
-        }
-    }
-}
-
-/// The directories of the container's volumes, owned by container root, and those of the host that are missing.
-fn make_volumes(store: &Store, spec: &ContainerSpec, dir: &Path) -> Result<()> {
-    for (at, wanted) in spec.mounts.iter().enumerate() {
-        match &wanted.source {
-            // As Docker does for -v, but as the user who called: the host's own directory is no container's.
-            Source::Bind(path) if !fs::exists(path) => {
-                fs::mkdir_all(path, 0o777)
-                    .map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
-            }
-            source => trees::stored(store, dir, at, source)?.map_or(Ok(()), |path| store.make_for_root(&path))?,
-        }
-    }
-    Ok(())
-}
-
-fn record(spec: &ContainerSpec, cgroup: &Cgroup) -> Record {
-    Record {
-        id: spec.id.clone(),
-        name: spec.name.clone(),
-        image: spec.image.clone(),
-        image_id: spec.image_id.clone(),
-        command: spec.process.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        created: clock(),
-        remove: spec.remove,
-        cgroup: cgroup.paths().map(Path::to_owned).collect(),
-        stop_signal: spec.stop_signal.clone(),
-        init: spec.init,
-        volumes: spec.mounts.iter().filter_map(volume).collect(),
-        shown: spec.shown.clone(),
-    }
-}
-
-/// The name of a volume that is mounted.
-fn volume(mount: &Mount) -> Option<String> {
-    match &mount.source {
-        Source::Volume(name) => Some(name.clone()),
-        _ => None,
-    }
 }
 
 /// Ends a running container by SIGKILL, and waits until its supervisor has seen to the rest.

@@ -2,7 +2,7 @@
 //! host's own root, and the volumes on top.
 
 use super::host_files;
-use super::plan::{Plan, message};
+use super::plan::{Plan, note};
 use super::spec::{Mount, Root, Source, Tmpfs};
 use super::top;
 use super::trees::Trees;
@@ -16,7 +16,7 @@ use crate::isolation::rootfs::open_directory;
 use crate::store::tree;
 use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
-use crate::sys::{fs, mount, socket};
+use crate::sys::{fs, mount};
 use libc::{O_DIRECTORY, O_PATH, O_RDONLY};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -344,9 +344,4 @@ fn fill(
         }
         _ => Ok(()),
     }
-}
-
-/// Tells the user what is no error.
-pub fn note(socket: &OwnedFd, text: &str) {
-    let _ = socket::send(socket.as_fd(), &[&[message::NOTE], text.as_bytes()].concat(), &[]);
 }

@@ -2,7 +2,6 @@
 
 mod callers_terminal;
 pub mod check;
-mod command;
 pub mod create;
 mod emulation;
 pub mod export;
@@ -11,13 +10,13 @@ pub mod fix;
 mod flow;
 mod host_files;
 pub mod in_force;
-mod init;
 mod jobs;
 mod outcome;
 mod outer;
 mod plan;
 pub mod spec;
 pub mod stats;
+pub mod steps;
 pub mod streams;
 mod supervise;
 mod top;

@@ -8,8 +8,7 @@
 //! in an outer one, which has the container's ids.
 
 use super::filesystem;
-use super::init;
-use super::plan::{Plan, message};
+use super::plan::{Plan, fail, message};
 use super::spec::{ContainerSpec, Root, Source};
 use super::trees::Trees;
 use crate::error::{Error, Result};
@@ -59,13 +58,14 @@ fn files(host: &[Copy]) -> impl Iterator<Item = &OwnedFd> {
     host.iter().filter(|copy| copy.shown == Shown::File).filter_map(|copy| copy.tree.as_ref())
 }
 
-/// The life of the process between: it ends when PID 1 is there. `flags` and `cgroup` are PID 1's.
+/// The life of the process between: it ends when PID 1, whose life is `pid1`, is there. `flags` and `cgroup` are its.
 pub fn run(
     plan: &Plan<'_>,
     map: &IdMap,
     socket: OwnedFd,
     reports: Option<OwnedFd>,
     (flags, cgroup): (i32, Option<BorrowedFd<'_>>),
+    pid1: fn(&Plan<'_>, OwnedFd, Option<OwnedFd>, Option<OwnedFd>) -> i32,
 ) -> i32 {
     let made = prepare(plan, &socket).and_then(|ready| {
         let (ours, theirs) = socket::socketpair()?;
@@ -73,7 +73,7 @@ pub fn run(
         let child = process::clone3(flags | CLONE_PARENT, cgroup, || {
             process::close(&ours);
             process::close(&kept);
-            init::pid1(plan, socket, reports, Some(theirs))
+            pid1(plan, socket, reports, Some(theirs))
         })?;
         // It may speak to the supervisor as soon as it goes on, and so is introduced before.
         // Root's supervisor writes the map itself.
@@ -86,7 +86,7 @@ pub fn run(
         started
             .map_err(|error| {
                 let _ = child.signal(libc::SIGKILL);
-                init::fail(&kept, error)
+                fail(&kept, error)
             })
             .map_or_else(Ok, |()| Ok(0))
     });

@@ -3,9 +3,13 @@
 
 use super::spec::ContainerSpec;
 use super::streams::Streams;
+use crate::error::Error;
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::host_mounts;
+use crate::sys::fd::OwnedFd;
 use crate::sys::process::Child;
+use crate::sys::socket;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// What the child needs to know beside the specification.
@@ -27,6 +31,19 @@ pub struct Plan<'a> {
     pub streams: &'a Streams,
     /// Ready to be read when the supervisor has ended.
     pub supervisor: &'a Child,
+}
+
+/// Tells the supervisor that the container cannot be started; returns the status to end with.
+pub fn fail(socket: &OwnedFd, error: Error) -> i32 {
+    let bytes = error.to_bytes();
+    let length = bytes.len().min(message::MOST_BYTES);
+    let _ = socket::send(socket.as_fd(), &[&[message::FAILED], &bytes[..length]].concat(), &[]);
+    125
+}
+
+/// Has the supervisor say something that is no error to the user.
+pub fn note(socket: &OwnedFd, text: &str) {
+    let _ = socket::send(socket.as_fd(), &[&[message::NOTE], text.as_bytes()].concat(), &[]);
 }
 
 /// Messages of the child to the supervisor begin with one of these.

@@ -70,7 +70,12 @@ impl Streams {
         Ok(())
     }
 
-    /// The supervisor's side alone: a pipe ends when the container's last copy of its end is closed.
+    /// Closes what the container has got.
+    pub fn close_theirs(&mut self) {
+        self.theirs = [None, None, None];
+    }
+
+    /// The supervisor's side.
     pub fn into_flows(self) -> Vec<Flow> {
         self.flows
     }

@@ -14,7 +14,7 @@ const LONGEST_LINE: usize = 64 << 10;
 const LAST_ID: u32 = i32::MAX as u32;
 
 /// A user as the kernel wants it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct User {
     pub uid: u32,
     pub gid: u32,

@@ -14,11 +14,10 @@ use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
 };
 use crate::sys::{fs, mount};
-use libc::{O_CREAT, O_EXCL, O_WRONLY};
-use std::ffi::CStr;
+use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_PATH, O_WRONLY};
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 pub use more::{Device, MoreDevices, gather, remake};
@@ -54,19 +53,17 @@ pub enum Harmless {
 
 /// The kind of the device that `path` leads to; `None` for what is no device.
 pub fn kind_of(path: &Path) -> Option<Harmless> {
-    let meta = std::fs::metadata(path).ok().filter(|meta| {
-        let kind = meta.file_type();
-        kind.is_char_device() || kind.is_block_device()
-    })?;
-    let number = |major, minor| meta.file_type().is_char_device() && meta.rdev() == libc::makedev(major, minor);
+    let stat = fs::stat(path).ok().filter(|stat| [libc::S_IFCHR, libc::S_IFBLK].contains(&stat.kind()))?;
+    let number = |major, minor| stat.kind() == libc::S_IFCHR && stat.rdev == libc::makedev(major, minor);
     let known = DEVICES.iter().position(|(_, _, major, minor)| number(*major, *minor));
     Some(known.map_or(Harmless::Other, |at| Harmless::Known(KnownDevice(at))))
 }
 
 /// Whether `path` is a directory below /dev with devices in it.
 pub fn are_in(path: &Path) -> bool {
-    let is_below = std::fs::canonicalize(path).is_ok_and(|path| path.starts_with("/dev") && path.is_dir());
-    is_below && gather(path, path).is_ok()
+    let dir = crate::sys::cstr(path).and_then(|path| fs::open(&path, O_PATH | O_DIRECTORY, 0));
+    let place = dir.and_then(|dir| fs::path_of(dir.as_fd()));
+    place.is_ok_and(|place| Path::new(OsStr::from_bytes(&place)).starts_with("/dev")) && gather(path, path).is_ok()
 }
 
 impl KnownDevice {

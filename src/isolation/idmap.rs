@@ -10,10 +10,11 @@
 //! * any other user: container root is that user, and there is no other id.
 
 use crate::error::{Error, Result};
+use crate::sys::helper::Helper;
+use crate::sys::process::Status;
 use crate::sys::{cred, fs, process};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// As many ids as an ordinary image uses.
 pub const IDS: u32 = 65536;
@@ -169,24 +170,17 @@ fn write_file(pid: process::pid_t, name: &str, text: &str) -> Result<()> {
     fs::write_text(path, text).map_err(super::namespaces::explain)
 }
 
-fn start_helper(program: &Path, pid: process::pid_t, extents: &[Extent]) -> Result<std::process::Child> {
+fn start_helper(program: &Path, pid: process::pid_t, extents: &[Extent]) -> Result<Helper> {
     let numbers = extents.iter().flat_map(|e| [e.inside, e.outside, e.count]).map(|n| n.to_string());
-    Command::new(program)
-        .arg(pid.to_string())
-        .args(numbers)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|e| Error::io(format!("start {}", program.display()), &e))
+    let args: Vec<String> = std::iter::once(pid.to_string()).chain(numbers).collect();
+    Helper::start(program, &args).map_err(|error| error.context(format!("start {}", program.display())))
 }
 
-fn finish_helper(program: &Path, file: &str, running: std::process::Child) -> Result<()> {
-    let output = running.wait_with_output().map_err(|e| Error::io(format!("{}", program.display()), &e))?;
-    if output.status.success() {
+fn finish_helper(program: &Path, file: &str, running: Helper) -> Result<()> {
+    let (status, said) = running.finish().map_err(|error| error.context(program.display().to_string()))?;
+    if status == Status::Exited(0) {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().next().unwrap_or("no reason given").to_owned();
     Err(super::namespaces::explain(Error::new(said))
         .hint(format!("{} must be set-user-id root and {file} must grant your user the range", program.display())))

@@ -5,7 +5,7 @@
 //! other way round, nobody would be left to tell and to tidy up, and they would
 //! end all the same. So where they are to be spared, the supervisor is, too.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sys::fs;
 
 const FILE: &str = "/proc/self/oom_score_adj";
@@ -18,8 +18,6 @@ pub fn go_along(score: i32) -> Result<()> {
 
 /// Sets it for this process and its children. Less than before takes power on the host.
 pub fn set_score(score: i32) -> Result<()> {
-    std::fs::write(FILE, score.to_string()).map_err(|e| {
-        Error::io(format!("write \"{score}\" to {FILE}"), &e)
-            .hint("a score below the caller's own takes root with CAP_SYS_RESOURCE")
-    })
+    fs::write_text(FILE, &score.to_string())
+        .map_err(|error| error.hint("a score below the caller's own takes root with CAP_SYS_RESOURCE"))
 }

@@ -26,14 +26,12 @@ use std::ffi::CStr;
 /// one that a container reaches through /proc.
 pub fn is_at_home() -> bool {
     let Ok(own) = look(c"/proc/self/exe") else { return true };
-    let by_name = std::fs::read_link("/proc/self/exe").ok().and_then(|path| crate::sys::cstr(path).ok());
+    let by_name = fs::readlink("/proc/self/exe").ok().and_then(|path| crate::sys::cstr(path).ok());
     if by_name.and_then(|path| look(&path).ok()).is_some_and(|named| named.is_same_place(&own)) {
         return true;
     }
     // Without a name nobody starts it again: a newer ccrun has replaced it, or it is in memory alone.
-    let is_gone =
-        std::fs::metadata("/proc/self/exe").is_ok_and(|meta| std::os::unix::fs::MetadataExt::nlink(&meta) == 0);
-    is_gone || is_mounted_here(&own)
+    fs::stat("/proc/self/exe").is_ok_and(|stat| stat.nlink == 0) || is_mounted_here(&own)
 }
 
 fn look(path: &CStr) -> Result<Statx> {
@@ -41,6 +39,6 @@ fn look(path: &CStr) -> Result<Statx> {
 }
 
 fn is_mounted_here(own: &Statx) -> bool {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = fs::read_text("/proc/self/mountinfo").unwrap_or_default();
     mounts.lines().any(|line| line.split(' ').next().and_then(|id| id.parse().ok()) == Some(own.mount()))
 }

@@ -60,8 +60,13 @@ pub struct Cover<'a> {
 }
 
 impl Cover<'_> {
-    pub fn new(null: BorrowedFd<'_>) -> Cover<'_> {
-        Cover { null, empty: None }
+    /// `empty`: what another one has covered directories with, if it has.
+    pub fn new(null: BorrowedFd<'_>, empty: Option<OwnedFd>) -> Cover<'_> {
+        Cover { null, empty }
+    }
+
+    pub fn into_empty(self) -> Option<OwnedFd> {
+        self.empty
     }
 
     /// Covers what lies at `path` below `dir`, if this kernel has it.

@@ -12,13 +12,13 @@ use super::locks::{self, Taken};
 use super::sweep::Gone;
 use super::{Patience, Store};
 use crate::error::{Error, Result};
+use crate::sys::cstr;
 use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, Time};
 use libc::{LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT};
 use serde_json::Value;
 use std::cell::Cell;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -130,11 +130,10 @@ impl Store {
         let text = exit.to_json().to_string();
         if let Err(error) = write_file(&path, text.as_bytes()) {
             // On a full disk it stands where the mark of life has its place already; a sweeper moves it.
-            return std::fs::File::options()
-                .write(true)
-                .open(self.live_path(id))
-                .and_then(|file| file.write_all_at(format!("{text}\n").as_bytes(), 0))
-                .map_err(|_| error);
+            let live = cstr(self.live_path(id)).and_then(|path| fs::open(&path, libc::O_WRONLY, 0));
+            let text = format!("{text}\n");
+            let written = live.and_then(|live| fs::write_all(live.as_fd(), text.as_bytes()));
+            return written.map_err(|_| error);
         }
         self.unmark_live(id)
     }

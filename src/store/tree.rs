@@ -8,7 +8,7 @@ use crate::sys::fd::OwnedFd;
 use crate::sys::poll::poll;
 use crate::sys::{cstr, fs};
 use libc::{AT_SYMLINK_NOFOLLOW, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -50,7 +50,7 @@ impl Store {
             }
         }
         walled.wait()?;
-        std::fs::remove_dir(path).map_err(|e| Error::io(format!("remove {}", path.display()), &e))?;
+        fs::rmdir(path).map_err(|error| error.renamed(format!("remove {}", path.display())))?;
         Ok(true)
     }
 
@@ -89,16 +89,16 @@ fn empty_root() -> Result<()> {
 /// removed go away, opaque directories hide what was there. Owners that cannot be given are left out.
 pub fn merge(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     let root = fs::openat(to, c".", O_RDONLY | O_DIRECTORY, 0)?;
-    Copier { root: root.as_fd(), shift: None, links: HashMap::new() }.directory(from, to, b"")
+    Copier { root: root.as_fd(), shift: None, links: BTreeMap::new() }.directory(from, to, b"")
 }
 
 /// Copies the tree at `from` into the new directory `to`, its owners moved up by `shift`: what an
 /// id-mapped mount would show, made by hand. Gives `to` opened.
 pub fn copy_shifted(from: &Path, to: &Path, shift: (u32, u32)) -> Result<OwnedFd> {
-    std::fs::create_dir(to).map_err(|e| Error::io(format!("make the directory {}", to.display()), &e))?;
+    fs::mkdir(to, 0o777).map_err(|error| error.renamed(format!("make the directory {}", to.display())))?;
     let open = |path: &Path| fs::open(&cstr(path)?, O_RDONLY | O_DIRECTORY, 0);
     let (from, to) = (open(from)?, open(to)?);
-    Copier { root: to.as_fd(), shift: Some(shift), links: HashMap::new() }.directory(from.as_fd(), to.as_fd(), b"")?;
+    Copier { root: to.as_fd(), shift: Some(shift), links: BTreeMap::new() }.directory(from.as_fd(), to.as_fd(), b"")?;
     Ok(to)
 }
 
@@ -107,7 +107,7 @@ struct Copier<'a> {
     root: BorrowedFd<'a>,
     shift: Option<(u32, u32)>,
     /// Where a file with several names has been copied to.
-    links: HashMap<(u64, u64), Vec<u8>>,
+    links: BTreeMap<(u64, u64), Vec<u8>>,
 }
 
 impl Copier<'_> {
@@ -219,6 +219,18 @@ fn open_here(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Option<Owne
     }
 }
 
+fn copy_by_hand(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match fs::read(from, &mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(size) => fs::write_all(to, &buffer[..size])?,
+            Err(error) if error.errno() == Some(libc::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// The bytes of a file: shared where the file system can (FICLONE), else copied within the kernel.
 fn copy_bytes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
     if fs::ficlone(to, from).is_ok() {
@@ -232,11 +244,7 @@ fn copy_bytes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
                 if [Some(libc::EXDEV), Some(libc::EINVAL), Some(libc::ENOSYS), Some(libc::EOPNOTSUPP)]
                     .contains(&error.errno()) =>
             {
-                let failed = |e| Error::io("copy", &e);
-                let (from, to) = (from.try_clone_to_owned().map_err(failed)?, to.try_clone_to_owned().map_err(failed)?);
-                return std::io::copy(&mut std::fs::File::from(from), &mut std::fs::File::from(to))
-                    .map(drop)
-                    .map_err(failed);
+                return copy_by_hand(from, to);
             }
             Err(error) => return Err(error),
         }

@@ -1,6 +1,6 @@
 //! A file descriptor that is closed when its owner goes, by a call that is reported like all others.
 
-use super::{report, returned};
+use super::report;
 use crate::error::Result;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
@@ -14,11 +14,7 @@ impl OwnedFd {
     /// fcntl(2) F_DUPFD_CLOEXEC: another descriptor of the same open file.
     pub fn try_clone(&self) -> Result<OwnedFd> {
         // Not one of the standard streams' numbers.
-        const LEAST: i32 = 3;
-        // SAFETY: no memory is passed.
-        let fd = unsafe { libc::syscall(libc::SYS_fcntl, self.0, libc::F_DUPFD_CLOEXEC, LEAST) };
-        let fd = returned(fd, format_args!("fcntl({}, F_DUPFD_CLOEXEC, {LEAST})", super::shown::Fd(self.0)))?;
-        Ok(OwnedFd(fd as RawFd))
+        super::fs::duplicate_from(self.as_fd(), 3)
     }
 }
 
@@ -52,6 +48,7 @@ impl IntoRawFd for OwnedFd {
 }
 
 impl FromRawFd for OwnedFd {
+    // SAFETY: the caller's, who owns the descriptor and gives it away.
     unsafe fn from_raw_fd(fd: RawFd) -> OwnedFd {
         OwnedFd(fd)
     }

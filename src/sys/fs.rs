@@ -11,8 +11,8 @@ mod statfs;
 mod statx;
 mod temporary;
 
-use super::{answered, report, returned};
 use super::shown::{AtFlags, Fd, OpenFlags, Resolve};
+use super::{answered, report, returned};
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
 use std::ffi::{CStr, CString};
@@ -184,7 +184,7 @@ pub fn mkdirat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::mkdirat(dir, name.as_ptr(), mode) };
-    returned(done.into(), format_args!("mkdirat({}, {name:?}, {mode:#o})", Fd(dir))).map(drop)
+    returned(done.into(), format_args!("mkdirat({}, {name:?}, 0{mode:o})", Fd(dir))).map(drop)
 }
 
 /// `mknodat(2)`; `mode` holds the type (S_IFIFO, S_IFCHR, S_IFBLK) too.
@@ -192,7 +192,7 @@ pub fn mknodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32, (major, minor): (u32
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::mknodat(dir, name.as_ptr(), mode, libc::makedev(major, minor)) };
-    returned(done.into(), format_args!("mknodat({}, {name:?}, {mode:#o}, {major}:{minor})", Fd(dir))).map(drop)
+    returned(done.into(), format_args!("mknodat({}, {name:?}, 0{mode:o}, {major}:{minor})", Fd(dir))).map(drop)
 }
 
 /// `linkat(2)`; without AT_SYMLINK_FOLLOW a link to a symlink is made.
@@ -329,7 +329,7 @@ pub fn pipe2(flags: i32) -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     // SAFETY: the kernel writes two descriptors into `ends`.
     let done = unsafe { libc::pipe2(ends.as_mut_ptr(), flags | libc::O_CLOEXEC) };
-    returned(done.into(), format_args!("pipe2({})", OpenFlags(flags)))?;
+    returned(done.into(), format_args!("pipe2({ends:?}, {})", OpenFlags(flags)))?;
     Ok((owned(ends[0].into()), owned(ends[1].into())))
 }
 
@@ -363,7 +363,7 @@ pub fn copy_file_range(from: BorrowedFd<'_>, to: BorrowedFd<'_>, length: usize) 
 pub fn umask(mask: u32) -> u32 {
     // SAFETY: no memory is passed, and the call cannot fail.
     let old = unsafe { libc::umask(mask as libc::mode_t) };
-    report::infallible(old, format_args!("umask({mask:#05o})"))
+    report::infallible(old, format_args!("umask(0{mask:o})"))
 }
 
 /// `getdents64(2)`: the next names of a directory without `.` and `..`; none at its end.

@@ -1,11 +1,12 @@
 //! Memory: that of another process, process_vm_readv(2) and process_vm_writev(2), and files in it, memfd_create(2).
 
 use super::returned;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
 use libc::{iovec, pid_t};
 use std::ffi::CStr;
 use std::os::fd::FromRawFd;
+use std::sync::atomic::AtomicU64;
 
 /// memfd_create(2): a file without a place on any disk; `name` is for people who look at /proc.
 pub fn memfd_create(name: &CStr) -> Result<OwnedFd> {
@@ -34,4 +35,19 @@ pub fn process_vm_writev(pid: pid_t, address: u64, bytes: &[u8]) -> Result<usize
     let written = unsafe { libc::process_vm_writev(pid, &raw const local, 1, &raw const remote, 1, 0) };
     returned(written as i64, format_args!("process_vm_writev({pid}, {address:#x}, {} bytes)", bytes.len()))
         .map(|written| written as usize)
+}
+
+/// mmap(2) MAP_SHARED: a page of zeros that this process and its clones have in common, until they all end.
+pub fn shared_page() -> Result<&'static [AtomicU64; 512]> {
+    let size = size_of::<[AtomicU64; 512]>();
+    let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+    // SAFETY: the kernel chooses a place where nothing is mapped.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), size, access, kind, -1, 0) };
+    if page == libc::MAP_FAILED {
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        return Err(Error::call("mmap(MAP_SHARED|MAP_ANONYMOUS)", errno));
+    }
+    // SAFETY: a page is aligned for atomics and as large as 512 of them, zero is a value of theirs, it is never
+    // unmapped, and every process that has it uses atomics alone.
+    Ok(unsafe { &*page.cast() })
 }

@@ -7,6 +7,7 @@
 pub mod cred;
 pub mod fd;
 pub mod fs;
+pub mod helper;
 pub mod memory;
 pub mod mount;
 pub mod namespace;

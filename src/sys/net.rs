@@ -20,5 +20,12 @@ pub fn loopback_up() -> Result<()> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads one ifreq.
     let ret = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
-    returned(ret.into(), format_args!("ioctl({}, SIOCSIFFLAGS, {{ifr_name=\"lo\", ifr_flags=IFF_UP|IFF_RUNNING}})", Fd(socket.as_raw_fd()))).map(drop)
+    returned(
+        ret.into(),
+        format_args!(
+            "ioctl({}, SIOCSIFFLAGS, {{ifr_name=\"lo\", ifr_flags=IFF_UP|IFF_RUNNING}})",
+            Fd(socket.as_raw_fd())
+        ),
+    )
+    .map(drop)
 }

@@ -1,12 +1,15 @@
 //! Processes: clone3(2), execve(2), wait4(2), pidfd_send_signal(2).
 
-use super::{answered, report, returned};
+mod directory;
+
 use super::shown::Fd;
+use super::{answered, report, returned};
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 
+pub use directory::*;
 pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS, CLONE_PARENT,
     pid_t,
@@ -124,6 +127,7 @@ pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -
     let call = format!("clone3({{flags={}}}, {size})", clone_flags(flags | libc::CLONE_PIDFD));
     // Nothing is reported in the child, which has made no call.
     if ret == 0 {
+        report::switch(false);
         _exit(child());
     }
     let mut answer = answered(ret, format_args!("{call}"));
@@ -133,6 +137,7 @@ pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -
         // SAFETY: as above; clone(2) stores the pidfd where the parent's thread id would go.
         ret = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
         if ret == 0 {
+            report::switch(false);
             _exit(child());
         }
         answer = answered(ret, format_args!("clone({flags:#x})"));
@@ -163,6 +168,7 @@ pub fn fork_unwaited(child: impl FnOnce() -> i32) -> Result<pid_t> {
     // stack, as after fork(2); no flags and no signal.
     let ret = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
     if ret == 0 {
+        report::switch(false);
         _exit(child());
     }
     Ok(returned(ret, format_args!("clone(0)"))? as pid_t)
@@ -388,22 +394,4 @@ pub fn find_program(name: &str) -> Option<std::path::PathBuf> {
         .filter(|dir| dir.is_absolute())
         .map(|dir| dir.join(name))
         .find(|file| std::fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0))
-}
-
-/// chdir(2).
-pub fn chdir(path: &CStr) -> Result<()> {
-    // SAFETY: the path ends with NUL and is only read.
-    returned(unsafe { libc::chdir(path.as_ptr()) }.into(), format_args!("chdir({path:?})")).map(drop)
-}
-
-/// chroot(2).
-pub fn chroot(path: &CStr) -> Result<()> {
-    // SAFETY: the path ends with NUL and is only read.
-    returned(unsafe { libc::chroot(path.as_ptr()) }.into(), format_args!("chroot({path:?})")).map(drop)
-}
-
-/// fchdir(2).
-pub fn fchdir(dir: BorrowedFd<'_>) -> Result<()> {
-    // SAFETY: no memory is involved.
-    returned(unsafe { libc::fchdir(dir.as_raw_fd()) }.into(), format_args!("fchdir({})", Fd(dir.as_raw_fd()))).map(drop)
 }

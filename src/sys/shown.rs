@@ -158,7 +158,10 @@ mod tests {
             "openat(\"/etc\", \"no such\", O_PATH|O_DIRECTORY): No such file or directory (ENOENT)"
         );
         let missing = fs::open(c"/no such", libc::O_WRONLY | libc::O_NOFOLLOW, 0).unwrap_err();
-        assert_eq!(said(missing), "openat(AT_FDCWD, \"/no such\", O_WRONLY|O_NOFOLLOW): No such file or directory (ENOENT)");
+        assert_eq!(
+            said(missing),
+            "openat(AT_FDCWD, \"/no such\", O_WRONLY|O_NOFOLLOW): No such file or directory (ENOENT)"
+        );
         let refused = fs::getdents(dir.as_fd()).unwrap_err();
         assert_eq!(said(refused), "getdents64(\"/etc\"): Bad file descriptor (EBADF)");
         let refused = mount::move_mount(dir.as_fd(), dir.as_fd()).unwrap_err();

@@ -15,7 +15,10 @@ pub fn socketpair() -> Result<(OwnedFd, OwnedFd)> {
     // SAFETY: `fds` has room for the two descriptors.
     let ret =
         unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) };
-    returned(ret.into(), format_args!("socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, [{}, {}])", fds[0], fds[1]))?;
+    returned(
+        ret.into(),
+        format_args!("socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, [{}, {}])", fds[0], fds[1]),
+    )?;
     // SAFETY: the kernel has just made both descriptors for us.
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }

@@ -1,7 +1,7 @@
 //! Terminals: termios(3), ioctl_tty(2), pty(7).
 
-use super::{answered, returned};
 use super::shown::Fd;
+use super::{answered, returned};
 use crate::error::Result;
 use crate::sys::fd::OwnedFd;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};

@@ -35,6 +35,7 @@ mod commands;
 mod credentials;
 mod emulation;
 mod errors;
+mod explain;
 mod faults;
 mod host_view;
 mod hostile;
@@ -102,6 +103,7 @@ const CASES: &[&[Case]] = &[
     limits::places::CASES,
     readme::CASES,
     run::CASES,
+    explain::CASES,
     isolation::CASES,
     ranges::CASES,
     mounts::CASES,

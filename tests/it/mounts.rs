@@ -618,6 +618,8 @@ fn a_target_of_the_wrong_kind_is_named(t: &Sandbox) {
     run(&["--tmpfs", "/etc/passwd/x"]).error(125, "/etc/passwd/x");
     for name in ["hosts", "hostname", "resolv.conf"] {
         let root = evil_root(t, &format!("root-{name}"));
+        // There as a file if the caller's own root file system was written to before.
+        let _ = std::fs::remove_file(root.join("etc").join(name));
         std::fs::create_dir_all(root.join("etc").join(name)).expect("mkdir");
         let out = t.ccrun(&["run", "--rm", "--rootfs", root.to_str().expect("UTF-8"), "true"]).out();
         out.error(125, &format!("mount on /etc/{name}: {on_dir}"));

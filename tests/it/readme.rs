@@ -9,7 +9,7 @@ use serde_json::json;
 use std::path::Path;
 
 cases! {
-    Once: every_command_exists;
+    Once: every_command_exists, the_steps_are_the_codes;
     Users: the_demo_leaves_out_only_limits_that_cannot_be_had;
     Hub: every_example_works;
 }
@@ -70,7 +70,9 @@ fn every_command_exists(t: &Sandbox) {
         if let Some(at) = words.iter().position(|word| *word == "ccrun")
             && let Some(name) = words.get(at + 1).filter(|word| !word.starts_with('-'))
         {
-            assert!(help.contains(&format!("\n  {name} ")), "`{command}`: no such command");
+            let is_there = help.contains(&format!("\n  {name} "))
+                || words.get(at..at + 3).is_some_and(|words| help.contains(&words.join(" ")));
+            assert!(is_there, "`{command}`: no such command");
         }
     }
 }
@@ -101,4 +103,20 @@ fn every_example_works(t: &Sandbox) {
         let out = t.command("sh", &["-c", &run]).env("PATH", &path).env("CCRUN_ROOT", &t.store).stdin("exit\n").out();
         assert_eq!(out.status, 0, "README: `{command}`: {} {}", out.stdout, out.stderr);
     }
+}
+
+/// The table of steps is what ccrun says of itself.
+fn the_steps_are_the_codes(t: &Sandbox) {
+    let help = t.ccrun(&["help", "steps"]).ok().stdout;
+    let row = |line: &str| {
+        let (place, rest) = line.strip_prefix('[')?.split_once("] ")?;
+        let (name, notes) = rest.strip_suffix(')')?.split_once(" (")?;
+        let (man, step) = notes.split_once("; challenge step ").unwrap_or((notes, ""));
+        Some(format!("| {place} | {name} | {man} | {step} |"))
+    };
+    let rows: Vec<String> = help.lines().filter_map(row).collect();
+    assert!(rows.len() > 30 && help.matches("challenge step").count() > 20, "{help}");
+    assert!(rows.iter().any(|row| row == "| PID 1 16 | pivot_root | pivot_root(2) | 3 |"), "{rows:#?}");
+    let readme = readme();
+    assert!(readme.contains(&(rows.join("\n") + "\n\n")), "README's table of steps is not:\n{}", rows.join("\n"));
 }

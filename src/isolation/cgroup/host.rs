@@ -118,9 +118,8 @@ impl Place {
     }
 
     pub fn is_made_for(&self, uid: u32) -> bool {
-        use std::os::unix::fs::MetadataExt;
         let last = if self.is_v2 { "login/cgroup.threads" } else { "tasks" };
-        std::fs::metadata(self.dir.join(last)).is_ok_and(|meta| meta.uid() == uid)
+        fs::stat(self.dir.join(last)).is_ok_and(|stat| stat.uid == uid)
             && (!self.is_v2
                 || v2::available(&self.dir).is_ok_and(|all| self.controllers.iter().all(|c| all.contains(c))))
     }

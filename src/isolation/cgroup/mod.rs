@@ -236,8 +236,8 @@ impl Cgroup {
     pub fn remove(&self) {
         for dir in self.paths() {
             let end = Instant::now() + Duration::from_secs(5);
-            while let Err(error) = std::fs::remove_dir(dir) {
-                if error.raw_os_error() != Some(libc::EBUSY) || Instant::now() > end {
+            while let Err(error) = fs::rmdir(dir) {
+                if error.errno() != Some(libc::EBUSY) || Instant::now() > end {
                     break;
                 }
                 let _ = write(dir, "cgroup.kill", 1);

@@ -12,7 +12,9 @@ use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, mount};
 use libc::{AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_PATH, R_OK, S_IFBLK, S_IFCHR, W_OK};
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A device of the host's and its place in the container.
@@ -67,14 +69,13 @@ fn below(source: &Path, target: &Path) -> Vec<Device> {
     let mut devices = Vec::new();
     let mut directories = VecDeque::from([source.to_owned()]);
     while let Some(directory) = directories.pop_front() {
-        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
-        for entry in entries.filter_map(std::result::Result::ok) {
-            use std::os::unix::fs::FileTypeExt;
-            let (path, name) = (entry.path(), entry.file_name());
-            match entry.file_type() {
+        for fs::DirEntry { name, kind } in fs::entries(&directory).unwrap_or_default() {
+            let name = OsStr::from_bytes(name.to_bytes());
+            let path = directory.join(name);
+            match kind {
                 _ if OWN.iter().any(|own| name == *own) => {}
-                Ok(kind) if kind.is_dir() => directories.push_back(path),
-                Ok(kind) if kind.is_char_device() || kind.is_block_device() => {
+                libc::DT_DIR => directories.push_back(path),
+                libc::DT_CHR | libc::DT_BLK => {
                     let inside = path.strip_prefix(source).unwrap_or(&path);
                     devices.push(Device { target: target.join(inside), source: path });
                 }

@@ -2,8 +2,8 @@
 
 use super::Time;
 use crate::error::Result;
-use crate::sys::{answered, returned};
 use crate::sys::shown::{AtFlags, Fd};
+use crate::sys::{answered, returned};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -12,7 +12,7 @@ pub fn fchmod(fd: BorrowedFd<'_>, mode: u32) -> Result<()> {
     let fd = fd.as_raw_fd();
     // SAFETY: no memory is passed.
     let done = unsafe { libc::fchmod(fd, mode) };
-    returned(done.into(), format_args!("fchmod({}, {mode:#o})", Fd(fd))).map(drop)
+    returned(done.into(), format_args!("fchmod({}, 0{mode:o})", Fd(fd))).map(drop)
 }
 
 /// `fchmodat(2)`, which follows a symlink: only for names known to be none.
@@ -20,7 +20,7 @@ pub fn fchmodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::fchmodat(dir, name.as_ptr(), mode, 0) };
-    returned(done.into(), format_args!("fchmodat({}, {name:?}, {mode:#o})", Fd(dir))).map(drop)
+    returned(done.into(), format_args!("fchmodat({}, {name:?}, 0{mode:o})", Fd(dir))).map(drop)
 }
 
 /// `faccessat2(2)`, Linux 5.8: whether `name` can be read, written or run (R_OK, W_OK, X_OK); it is not opened.
@@ -28,7 +28,7 @@ pub fn faccessat2(dir: BorrowedFd<'_>, name: &CStr, mode: i32, flags: i32) -> Re
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::syscall(libc::SYS_faccessat2, dir, name.as_ptr(), mode, flags) };
-    returned(done, format_args!("faccessat2({}, {name:?}, {mode:#o}, {})", Fd(dir), AtFlags(flags))).map(drop)
+    returned(done, format_args!("faccessat2({}, {name:?}, 0{mode:o}, {})", Fd(dir), AtFlags(flags))).map(drop)
 }
 
 /// `fchown(2)`.
@@ -70,9 +70,8 @@ pub fn may_write(path: &std::path::Path) -> bool {
     let Ok(path) = crate::sys::cstr(path) else { return false };
     let call = format_args!("faccessat2(AT_FDCWD, {path:?}, W_OK, AT_EACCESS)");
     // SAFETY: the path is a C string that lives through the call.
-    let done = unsafe {
-        libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) };
     match answered(done, call) {
         // Before Linux 5.8, and in sandboxes that are older.
         Err(libc::ENOSYS | libc::EPERM) => {

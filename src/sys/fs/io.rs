@@ -1,9 +1,10 @@
 //! Bytes in and out of a descriptor, past any buffer of the standard library's.
 
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::returned;
 use crate::sys::shown::{Fd, Text};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 
 /// `read(2)`: how many bytes came; 0 at the end.
 pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
@@ -16,7 +17,8 @@ pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
 pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     // SAFETY: the pointer and the length are of one live slice.
     let size = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
-    returned(size as i64, format_args!("write({}, {}, {})", Fd(fd.as_raw_fd()), Text(bytes), bytes.len())).map(|size| size as usize)
+    returned(size as i64, format_args!("write({}, {}, {})", Fd(fd.as_raw_fd()), Text(bytes), bytes.len()))
+        .map(|size| size as usize)
 }
 
 /// `fcntl(2)` F_GETFL: how the descriptor was opened (O_PATH, O_APPEND, …).
@@ -45,4 +47,13 @@ pub fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
     let link = crate::sys::cstr(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
     // An absolute path is looked up from the root, whatever the directory.
     super::readlinkat(fd, &link)
+}
+
+/// `fcntl(2)` F_DUPFD_CLOEXEC: another descriptor of the same open file, with a number from `least` on.
+pub fn duplicate_from(fd: BorrowedFd<'_>, least: i32) -> Result<OwnedFd> {
+    // SAFETY: no memory is passed; `fd` is open by its type.
+    let ret = unsafe { libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
+    let copy = returned(ret, format_args!("fcntl({}, F_DUPFD_CLOEXEC, {least})", Fd(fd.as_raw_fd())))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy as i32) })
 }

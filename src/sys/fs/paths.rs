@@ -16,7 +16,7 @@ pub fn mkdir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
     let path = cstr(path.as_ref())?;
     // SAFETY: the path is a C string that lives through the call.
     let done = unsafe { libc::syscall(libc::SYS_mkdirat, AT_FDCWD, path.as_ptr(), mode) };
-    returned(done, format_args!("mkdirat(AT_FDCWD, {path:?}, {mode:#o})")).map(drop)
+    returned(done, format_args!("mkdirat(AT_FDCWD, {path:?}, 0{mode:o})")).map(drop)
 }
 
 /// [`mkdir`] that takes a directory that is there.

@@ -67,7 +67,8 @@ pub fn pwrite(file: BorrowedFd<'_>, bytes: &[u8], offset: i64) -> Result<usize> 
     let fd = file.as_raw_fd();
     // SAFETY: the pointer and the length are of one live slice.
     let size = unsafe { libc::syscall(libc::SYS_pwrite64, fd, bytes.as_ptr(), bytes.len(), offset) };
-    returned(size, format_args!("pwrite64({}, {}, {}, {offset})", Fd(fd), Text(bytes), bytes.len())).map(|size| size as usize)
+    returned(size, format_args!("pwrite64({}, {}, {}, {offset})", Fd(fd), Text(bytes), bytes.len()))
+        .map(|size| size as usize)
 }
 
 /// Writes all of `bytes`.

@@ -1,10 +1,11 @@
 //! The command: what happens between the fork from PID 1 and the first
 //! instruction of the program, in an order that leaves no power behind.
 
-use super::emulation;
-use super::plan::Plan;
-use super::spec::Security;
-use super::user::{self, User};
+use super::{COMMAND, Side, run_all};
+use crate::container::emulation;
+use crate::container::plan::Plan;
+use crate::container::spec::Security;
+use crate::container::user::{self, User};
 use crate::error::{Error, Result};
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::seccomp::Filter;
@@ -17,82 +18,120 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-/// Becomes the command; gives only what kept it from that. At the other end of `channel`, if there is one, somebody
-/// is ready to emulate root.
-pub fn exec(plan: &Plan<'_>, terminal: Option<OwnedFd>, channel: Option<&OwnedFd>) -> Error {
-    match prepare(plan, terminal, channel) {
-        Ok((args, env)) => run(&args, &env),
-        Err(error) => error,
+/// A command in the making: what one step leaves for the next ones.
+pub struct Prepare<'a> {
+    plan: &'a Plan<'a>,
+    terminal: Option<OwnedFd>,
+    /// At its other end somebody is ready to emulate root.
+    channel: Option<&'a OwnedFd>,
+    user: User,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl<'a> Prepare<'a> {
+    pub fn new(plan: &'a Plan<'a>, terminal: Option<OwnedFd>, channel: Option<&'a OwnedFd>) -> Prepare<'a> {
+        Prepare { plan, terminal, channel, user: User::default(), args: Vec::new(), env: Vec::new() }
+    }
+
+    /// Becomes the command; returns only what kept it from that.
+    pub fn run(mut self) -> Error {
+        let kept = run_all(Side::Command, COMMAND, |step| step(&mut self));
+        kept.err().unwrap_or_else(|| Error::new("the command was not executed"))
     }
 }
 
-fn prepare(
-    plan: &Plan<'_>,
-    terminal: Option<OwnedFd>,
-    channel: Option<&OwnedFd>,
-) -> Result<(Vec<CString>, Vec<CString>)> {
-    let process = &plan.spec.process;
-    // 1. A process group of its own in the session that PID 1 leads: the foreground one, if there is a terminal.
-    //    The caller's terminal is none of its streams, so that nothing inside can type into the user's shell.
-    if plan.spec.init {
-        process::lead_group()?;
-    }
-    let user = user::find(process)?;
-    plan.streams.connect(&process.streams, terminal.as_ref().map(AsFd::as_fd))?;
-    if let Some(terminal) = terminal {
+/// The caller's terminal is none of its streams, so that nothing inside can type into the user's shell.
+pub fn lead_job(prepare: &mut Prepare<'_>) -> Result<()> {
+    if prepare.plan.spec.init { process::lead_group() } else { Ok(()) }
+}
+
+pub fn find_user(prepare: &mut Prepare<'_>) -> Result<()> {
+    prepare.user = user::find(&prepare.plan.spec.process)?;
+    Ok(())
+}
+
+pub fn connect_streams(prepare: &mut Prepare<'_>) -> Result<()> {
+    let plan = prepare.plan;
+    plan.streams.connect(&plan.spec.process.streams, prepare.terminal.as_ref().map(AsFd::as_fd))?;
+    if let Some(terminal) = prepare.terminal.take() {
         tty::tcsetpgrp(terminal.as_fd(), process::getpgrp())?;
-        if user.uid != 0 && !plan.single_id {
+        if prepare.user.uid != 0 && !plan.single_id {
             let group = fs::fstat(terminal.as_fd())?.gid;
-            fs::fchown(terminal.as_fd(), user.uid, group)?;
+            fs::fchown(terminal.as_fd(), prepare.user.uid, group)?;
         }
     }
+    Ok(())
+}
 
-    // 2. The working directory, while we may make it and go anywhere.
-    enter(&process.cwd)?;
+pub fn enter_directory(prepare: &mut Prepare<'_>) -> Result<()> {
+    enter(&prepare.plan.spec.process.cwd)
+}
 
-    // 3. Give up power: first what programs may ever gain, then groups, group and user, in this order, as
-    //    each step needs what the next one drops. Our own capabilities are left for the last step.
-    match channel {
-        Some(channel) if user.uid == 0 => emulation::begin(channel, &user)?,
-        _ if plan.single_id => {
-            become_single(&user)?;
-            only_own_group(&user)?;
+pub fn become_single(prepare: &mut Prepare<'_>) -> Result<()> {
+    let user = &prepare.user;
+    match prepare.channel {
+        Some(channel) if user.uid == 0 => emulation::begin(channel, user),
+        _ if prepare.plan.single_id => {
+            make_single(user)?;
+            only_own_group(user)
         }
-        _ => {}
+        _ => Ok(()),
     }
-    capabilities::bound(plan.spec.security.capabilities)?;
-    if !plan.single_id {
-        let groups = if process.keep_groups { Ok(()) } else { cred::setgroups(&user.groups) };
-        groups.and_then(|()| cred::setresgid(user.gid)).map_err(|e| unmapped(e, &user))?;
-        cred::keep_capabilities()?;
-        cred::setresuid(user.uid).map_err(|e| unmapped(e, &user))?;
+}
+
+/// Our own capabilities are left for the last step.
+pub fn bound_capabilities(prepare: &mut Prepare<'_>) -> Result<()> {
+    capabilities::bound(prepare.plan.spec.security.capabilities)
+}
+
+pub fn become_user(prepare: &mut Prepare<'_>) -> Result<()> {
+    let (plan, user) = (prepare.plan, &prepare.user);
+    if plan.single_id {
+        return Ok(());
     }
+    let groups = if plan.spec.process.keep_groups { Ok(()) } else { cred::setgroups(&user.groups) };
+    groups.and_then(|()| cred::setresgid(user.gid)).map_err(|error| unmapped(error, user))?;
+    cred::keep_capabilities()?;
+    cred::setresuid(user.uid).map_err(|error| unmapped(error, user))
+}
+
+pub fn join_keyring(prepare: &mut Prepare<'_>) -> Result<()> {
     keyring::join_own()?;
-    if !plan.spec.init {
-        // The change of user has cleared it.
-        cred::set_pdeathsig(libc::SIGKILL)?;
-    }
+    // The change of user has cleared it.
+    if prepare.plan.spec.init { Ok(()) } else { cred::set_pdeathsig(libc::SIGKILL) }
+}
 
-    // 4. Leave nothing behind that a program would inherit: ignored and blocked signals, descriptors.
+pub fn clean_up(prepare: &mut Prepare<'_>) -> Result<()> {
     signal::reset_all();
     signal::unblock_all()?;
     fs::umask(0o022);
     process::cloexec_from(3);
-
+    let process = &prepare.plan.spec.process;
     let mut env = process.env.clone();
     let has_home = |entry: &OsString| entry.as_bytes().starts_with(b"HOME=") && entry.len() > 5;
     if !env.iter().any(has_home) {
         env.retain(|entry| !entry.as_bytes().starts_with(b"HOME="));
-        env.push(format!("HOME={}", user.home).into());
+        env.push(format!("HOME={}", prepare.user.home).into());
     }
     let strings = |list: &[OsString]| list.iter().map(crate::sys::cstr).collect::<Result<Vec<CString>>>();
-    let (args, env) = (strings(&process.args)?, strings(&env)?);
-    rlimit::apply(&process.ulimits)?;
-    shut(&plan.spec.security, user.uid)?;
-    Ok((args, env))
+    (prepare.args, prepare.env) = (strings(&process.args)?, strings(&env)?);
+    Ok(())
 }
 
-/// 5. The system call filter, and the end of our own power. A filter judges us too, so that it comes when
+pub fn set_limits(prepare: &mut Prepare<'_>) -> Result<()> {
+    rlimit::apply(&prepare.plan.spec.process.ulimits)
+}
+
+pub fn give_up_power(prepare: &mut Prepare<'_>) -> Result<()> {
+    shut(&prepare.plan.spec.security, prepare.user.uid)
+}
+
+pub fn execute(prepare: &mut Prepare<'_>) -> Result<()> {
+    Err(run(&prepare.args, &prepare.env))
+}
+
+/// The system call filter, and the end of our own power. A filter judges us too, so that it comes when
 ///    nothing is left to do that a profile might forbid: capset and execve alone, or with no_new_privs,
 ///    which allows it without a capability, execve alone. Docker's runtime needs more of a profile.
 fn shut(security: &Security, uid: u32) -> Result<()> {
@@ -112,7 +151,7 @@ fn shut(security: &Security, uid: u32) -> Result<()> {
 
 /// With one id there is only one user: whoever is asked for is made in a user namespace of his own, where
 /// our single id has his number (user_namespaces(7)).
-fn become_single(user: &User) -> Result<()> {
+fn make_single(user: &User) -> Result<()> {
     if (user.uid, user.gid) == (0, 0) {
         return Ok(());
     }
@@ -170,7 +209,7 @@ fn enter(cwd: &Path) -> Result<()> {
     }
     process::fchdir(dir.as_fd())?;
     // The kernel says "(unreachable)…" of a directory outside our root.
-    match std::env::current_dir() {
+    match process::getcwd() {
         Ok(path) if path.is_absolute() => Ok(()),
         _ => Err(Error::new(format!("the working directory {} is outside the container", cwd.display()))),
     }

@@ -1,0 +1,332 @@
+//! PID 1: from the first instruction in the new namespaces to the end of the container.
+//!
+//! It is a clone of ccrun, never an exec of it, and cannot be looked into from
+//! inside (undumpable): its memory and its descriptors are the host's.
+
+use super::command::Prepare;
+use super::{INIT, Side, run_all};
+use crate::container::plan::{Plan, fail, message, note};
+use crate::container::trees::Trees;
+use crate::container::{emulation, filesystem, jobs, outer};
+use crate::error::{Error, Result};
+use crate::isolation::devices::{self, HostDevices, MoreDevices};
+use crate::isolation::emulation::Emulator;
+use crate::isolation::procfs::Cover;
+use crate::isolation::sysctl::Switches;
+use crate::isolation::tty::Terminal;
+use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
+use crate::sys::fd::OwnedFd;
+use crate::sys::process::{self, Status, pid_t};
+use crate::sys::signal::SignalFd;
+use crate::sys::{cred, namespace, poll, report, signal, socket, tty};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// The life of PID 1; returns its exit status. The end of `socket` tells the supervisor that the command runs;
+/// `reports` takes what becomes of it then, if a shell may want to know.
+/// `outer`: it comes from a process between, which has the mounts (see [`outer`]).
+pub fn pid1(plan: &Plan<'_>, socket: OwnedFd, reports: Option<OwnedFd>, outer: Option<OwnedFd>) -> i32 {
+    let built = Build::new(plan, &socket, outer.as_ref()).run();
+    report::switch(false);
+    // What goes wrong with it is told like anything else, as long as the supervisor listens.
+    match built.and_then(|built| Ok((built.command, emulator(plan, built.channel)?))) {
+        Ok((command, emulator)) => {
+            drop(socket);
+            live(command, emulator, reports).unwrap_or(125)
+        }
+        Err(error) => fail(&socket, error),
+    }
+}
+
+/// What PID 1 has when its command's process is there.
+struct Built {
+    command: pid_t,
+    channel: Option<OwnedFd>,
+}
+
+/// A container in the making, from the inside: what one step leaves for the next ones.
+pub struct Build<'a> {
+    plan: &'a Plan<'a>,
+    socket: &'a OwnedFd,
+    outer: Option<&'a OwnedFd>,
+    devices: Option<HostDevices>,
+    received: Option<(Trees, Vec<OwnedFd>)>,
+    more: Option<MoreDevices>,
+    sources: Option<filesystem::Sources>,
+    root: Option<OwnedFd>,
+    /// What hides directories, once one has been hidden.
+    empty: Option<OwnedFd>,
+    dev: Option<OwnedFd>,
+    terminal: Option<OwnedFd>,
+    built: Option<Built>,
+}
+
+impl<'a> Build<'a> {
+    fn new(plan: &'a Plan<'a>, socket: &'a OwnedFd, outer: Option<&'a OwnedFd>) -> Build<'a> {
+        let (devices, received, more, sources) = (None, None, None, None);
+        let (root, empty, dev, terminal, built) = (None, None, None, None, None);
+        Build { plan, socket, outer, devices, received, more, sources, root, empty, dev, terminal, built }
+    }
+
+    fn run(mut self) -> Result<Built> {
+        run_all(Side::Init, INIT, |step| step(&mut self))?;
+        made(self.built.take())
+    }
+
+    fn root(&self) -> Result<BorrowedFd<'_>> {
+        made(self.root.as_ref()).map(AsFd::as_fd)
+    }
+
+    fn cover(&mut self) -> Result<Option<Cover<'_>>> {
+        if self.plan.spec.security.privileged {
+            return Ok(None);
+        }
+        Ok(Some(Cover::new(made(self.devices.as_ref())?.null(), self.empty.take())))
+    }
+}
+
+/// What an earlier step has left.
+fn made<T>(from_before: Option<T>) -> Result<T> {
+    from_before.ok_or_else(|| Error::new("a step of PID 1's comes before the one that it needs"))
+}
+
+pub fn name_itself(_: &mut Build<'_>) -> Result<()> {
+    process::set_title("ccrun")?;
+    process::setsid()
+}
+
+pub fn make_mounts_private(_: &mut Build<'_>) -> Result<()> {
+    rootfs::make_private().map_err(namespaces::explain)
+}
+
+pub fn open_devices(build: &mut Build<'_>) -> Result<()> {
+    build.devices = Some(HostDevices::open()?);
+    Ok(())
+}
+
+pub fn join_cgroup(build: &mut Build<'_>) -> Result<()> {
+    priority::reset()?;
+    build.plan.cgroup.join()?;
+    build.plan.spec.process.oom_score_adj.map_or(Ok(()), oom::set_score)
+}
+
+pub fn receive_mounts(build: &mut Build<'_>) -> Result<()> {
+    build.received = Some(match build.outer {
+        Some(outer) => outer::take(outer, build.socket, build.plan)?,
+        None => (Trees::receive(build.socket)?, Vec::new()),
+    });
+    Ok(())
+}
+
+pub fn shut_off(_: &mut Build<'_>) -> Result<()> {
+    cred::set_undumpable()
+}
+
+pub fn open_sources(build: &mut Build<'_>) -> Result<()> {
+    let plan = build.plan;
+    // Devices first: what covers the container's directory then shows none.
+    build.more = Some(MoreDevices::open(&plan.spec.devices, plan.mapped.then_some(plan.dir))?);
+    let (trees, files) = made(build.received.take())?;
+    build.sources = Some(filesystem::Sources::open(plan, trees, files)?);
+    Ok(())
+}
+
+pub fn become_root(build: &mut Build<'_>) -> Result<()> {
+    let plan = build.plan;
+    rootfs::become_root(plan.single_id || plan.spec.process.keep_groups)?;
+    cred::set_pdeathsig(libc::SIGKILL)?;
+    // The supervisor might have died before. Not told by the socket's end: others that it has started may hold it a
+    // moment longer.
+    if poll::poll(&[plan.supervisor.as_fd()], 0)?[0] {
+        return Err(Error::new("the supervisor ended"));
+    }
+    let mut more = made(build.more.take())?;
+    for device in more.useless() {
+        let text = "can be opened by nobody in the container: its owner and mode on this host are against it";
+        note(build.socket, &format!("--device {} {text}", device.display()));
+    }
+    if plan.spec.security.privileged {
+        more.add_openable();
+    }
+    build.more = Some(more);
+    Ok(())
+}
+
+pub fn mount_root(build: &mut Build<'_>) -> Result<()> {
+    build.root = Some(filesystem::mount_root(build.plan, made(build.sources.as_ref())?, build.socket)?);
+    Ok(())
+}
+
+pub fn mount_proc(build: &mut Build<'_>) -> Result<()> {
+    let switches = switches(build.plan);
+    let root = made(build.root.take())?;
+    let mut cover = build.cover()?;
+    procfs::mount_proc(root.as_fd(), &switches, cover.as_mut())?;
+    build.empty = cover.and_then(Cover::into_empty);
+    build.root = Some(root);
+    Ok(())
+}
+
+pub fn mount_sys(build: &mut Build<'_>) -> Result<()> {
+    let is_own = build.plan.spec.network.is_own();
+    let root = made(build.root.take())?;
+    let mut cover = build.cover()?;
+    procfs::mount_sys(root.as_fd(), is_own, cover.as_mut())?;
+    drop(cover);
+    build.root = Some(root);
+    Ok(())
+}
+
+pub fn mount_cgroups(build: &mut Build<'_>) -> Result<()> {
+    if !build.plan.cgroup.is_none() {
+        // Not by clone3, which would have its root where the supervisor is: this one has it where we are.
+        namespace::unshare(process::CLONE_NEWCGROUP)?;
+    }
+    build.plan.cgroup.mount_view(build.root()?)
+}
+
+pub fn mount_dev(build: &mut Build<'_>) -> Result<()> {
+    let (plan, devices) = (build.plan, made(build.devices.as_ref())?);
+    build.dev = Some(devices::mount_dev(build.root()?, devices, plan.single_id, plan.spec.shm_size)?);
+    Ok(())
+}
+
+pub fn mount_volumes(build: &mut Build<'_>) -> Result<()> {
+    let sources = made(build.sources.take())?;
+    filesystem::mount_extras(build.plan, sources, build.root()?)?;
+    made(build.more.as_ref())?.mount(build.root()?)
+}
+
+pub fn open_terminal(build: &mut Build<'_>) -> Result<()> {
+    let dev = made(build.dev.take())?;
+    if build.plan.spec.process.has_terminal() {
+        let Terminal { master, peer } = Terminal::open(dev.as_fd())?;
+        tty::set_controlling(peer.as_fd())?;
+        socket::send(build.socket.as_fd(), &[message::TERMINAL], &[master.as_fd()])?;
+        build.terminal = Some(peer);
+    }
+    Ok(())
+}
+
+pub fn pivot(build: &mut Build<'_>) -> Result<()> {
+    rootfs::pivot_to(&made(build.root.take())?)
+}
+
+pub fn set_hostname(build: &mut Build<'_>) -> Result<()> {
+    namespace::sethostname(&build.plan.spec.hostname)
+}
+
+pub fn bring_up_network(build: &mut Build<'_>) -> Result<()> {
+    if build.plan.spec.network.is_own() { network::bring_up() } else { Ok(()) }
+}
+
+pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
+    let (plan, socket) = (build.plan, build.socket);
+    let (ours, theirs) = if plan.single_id { Some(socket::socketpair()?) } else { None }.unzip();
+    let terminal = build.terminal.take();
+    if !plan.spec.init {
+        if let (Some(ours), Some(theirs)) = (&ours, &theirs) {
+            process::fork_unwaited(|| {
+                report::switch(false);
+                process::close(theirs);
+                emulate(plan, ours, socket)
+            })?;
+        }
+        return Err(Prepare::new(plan, terminal, theirs.as_ref()).run());
+    }
+    let child = process::fork(|| {
+        // The other end must be gone when PID 1 is.
+        ours.iter().for_each(process::close);
+        let error = Prepare::new(plan, terminal, theirs.as_ref()).run();
+        report::switch(false);
+        fail(socket, error)
+    })
+    .map_err(|error| no_room(error, plan))?;
+    build.built = Some(Built { command: child.pid(), channel: ours });
+    Ok(())
+}
+
+/// PID 1 with the container's command running: it keeps no descriptor but what it needs, and little power.
+fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<OwnedFd>) -> Result<i32> {
+    let Some(mut emulator) = emulator else {
+        let reports = match reports {
+            Some(reports) => {
+                let [kept] = process::keep_only([reports.as_fd()])?;
+                // What it had is closed.
+                std::mem::forget(reports);
+                Some(kept)
+            }
+            None => {
+                process::close_range_from(0);
+                None
+            }
+        };
+        capabilities::keep_kill()?;
+        return reap(command, reports.as_ref(), signal::wait_any);
+    };
+    let reports = emulator.close_others(reports)?;
+    let signals = SignalFd::new()?;
+    reap(command, reports.as_ref(), || {
+        loop {
+            if let Some(signal) = signals.read() {
+                return Ok(signal);
+            }
+            emulator.serve_until(signals.as_fd())?;
+        }
+    })
+}
+
+/// Waits for the command at the other end of `channel`, and gets ready to emulate root for it.
+fn emulator(plan: &Plan<'_>, channel: Option<OwnedFd>) -> Result<Option<Emulator>> {
+    let Some(channel) = channel else { return Ok(None) };
+    emulation::answerer(&channel, plan.spec.security.capabilities)
+}
+
+/// Emulates root where the command is PID 1 and cannot be asked to; ends when nobody is left to ask.
+fn emulate(plan: &Plan<'_>, channel: &OwnedFd, socket: &OwnedFd) -> i32 {
+    match emulation::answerer(channel, plan.spec.security.capabilities) {
+        Ok(None) => 0,
+        Ok(Some(mut emulator)) => emulator.close_others(None).and_then(|_| emulator.serve()).map_or(125, |()| 0),
+        Err(error) => fail(socket, error),
+    }
+}
+
+/// PID 1 is a process, too.
+fn no_room(error: Error, plan: &Plan<'_>) -> Error {
+    match (error.errno(), plan.spec.limits.pids) {
+        (Some(libc::EAGAIN), Some(limit)) => error.hint(format!(
+            "--pids-limit {limit} leaves no room for the command beside ccrun as PID 1; --no-init does without it"
+        )),
+        _ => error,
+    }
+}
+
+fn switches(plan: &Plan<'_>) -> Switches {
+    // With a single id, another user than root lives in a user namespace of his own.
+    let is_root = ["", "0", "0:0"].contains(&plan.spec.process.user.as_str());
+    let own = u32::from(plan.single_id && !is_root);
+    Switches {
+        pinging_groups: plan.spec.network.is_own().then_some(plan.last_gid),
+        user_namespaces: (!plan.spec.security.capabilities.has("SYS_ADMIN")).then_some(own),
+    }
+}
+
+/// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when
+/// the command does. The kernel then kills what is left (pid_namespaces(7)).
+fn reap(command: pid_t, reports: Option<&OwnedFd>, mut next_signal: impl FnMut() -> Result<i32>) -> Result<i32> {
+    loop {
+        match next_signal()? {
+            libc::SIGCHLD => {
+                while let Some((pid, status)) = process::wait4(-1, libc::WNOHANG | libc::WUNTRACED).unwrap_or(None) {
+                    if pid != command {
+                        continue;
+                    }
+                    jobs::tell(reports, command, status);
+                    if !matches!(status, Status::Stopped(_)) {
+                        return Ok(status.code().into());
+                    }
+                }
+            }
+            other => jobs::hand_on(command, other),
+        }
+    }
+}
