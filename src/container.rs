@@ -1,13 +1,11 @@
 //! A container's life: from what the user asked for to its exit status.
 
 mod callers_terminal;
-pub mod check;
 mod command;
 pub mod create;
 mod emulation;
 pub mod export;
 mod filesystem;
-pub mod fix;
 mod flow;
 mod host_files;
 pub mod in_force;

@@ -3,9 +3,11 @@
 use super::flag::{Command, one};
 use super::listing::{self, Headings};
 use super::parse::Parsed;
-use crate::container::check::{self, Finding, Verdict};
-use crate::container::fix::{self, Step, User};
+use crate::container::walls::NamespaceWalls;
 use crate::error::{Error, Result};
+use crate::host::check::{self, Finding, Verdict};
+use crate::host::fix::{self, Step, User};
+use crate::isolation::idmap::IdMap;
 use crate::sys::cred;
 use serde_json::{Value, json};
 
@@ -26,7 +28,9 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if let Some(name) = parsed.text("fix")? {
         return fix(name);
     }
-    let findings = check::all(&super::store_root(parsed)?)?;
+    let root = super::store_root(parsed)?;
+    let map = IdMap::to_be(&root.join("idmap"))?;
+    let findings = check::all(&root, map.clone(), &NamespaceWalls { map });
     let text = match parsed.text("format")? {
         None => findings.iter().map(line).collect(),
         format => {

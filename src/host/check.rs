@@ -5,15 +5,14 @@
 //! is made for a try (a child in its namespaces, a directory on the store's file
 //! system) is gone again when the answer is there.
 
-mod cgroups;
 mod distribution;
 mod kernel;
 mod programs;
 mod storage;
 mod users;
 
-use crate::error::Result;
 use crate::isolation::idmap::{self, IdMap};
+use crate::store::Walls;
 use crate::sys::cred;
 use crate::sys::process::find_program;
 use distribution::Distribution;
@@ -93,12 +92,12 @@ impl Host {
     }
 }
 
-/// Tries everything, for a store at `store`, which need not be there.
-pub fn all(store: &Path) -> Result<Vec<Finding>> {
+/// Tries everything, for a store at `store`, which need not be there, with its ids and behind its walls.
+pub fn all(store: &Path, map: IdMap, walls: &dyn Walls) -> Vec<Finding> {
     let uid = cred::geteuid();
     let host = Host {
         store: store.to_owned(),
-        map: IdMap::to_be(&store.join("idmap"))?,
+        map,
         distribution: Distribution::of_host(),
         user: idmap::user_name(uid).unwrap_or_else(|| uid.to_string()),
     };
@@ -107,10 +106,10 @@ pub fn all(store: &Path) -> Result<Vec<Finding>> {
     // What follows is done by container root, whom there is only in a user namespace.
     let walled = namespaces.verdict != Verdict::Fails && ids.verdict != Verdict::Fails;
     findings.extend([namespaces, ids]);
-    findings.extend(storage::check(&host, walled));
-    findings.push(cgroups::check(&host));
+    findings.extend(storage::check(&host, walled.then_some(walls)));
+    findings.push(kernel::cgroups(&host));
     findings.extend(programs::check(&host));
-    Ok(findings)
+    findings
 }
 
 /// The command by which root installs `program` here.

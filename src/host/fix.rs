@@ -3,10 +3,9 @@
 //! Each step looks first, and does nothing where all is well, so that it may be
 //! called any number of times. Nothing is installed and nothing is switched off.
 
-mod apparmor;
 mod delegation;
+mod namespaces;
 mod subids;
-mod sysctl;
 
 use crate::error::{Error, Result};
 use crate::sys::fs::create_temporary;
@@ -33,8 +32,8 @@ pub enum Step {
 
 /// Does what there is to do for `user`, and gives what that was; a step that failed does not keep the others.
 pub fn fix(user: &User) -> Vec<Result<Step>> {
-    let mut steps = sysctl::namespaces_on();
-    steps.extend(apparmor::allow(user));
+    let mut steps = namespaces::switch_on();
+    steps.extend(namespaces::give_profile(user));
     if user.uid != 0 {
         steps.push(subids::grant(user));
         steps.push(delegation::delegate(user));

@@ -1,7 +1,6 @@
 //! The store's file system: room, overlay, owners, and mounts with mapped ids.
 
 use super::{Finding, Host};
-use crate::container::walls::NamespaceWalls;
 use crate::error::{Error, Result};
 use crate::isolation::idmap::IdMap;
 use crate::store::Walls;
@@ -39,8 +38,8 @@ const KINDS: [(u64, &str); 14] = [
     (0x8584_58f6, "ramfs"),
 ];
 
-/// `walled`: whether there can be walls to try things behind.
-pub fn check(host: &Host, walled: bool) -> Vec<Finding> {
+/// `walls`: behind which things are tried, if there can be any.
+pub fn check(host: &Host, walls: Option<&dyn Walls>) -> Vec<Finding> {
     let place = match Place::make(&host.store, host.map.root_ids()) {
         Ok(place) => place,
         Err(error) => {
@@ -48,7 +47,7 @@ pub fn check(host: &Host, walled: bool) -> Vec<Finding> {
             return vec![Finding::fails(STORE, error.hint(elsewhere).to_string())];
         }
     };
-    let tried = walled.then(|| try_overlay(host, &place.0));
+    let tried = walls.map(|walls| try_overlay(host, walls, &place.0));
     let mut findings = vec![store(host, &place, tried.as_ref())];
     match tried {
         Some(Ok(None)) => findings.push(Finding::ok(OVERLAY, "container root can mount it on the store's file system")),
@@ -57,7 +56,7 @@ pub fn check(host: &Host, walled: bool) -> Vec<Finding> {
         }
         _ => {}
     }
-    if walled && host.map.is_shifted() {
+    if walls.is_some() && host.map.is_shifted() {
         findings.push(match try_mapped(&host.map) {
             Ok(()) => Finding::ok(MAPPED, "of the root file system"),
             Err(error) => {
@@ -137,8 +136,7 @@ impl Drop for Place {
 }
 
 /// Uses the directory as a start does. Gives why there is no overlay, if that is all that is missing.
-fn try_overlay(host: &Host, dir: &Path) -> Result<Option<String>> {
-    let walls = NamespaceWalls { map: host.map.clone() };
+fn try_overlay(host: &Host, walls: &dyn Walls, dir: &Path) -> Result<Option<String>> {
     let single = host.map.is_single();
     let walled = walls.spawn(dir, &mut || {
         let mounted = fill(single).map(|()| mount_overlay());

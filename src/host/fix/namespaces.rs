@@ -1,17 +1,51 @@
-//! Ubuntu's AppArmor lets programs have user namespaces only by a profile (apparmor.d(5)).
+//! What keeps users from having user namespaces: sysctls (sysctl.d(5)), and Ubuntu's AppArmor, which lets programs
+//! have them only by a profile (apparmor.d(5)).
 
 use super::{Step, User, make_directory, run, write_file};
-use crate::container::check::install;
 use crate::error::{Error, Result};
+use crate::host::check::install;
 use crate::sys::process::find_program;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+const SYSCTLS: &str = "/etc/sysctl.d/99-ccrun.conf";
+
+/// The sysctls' names, the value that forbids, and one that does not.
+const SWITCHES: [(&str, &str, &str); 2] =
+    [("user.max_user_namespaces", "0", "15000"), ("kernel.unprivileged_userns_clone", "0", "1")];
+
 const RESTRICTION: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+
+/// Switches on what is off, now and after the next boot.
+pub fn switch_on() -> Vec<Result<Step>> {
+    let value = |name: &str| std::fs::read_to_string(proc_file(name)).unwrap_or_default();
+    let off = SWITCHES.iter().filter(|(name, off, _)| value(name).trim() == *off);
+    let steps: Vec<Result<Step>> = off.map(|(name, _, on)| switch(name, on)).collect();
+    if steps.is_empty() { vec![Ok(Step::Already("no sysctl forbids user namespaces".into()))] } else { steps }
+}
+
+fn switch(name: &str, on: &str) -> Result<Step> {
+    keep(name, on)?;
+    std::fs::write(proc_file(name), on).map_err(|e| Error::io(format!("write {}", proc_file(name)), &e))?;
+    Ok(Step::Done(format!("set {name} to {on}, in {SYSCTLS} too")))
+}
+
+fn proc_file(name: &str) -> String {
+    format!("/proc/sys/{}", name.replace('.', "/"))
+}
+
+/// The line in the file, once whatever was there of it.
+fn keep(name: &str, on: &str) -> Result<()> {
+    let old = std::fs::read_to_string(SYSCTLS).unwrap_or_default();
+    let others = old.lines().filter(|line| line.split('=').next().is_none_or(|key| key.trim() != name));
+    let text: String = others.map(|line| format!("{line}\n")).collect();
+    make_directory(Path::new("/etc/sysctl.d"))?;
+    write_file(Path::new(SYSCTLS), &format!("{text}{name} = {on}\n"))
+}
 
 /// Gives this very program a profile that allows them and confines nothing, where one is needed. It holds for whatever
 /// program lies at that path: so no other user may be able to put one there.
-pub fn allow(user: &User) -> Option<Result<Step>> {
+pub fn give_profile(user: &User) -> Option<Result<Step>> {
     let is_on = std::fs::read_to_string(RESTRICTION).is_ok_and(|text| text.trim() == "1");
     is_on.then(|| load(user))
 }
