@@ -7,6 +7,7 @@ mod emulation;
 pub mod export;
 mod filesystem;
 mod flow;
+mod handover;
 mod host_files;
 pub mod in_force;
 mod init;
@@ -23,4 +24,4 @@ mod trees;
 mod user;
 pub mod walls;
 
-pub use filesystem::anonymous;
+pub use trees::anonymous;

@@ -1,6 +1,7 @@
 //! Where things lie on disk: one directory, no database, no daemon.
 
 pub mod containers;
+pub mod drafts;
 mod format;
 mod layout;
 pub mod locks;

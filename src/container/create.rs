@@ -5,7 +5,7 @@ use super::plan::{Plan, message};
 use super::spec::{ContainerSpec, Mount, Root, Source};
 use super::streams::Streams;
 use super::supervise::{self, Ended, Watched};
-use super::{jobs, outcome, outer, trees};
+use super::{handover, jobs, outcome, outer, trees};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
@@ -169,7 +169,7 @@ fn start(
             devices::remake(&spec.devices, &live.dir, map.root_ids(), inside.root_ids())?;
         }
         if outer && map.is_shifted() {
-            outer::make_places(&live.dir, &trees, &host)?;
+            handover::make_places(&live.dir, &trees, &host)?;
         }
         trees::send(&ours, &trees, own.is_some())?;
         if outer {

@@ -6,7 +6,7 @@
 use super::filesystem;
 use super::plan::{Plan, message};
 use super::trees::Trees;
-use super::{command, emulation, jobs, outer};
+use super::{command, emulation, handover, jobs};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::emulation::Emulator;
@@ -140,7 +140,7 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd, outer: Option<&OwnedFd>) -> Result<O
     // 2. Wait for the supervisor: it writes the id maps, and as root it sends mounts whose files it has mapped
     //    to our ids.
     let (trees, files) = match outer {
-        Some(outer) => outer::take(outer, socket, plan)?,
+        Some(outer) => handover::take(outer, socket, plan)?,
         None => (Trees::receive(socket)?, Vec::new()),
     };
 

@@ -5,7 +5,7 @@
 pub mod images;
 pub mod layers;
 pub mod prune;
-mod rebuild;
+pub mod rebuild;
 pub mod refs;
 pub mod remove;
-mod upgrade;
+pub mod roots;

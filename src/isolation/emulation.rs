@@ -34,6 +34,7 @@ mod create;
 pub mod credentials;
 mod exec;
 mod files;
+mod ids;
 mod own_filter;
 mod owners;
 mod people;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::image::archive::{self, Import};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::store::locks;
+use crate::store::drafts;
 use std::ffi::OsStr;
 
 pub static COMMAND: Command = Command {
@@ -44,7 +44,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let input = load::open(Some(source).filter(|source| *source != "-").map(OsStr::new))?;
     let (store, map) = store::open(parsed)?;
     // What cannot be swept takes space but is in nobody's way.
-    let _ = locks::sweep(&store);
+    let _ = drafts::sweep(&store);
     let wanted = Import { name: name.as_ref(), changes: &changes, message, platform: &platform };
     let imported = archive::import(&store, input, &wanted, &mut Display::of_archive(true))?;
     pull::tell_lost(&imported.lost, &map);

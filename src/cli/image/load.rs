@@ -7,7 +7,7 @@ use crate::cli::{output, store};
 use crate::error::{Error, Result};
 use crate::image::archive::{self, Files, Loaded};
 use crate::image::platform::Platform;
-use crate::store::locks;
+use crate::store::drafts;
 use crate::sys::tty;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -34,7 +34,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let input = open(path)?;
     let (store, map) = store::open(parsed)?;
     // What cannot be swept takes space but is in nobody's way.
-    let _ = locks::sweep(&store);
+    let _ = drafts::sweep(&store);
     let files = match path {
         Some(path) if input.metadata().is_ok_and(|meta| meta.is_dir()) => Files::Directory(path.into()),
         _ => Files::read(&store, input)?,

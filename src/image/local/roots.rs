@@ -1,18 +1,23 @@
-//! Layers of older versions of ccrun, which noted nothing of their roots.
+//! What layers say about their roots, which older versions of ccrun did not note.
 
 use super::layers::{self, LayerDraft, note_root, noted_root, record_path};
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::layer::{Root, reread_root};
 use crate::store::Store;
-use crate::store::locks::Draft;
+use crate::store::drafts::Draft;
 use crate::sys::fs;
 use std::fs::File;
 use std::os::fd::AsFd;
 
+/// What a layer says about its root. One that ccrun 0.3 unpacked is brought up to date.
+pub fn of(store: &Store, diff_id: &Digest) -> Result<Root> {
+    noted_root(store, diff_id).map_or_else(|| upgrade(store, diff_id), Ok)
+}
+
 /// Finds out from a layer's record what it says about its root, and notes it. Containers may run on the layer: no file
 /// of it changes.
-pub fn root(store: &Store, diff_id: &Digest) -> Result<Root> {
+fn upgrade(store: &Store, diff_id: &Digest) -> Result<Root> {
     let draft = Draft::named(store, &LayerDraft::name(diff_id))?;
     // Another process may have been faster.
     if let Some(root) = noted_root(store, diff_id) {
