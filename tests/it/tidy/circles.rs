@@ -96,6 +96,15 @@ impl Module {
                 module.paths.extend(tree(text, &base).into_iter().map(|(path, _)| path));
             }
         }
+        // Through a name that was imported: `use super::a;` and then `a::b::c`.
+        for (name, path) in &module.names {
+            for (at, found) in file.code.match_indices(&format!("{name}::")) {
+                let is_word = !file.code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+                if is_word && !name.is_empty() {
+                    module.paths.extend(tree(&file.code[at + found.len()..], path).into_iter().map(|(path, _)| path));
+                }
+            }
+        }
         module
     }
 }
