@@ -60,6 +60,14 @@ impl Error {
         self
     }
 
+    /// Says what failed in other words; the kernel's answer stays.
+    pub fn renamed(mut self, what: impl Into<String>) -> Error {
+        if self.0.errno.is_some() {
+            self.0.what = what.into();
+        }
+        self
+    }
+
     pub fn errno(&self) -> Option<i32> {
         self.0.errno
     }

@@ -5,6 +5,7 @@
 //! and the errno. Every call that can fail ends in [`returned`].
 
 pub mod cred;
+pub mod fd;
 pub mod fs;
 pub mod memory;
 pub mod mount;
@@ -14,6 +15,7 @@ pub mod notify;
 pub mod poll;
 pub mod process;
 pub mod random;
+pub mod report;
 pub mod resource;
 pub mod seccomp;
 mod shown;
@@ -28,11 +30,14 @@ use std::fmt;
 /// The one way out of a system call: its value, or an [`Error`] that shows the call.
 /// `call` is only formatted when it is needed.
 fn returned(value: i64, call: fmt::Arguments<'_>) -> Result<i64> {
-    if value >= 0 {
-        return Ok(value);
-    }
-    let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    Err(Error::call(call.to_string(), errno))
+    answered(value, call).map_err(|errno| Error::call(call.to_string(), errno))
+}
+
+/// [`returned`] for a failure that is an answer: no error is made of it but its errno.
+fn answered(value: i64, call: fmt::Arguments<'_>) -> std::result::Result<i64, i32> {
+    let errno = if value < 0 { std::io::Error::last_os_error().raw_os_error().unwrap_or(0) } else { 0 };
+    report::call(call, value, errno);
+    if value >= 0 { Ok(value) } else { Err(errno) }
 }
 
 /// A path or name as the kernel takes it. The only possible error is a NUL byte inside.

@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::seccomp::Filter;
 use crate::isolation::{capabilities, keyring, procfs, rlimit};
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, namespace, process, signal, tty};
 use libc::{O_DIRECTORY, O_PATH};
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -120,8 +120,8 @@ fn become_single(user: &User) -> Result<()> {
     // Our /proc files are the host's root's as long as we cannot be dumped. Nobody is here yet to look in.
     cred::set_dumpable()?;
     for (file, text) in [("uid_map", format!("{} 0 1", user.uid)), ("gid_map", format!("{} 0 1", user.gid))] {
-        let written = procfs::open_own(file)?.write_all(text.as_bytes());
-        written.map_err(|e| Error::io(format!("write {text:?} to /proc/self/{file}"), &e))?;
+        let written = fs::write_all(procfs::open_own(file)?.as_fd(), text.as_bytes());
+        written.map_err(|error| error.renamed(format!("write {text:?} to /proc/self/{file}")))?;
     }
     cred::set_undumpable()
 }
@@ -220,5 +220,5 @@ fn explain(error: Error, file: &CStr, shown: &str) -> Error {
 }
 
 fn exists(file: &CStr) -> bool {
-    std::fs::symlink_metadata(OsStr::from_bytes(file.to_bytes())).is_ok()
+    fs::lstat(OsStr::from_bytes(file.to_bytes())).is_ok()
 }

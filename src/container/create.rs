@@ -14,9 +14,10 @@ use crate::isolation::{devices, host_mounts, namespaces, oom, rlimit};
 use crate::store::containers::{Live, Processes, Record, State, clock};
 use crate::store::locks::Lock;
 use crate::store::{Patience, Store, sweep};
+use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, Child};
-use crate::sys::{signal, socket};
-use std::os::fd::{AsFd, OwnedFd};
+use crate::sys::{fs, signal, socket};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Instant;
 
@@ -237,9 +238,9 @@ fn make_volumes(store: &Store, spec: &ContainerSpec, dir: &Path) -> Result<()> {
     for (at, wanted) in spec.mounts.iter().enumerate() {
         match &wanted.source {
             // As Docker does for -v, but as the user who called: the host's own directory is no container's.
-            Source::Bind(path) if !path.exists() => {
-                std::fs::create_dir_all(path)
-                    .map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
+            Source::Bind(path) if !fs::exists(path) => {
+                fs::mkdir_all(path, 0o777)
+                    .map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
             }
             source => trees::stored(store, dir, at, source)?.map_or(Ok(()), |path| store.make_for_root(&path))?,
         }

@@ -5,9 +5,10 @@ use crate::error::Result;
 use crate::isolation::capabilities::{self, Set};
 use crate::isolation::emulation::credentials::Credentials;
 use crate::isolation::emulation::{self, Emulator};
+use crate::sys::fd::OwnedFd;
 use crate::sys::notify::Listener;
 use crate::sys::socket;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 /// As many supplementary groups as one message carries.
 const MOST_GROUPS: usize = 1024;

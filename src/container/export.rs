@@ -12,13 +12,14 @@ use crate::isolation::idmap::IdMap;
 use crate::isolation::overlay;
 use crate::isolation::rootfs::open_directory;
 use crate::store::Store;
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, Stat};
 use libc::{AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{BufWriter, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 /// The longest path that an archive may hold: what Linux takes without the final NUL.

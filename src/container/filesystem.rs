@@ -14,11 +14,12 @@ use crate::isolation::overlay::{self, Overlay};
 use crate::isolation::procfs;
 use crate::isolation::rootfs::open_directory;
 use crate::store::tree;
+use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount, socket};
 use libc::{O_DIRECTORY, O_PATH, O_RDONLY};
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,10 @@
 //! Bytes on their way between a descriptor of the caller's and one of the container's.
 
 use crate::error::Error;
+use crate::sys::fd::OwnedFd;
 use crate::sys::poll::Readiness;
 use crate::sys::{fs, tty};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// How much is read at a time.
 const CHUNK: usize = 64 << 10;

@@ -6,8 +6,9 @@ use super::trees::Trees;
 use crate::error::{Error, Result};
 use crate::isolation::host_mounts::{Copy, Shown};
 use crate::isolation::rootfs::open_directory;
+use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, mount, socket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Where the mounts are attached, below the container's directory.
@@ -16,8 +17,7 @@ pub const PLACES: &str = "outer";
 /// Makes the places that `trees` will be attached to.
 pub fn make_places(dir: &Path, trees: &[OwnedFd], host: &[Copy]) -> Result<()> {
     let dir = dir.join(PLACES);
-    let failed = |e| Error::io(format!("make the directory {}", dir.display()), &e);
-    std::fs::create_dir(&dir).map_err(failed)?;
+    fs::mkdir(&dir, 0o777).map_err(|error| error.renamed(format!("make the directory {}", dir.display())))?;
     let parent = open_directory(&dir)?;
     for (at, tree) in trees.iter().chain(files(host)).enumerate() {
         let name = crate::sys::cstr(at.to_string())?;

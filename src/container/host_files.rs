@@ -5,10 +5,11 @@ use crate::error::Result;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::network::Network;
 use crate::isolation::procfs;
+use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_TRUNC, O_WRONLY};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\

@@ -14,10 +14,11 @@ use crate::isolation::procfs::Cover;
 use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
+use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, Status, pid_t};
 use crate::sys::signal::SignalFd;
 use crate::sys::{cred, namespace, poll, signal, socket, tty};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 /// The life of PID 1; returns its exit status. The end of `socket` tells the supervisor that the command runs;
 /// `reports` takes what becomes of it then, if a shell may want to know.

@@ -5,9 +5,10 @@
 //! command stops, PID 1 reports it, and the supervisor stops its own group, as if both were one.
 
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::process::{Status, pid_t};
 use crate::sys::{fs, signal, tty};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 /// What PID 1 reports of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

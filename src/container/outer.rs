@@ -18,9 +18,10 @@ use crate::isolation::host_mounts::Table;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::mounts::{self, clone_tree};
 use crate::isolation::rootfs::{self, open_directory};
+use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, CLONE_NEWNS, CLONE_NEWUSER, CLONE_PARENT, Child};
 use crate::sys::{fs, mount, socket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// The namespaces of the process between. Root's is in the host's user namespace itself.
@@ -45,7 +46,7 @@ pub fn run(
 ) -> i32 {
     let made = prepare(plan, &socket).and_then(|ready| {
         let (ours, theirs) = socket::socketpair()?;
-        let kept = socket.try_clone().map_err(|e| Error::io("dup the supervisor's socket", &e))?;
+        let kept = socket.try_clone()?;
         let child = process::clone3(flags | CLONE_PARENT, cgroup, || {
             process::close(&ours);
             process::close(&kept);

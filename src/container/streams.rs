@@ -6,10 +6,11 @@
 
 use super::flow::{End, Flow};
 use super::spec::Stream;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, process};
 use libc::O_RDWR;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// statfs(2), f_type of a pipe that has no name in any directory.
 const PIPEFS_MAGIC: i64 = 0x5049_5045;
@@ -42,8 +43,7 @@ impl Streams {
     fn make_pipe(&mut self, number: usize, wanted: &[Stream; 3]) -> Result<()> {
         // Lines keep their order if both streams go the same way.
         if number == 2 && wanted[1] == Stream::Pipe && is_same(fs::standard_stream(1), fs::standard_stream(2))? {
-            let shared = self.theirs[1].as_ref().map(|pipe| pipe.try_clone()).transpose();
-            self.theirs[2] = shared.map_err(|e| Error::io("dup", &e))?;
+            self.theirs[2] = self.theirs[1].as_ref().map(OwnedFd::try_clone).transpose()?;
             return Ok(());
         }
         let (read, write) = fs::pipe2(0)?;

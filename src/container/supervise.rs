@@ -7,11 +7,12 @@ use super::callers_terminal::{self, CallersTerminal};
 use super::flow::{End, Event, Flow};
 use super::jobs::{self, Report};
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::poll::{self, Readiness};
 use crate::sys::process::{Child, Status};
 use crate::sys::signal::{self, Signal, SignalFd};
 use crate::sys::{fs, tty};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// How often a background job looks whether it is in the foreground again, in milliseconds: no signal says so.
 const LOOK: i32 = 100;
@@ -92,7 +93,7 @@ impl<'a> Watch<'a> {
         let Watched { mut flows, master, interactive, explicit, reports } = watched;
         if let Some(master) = &master {
             fs::set_nonblocking(master.as_fd())?;
-            let copy = || master.try_clone().map(End::Ours).map_err(|e| Error::io("dup", &e));
+            let copy = || master.try_clone().map(End::Ours);
             flows.push(Flow::new(copy()?, End::Caller(1)).of_terminal());
             if interactive {
                 flows.push(Flow::new(End::Caller(0), copy()?).of_terminal());

@@ -4,9 +4,10 @@ use super::spec::Root;
 use crate::error::Result;
 use crate::image::layer::{Nobody, root::Attributes};
 use crate::image::local::images::Stack;
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use libc::{O_DIRECTORY, O_RDONLY};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Gives the upper directory the owner, mode and extended attributes that `/` has in what it covers, the topmost of
 /// `layers` first.

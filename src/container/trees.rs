@@ -11,10 +11,11 @@ use crate::isolation::mounts::clone_tree;
 use crate::isolation::ranges::{self, Range, Shift};
 use crate::isolation::rootfs::open_directory;
 use crate::store::{Store, tree};
+use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
 use crate::sys::process::Child;
 use crate::sys::{fs, mount, socket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 /// Ids of the container's own, and the store's directories as they show them.
@@ -41,7 +42,7 @@ pub fn own(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Resu
         let layers = open_directory(&path)?;
         // Nobody goes through a directory whose owner an id-mapped mount cannot show.
         if fs::fstat(layers.as_fd())?.uid != base {
-            store.give_to_root(&path).map_err(|e| Error::io(format!("chown {}", path.display()), &e))?;
+            store.give_to_root(&path)?;
         }
         dirs.push(clone_tree(layers.as_fd(), false, MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY, Some(shift.as_fd()))?);
     }

@@ -5,8 +5,9 @@ use crate::error::{Error, Result};
 use crate::isolation::idmap::IdMap;
 use crate::isolation::{namespaces, rootfs};
 use crate::store::{Walled, Walls};
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, process, socket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Walls made of namespaces, with the ids of the containers that will use the files.

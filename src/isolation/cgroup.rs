@@ -26,11 +26,11 @@ pub use limits::Limits;
 
 use crate::error::{Error, Result};
 use crate::isolation::namespaces::fix;
+use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, signal};
 use files::{mkdir, write};
 use find::Host;
 use limits::{Controller, DEFAULT_PIDS};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -149,8 +149,8 @@ impl Cgroup {
     fn try_make(&self) -> Result<()> {
         for hierarchy in &self.v1 {
             // Of --cgroup-parent, that may be the first in the tree.
-            std::fs::create_dir_all(&hierarchy.dir)
-                .map_err(|e| not_ours(Error::io(format!("mkdir {}", hierarchy.dir.display()), &e)))?;
+            fs::mkdir_all(&hierarchy.dir, 0o777)
+                .map_err(|error| not_ours(error.renamed(format!("mkdir {}", hierarchy.dir.display()))))?;
         }
         if let Some(Unified { dir, controllers }) = &self.unified {
             let mut made = mkdir(dir);

@@ -9,13 +9,14 @@ mod more;
 
 use super::mounts;
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
 };
 use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_EXCL, O_WRONLY};
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;

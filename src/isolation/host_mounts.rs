@@ -7,10 +7,11 @@
 
 use super::mounts::clone_tree;
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, Statx};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use libc::{AT_EMPTY_PATH, AT_STATX_DONT_SYNC, O_NOFOLLOW, O_PATH};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 

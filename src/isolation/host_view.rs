@@ -15,11 +15,12 @@ use super::host_mounts::{Copy, HIDDEN_PATHS, Shown, Table, is_hidden_path};
 use super::mounts::{self, Kind};
 use super::overlay::{self, Overlay};
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
 use libc::{O_DIRECTORY, O_NOFOLLOW, O_PATH};
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -99,12 +100,14 @@ impl Builder<'_> {
 
     /// Shows the host's directory `path`, which has mounts inside, in `target`.
     fn walk(&mut self, path: &Path, table: &Table, target: BorrowedFd<'_>) -> Result<()> {
-        let Ok(entries) = std::fs::read_dir(path) else { return Ok(()) };
-        for entry in entries.filter_map(std::result::Result::ok) {
-            let (path, name) = (entry.path(), crate::sys::cstr(entry.file_name())?);
+        let Ok(entries) = fs::entries(path) else { return Ok(()) };
+        for fs::DirEntry { name, kind } in entries {
+            let path = path.join(OsStr::from_bytes(name.to_bytes()));
             // The entry tells of what may be covered by a mount: what counts is what can be opened.
             let Ok(opened) = fs::open(&crate::sys::cstr(&path)?, O_PATH | O_NOFOLLOW, 0) else { continue };
-            if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+            // Some file systems do not say it in their directories.
+            let kind = if kind == libc::DT_UNKNOWN { (fs::fstat(opened.as_fd())?.kind() >> 12) as u8 } else { kind };
+            if kind == libc::DT_LNK {
                 if let Ok(link) = fs::readlinkat(opened.as_fd(), c"") {
                     fs::symlinkat(&std::ffi::CString::new(link).unwrap_or_default(), target, &name)?;
                 }
@@ -112,9 +115,9 @@ impl Builder<'_> {
             }
             let shown = table.judge(opened.as_fd(), &path).unwrap_or(Shown::Nothing);
             if shown == Shown::File {
-                let place = mounts::mount_point(target, Path::new(&entry.file_name()), Kind::File)?;
+                let place = mounts::mount_point(target, Path::new(OsStr::from_bytes(name.to_bytes())), Kind::File)?;
                 let _ = self.show_read_only(opened.as_fd(), place.as_fd());
-            } else if shown == Shown::Directory || entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            } else if shown == Shown::Directory || kind == libc::DT_DIR {
                 fs::mkdirat(target, &name, 0o755)?;
                 let place = fs::openat(target, &name, O_PATH | O_DIRECTORY, 0)?;
                 let stat = fs::fstat(opened.as_fd())?;

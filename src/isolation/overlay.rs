@@ -8,11 +8,12 @@
 
 use super::mounts;
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, mount, process};
 use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_RDONLY, O_WRONLY};
 use std::ffi::{CStr, CString};
 use std::fmt::Write;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Component, Path};
 
 /// The directories of one overlay.

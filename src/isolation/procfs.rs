@@ -7,12 +7,12 @@
 
 use super::{mounts, sysctl};
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
 use libc::{O_DIRECTORY, O_PATH, O_RDONLY, O_WRONLY, RESOLVE_NO_SYMLINKS};
 use std::ffi::CStr;
-use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 const QUIET: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
@@ -173,10 +173,10 @@ pub fn open() -> Result<OwnedFd> {
 
 /// Opens a file below /proc/self for writing, in whatever root we are: only if it is the kernel's. A file of an
 /// image's that stands in for it would take the write for something else (CVE-2019-16884, CVE-2025-52881).
-pub fn open_own(name: &str) -> Result<File> {
+pub fn open_own(name: &str) -> Result<OwnedFd> {
     let path = format!("/proc/self/{name}");
     let file = fs::open(&crate::sys::cstr(&path)?, O_WRONLY, 0)?;
-    if is_proc(file.as_fd())? { Ok(file.into()) } else { Err(Error::new(format!("{path} is not the kernel's"))) }
+    if is_proc(file.as_fd())? { Ok(file) } else { Err(Error::new(format!("{path} is not the kernel's"))) }
 }
 
 fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {

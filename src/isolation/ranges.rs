@@ -12,12 +12,12 @@
 //! host, since all its stores draw from one pool.
 
 use super::idmap::{self, IDS, IdMap};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, CLONE_NEWUSER, Child};
 use crate::sys::{cred, fs, signal};
 use libc::{LOCK_EX, LOCK_NB, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// Emptied by a reboot, as what it tells is only true until then.
@@ -121,8 +121,7 @@ fn open_slot(first: u32) -> Result<Option<OwnedFd>> {
         Err(error) if error.errno() == Some(libc::ENOENT) => {}
         other => return other.map(Some),
     }
-    let made = std::fs::DirBuilder::new().mode(0o700).recursive(true).create(DIR);
-    made.map_err(|e| Error::io(format!("make the directory {DIR}"), &e))?;
+    fs::mkdir_all(DIR, 0o700).map_err(|error| error.renamed(format!("make the directory {DIR}")))?;
     if !idmap::is_free(first) {
         return Ok(None);
     }

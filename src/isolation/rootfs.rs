@@ -6,9 +6,10 @@
 //! nothing outside left to walk to.
 
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MNT_DETACH, MOUNT_ATTR_NODEV, MS_PRIVATE, MS_REC};
 use crate::sys::{cred, fs, mount, process};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Opens a directory to be mounted or entered, without reading it.

@@ -7,9 +7,10 @@
 //! user's shell (TIOCSTI, CVE-2017-5226).
 
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, mount, tty};
 use libc::{O_CREAT, O_EXCL, O_NOCTTY, O_RDWR, O_WRONLY};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// A terminal for the container: the end to keep outside, and the end for its programs.
 pub struct Terminal {

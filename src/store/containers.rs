@@ -12,12 +12,12 @@ use super::locks::{self, Taken};
 use super::sweep::Gone;
 use super::{Patience, Store};
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, Time};
 use libc::{LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT};
 use serde_json::Value;
 use std::cell::Cell;
-use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -58,9 +58,9 @@ impl Store {
     fn make_container_dir(&self, id: &str) -> Result<PathBuf> {
         let dir = self.dir("containers")?.join(id);
         for path in [dir.clone(), dir.join("upper"), dir.join("work"), dir.join("rootfs")] {
-            std::fs::create_dir(&path)
+            fs::mkdir(&path, 0o777)
                 .and_then(|()| self.give_to_root(&path))
-                .map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
+                .map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
         }
         Ok(dir)
     }
@@ -83,9 +83,9 @@ impl Store {
     /// whole in one step and refused if it is there.
     fn take_name(&self, name: &str, id: &str) -> Result<()> {
         let path = self.dir("names")?.join(name);
-        match std::os::unix::fs::symlink(id, &path) {
+        match fs::symlink(id, &path) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(error) if error.errno() == Some(libc::EEXIST) => {
                 let holder = self.holder(name).unwrap_or_default();
                 if !holder.is_empty()
                     && ["containers", "live"].iter().any(|dir| self.root().join(dir).join(&holder).exists())
@@ -96,10 +96,10 @@ impl Store {
                     )));
                 }
                 // Its container is gone: a removal was cut short.
-                std::fs::remove_file(&path).map_err(|e| Error::io(format!("remove {}", path.display()), &e))?;
+                fs::unlink(&path).map_err(|error| error.renamed(format!("remove {}", path.display())))?;
                 self.take_name(name, id)
             }
-            Err(error) => Err(Error::io(format!("name a container {}", path.display()), &error)),
+            Err(error) => Err(error.renamed(format!("name a container {}", path.display()))),
         }
     }
 
@@ -110,14 +110,13 @@ impl Store {
 
     /// The id of the container that has this name.
     fn holder(&self, name: &str) -> Option<String> {
-        std::fs::read_link(self.root().join("names").join(name)).ok()?.into_os_string().into_string().ok()
+        fs::readlink(self.root().join("names").join(name)).ok()?.into_os_string().into_string().ok()
     }
 
     pub fn save_record(&self, record: &Record) -> Result<()> {
         let path = self.root().join("containers").join(&record.id).join("config.json");
         // Not by way of a rename: half a record is taken for none, and then the container never ran.
-        std::fs::write(&path, record.to_json().to_string())
-            .map_err(|e| Error::io(format!("write {}", path.display()), &e))
+        fs::write_file(path, record.to_json().to_string().as_bytes(), 0o666)
     }
 
     /// Writes how the container ended, and that it lives no more.
@@ -142,9 +141,9 @@ impl Store {
 
     fn unmark_live(&self, id: &str) -> Result<()> {
         let path = self.live_path(id);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Error::io(format!("remove {}", path.display()), &error))
+        match fs::unlink(&path) {
+            Err(error) if error.errno() != Some(libc::ENOENT) => {
+                Err(error.renamed(format!("remove {}", path.display())))
             }
             _ => Ok(()),
         }
@@ -173,7 +172,7 @@ impl Store {
         };
         for name in names {
             if self.holder(&name).is_some_and(|holder| holder == id) {
-                let _ = std::fs::remove_file(self.root().join("names").join(name));
+                let _ = fs::unlink(self.root().join("names").join(name));
             }
         }
         let gone = self.put_away(&self.root().join("containers").join(id))?;
@@ -309,8 +308,8 @@ impl Live {
     pub fn note(&self, processes: Processes) -> Result<()> {
         let Time { seconds, nanoseconds } = clock();
         let text = format!("{} {} {seconds} {nanoseconds}\n", processes.supervisor, processes.init);
-        let file = std::fs::File::from(self.lock.try_clone().map_err(|e| Error::io("dup", &e))?);
-        file.write_all_at(text.as_bytes(), 0).map_err(|e| Error::io("write who runs the container", &e))
+        let written = fs::pwrite(self.lock.as_fd(), text.as_bytes(), 0);
+        written.map(drop).map_err(|error| error.renamed("write who runs the container"))
     }
 
     /// Notes that it reached its memory limit, for its end.

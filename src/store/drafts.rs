@@ -4,9 +4,9 @@ use super::Store;
 use super::locks::{Taken, fresh_name, take};
 use super::sweep::discard;
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 

@@ -18,10 +18,10 @@ use super::{Walls, format, path};
 use crate::error::{Error, Result};
 use crate::sys::{self, fs};
 use libc::{O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
-use std::fs::{DirBuilder, File, Metadata};
+use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A directory that is ours alone and holds everything that ccrun keeps.
@@ -249,13 +249,7 @@ fn check_contents(root: &Path, dir: &File) -> Result<()> {
 
 /// Makes a directory (and its parents) that only we may enter.
 fn make_private(path: &Path) -> Result<()> {
-    let made = DirBuilder::new().mode(0o700).create(path);
-    let made = match made {
-        Err(error) if error.kind() == ErrorKind::NotFound => DirBuilder::new().mode(0o700).recursive(true).create(path),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
-        other => other,
-    };
-    made.map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))
+    fs::mkdir_all(path, 0o700).map_err(|error| error.renamed(format!("make the directory {}", path.display())))
 }
 
 /// fsync(2) of a directory: what was renamed into it survives a power loss.

@@ -3,9 +3,9 @@
 
 use super::Store;
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cstr, fs};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 /// The lock over all of the store. It is shared by those who begin to use an image or make one
@@ -61,7 +61,7 @@ pub fn take(path: &Path, flags: i32, operation: i32) -> Result<Taken> {
         other => other?,
     }
     // A lock on what no longer has the name would keep nobody out.
-    let there = std::fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    let there = fs::lstat(path).map(|stat| (stat.dev, stat.ino));
     let ours = fs::fstat(file.as_fd())?;
     Ok(if there.is_ok_and(|there| there == (ours.dev, ours.ino)) { Taken::Ours(file) } else { Taken::Gone })
 }

@@ -1,9 +1,10 @@
 //! Removes a tree by descriptors, whatever its depth: no recursion, three open directories at most.
 
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, signal};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY;

@@ -5,9 +5,10 @@ use super::Store;
 use super::locks::{self, Taken, fresh_name};
 use super::remove::Patience;
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cstr, fs};
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 

@@ -4,12 +4,13 @@
 use super::remove::{Patience, remove_with};
 use super::{Store, remove};
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::poll::poll;
 use crate::sys::{cstr, fs};
 use libc::{AT_SYMLINK_NOFOLLOW, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_WRONLY};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 const OPAQUE: &CStr = c"user.overlay.opaque";
@@ -55,21 +56,20 @@ impl Store {
 
     /// Makes the directory `path` with its parents, and gives it to container root.
     pub fn make_for_root(&self, path: &Path) -> Result<()> {
-        let failed = |e| Error::io(format!("make the directory {}", path.display()), &e);
-        if path.is_dir() {
+        if fs::stat(path).is_ok_and(|stat| stat.is_dir()) {
             return Ok(());
         }
-        std::fs::create_dir_all(path).map_err(failed)?;
-        self.give_to_root(path).map_err(failed)
+        let made = fs::mkdir_all(path, 0o777).and_then(|()| self.give_to_root(path));
+        made.map_err(|error| error.renamed(format!("make the directory {}", path.display())))
     }
 
     /// Gives a file or directory that we have made to container root, if that is not us already.
-    pub fn give_to_root(&self, path: &Path) -> std::io::Result<()> {
+    pub fn give_to_root(&self, path: &Path) -> Result<()> {
         let (uid, gid) = self.walls().root_ids();
         if uid == crate::sys::cred::geteuid() {
             return Ok(());
         }
-        std::os::unix::fs::chown(path, Some(uid), Some(gid))
+        fs::chown(path, uid, gid)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::Store;
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use libc::{AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 impl Store {

@@ -4,8 +4,9 @@
 //! is the container layer's business, which gives the store its [`Walls`].
 
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::{process, socket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Runs code as the container's root, with one directory as its whole file system.

@@ -3,17 +3,17 @@
 //! The raw system calls, not libc's: libc's versions first stop all threads of a
 //! process, and ccrun calls these in a fresh clone that has just one.
 
-use super::returned;
+use super::{report, returned};
 use crate::error::Result;
 
 pub fn geteuid() -> u32 {
     // SAFETY: no memory is involved; it cannot fail.
-    unsafe { libc::geteuid() }
+    report::infallible(unsafe { libc::geteuid() }, format_args!("geteuid()"))
 }
 
 pub fn getegid() -> u32 {
     // SAFETY: no memory is involved; it cannot fail.
-    unsafe { libc::getegid() }
+    report::infallible(unsafe { libc::getegid() }, format_args!("getegid()"))
 }
 
 /// setresuid(2), all three ids.
@@ -56,23 +56,24 @@ pub fn keep_capabilities() -> Result<()> {
 /// prctl(2) PR_SET_PDEATHSIG: the signal that we get when our parent ends.
 /// Cleared by changes of ids, so it comes after them.
 pub fn set_pdeathsig(signal: i32) -> Result<()> {
-    prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong, "PR_SET_PDEATHSIG")
+    prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong, &format!("PR_SET_PDEATHSIG, {signal}"))
 }
 
 /// prctl(2) PR_SET_NAME: the name that `ps` shows, at most 15 bytes.
 pub fn set_name(name: &std::ffi::CStr) -> Result<()> {
-    prctl(libc::PR_SET_NAME, name.as_ptr() as libc::c_ulong, "PR_SET_NAME")
+    prctl(libc::PR_SET_NAME, name.as_ptr() as libc::c_ulong, &format!("PR_SET_NAME, {name:?}"))
 }
 
 /// prctl(2) PR_CAPBSET_DROP: no program that we start can gain `capability` again.
 pub fn drop_bounding(capability: u32) -> Result<()> {
-    prctl(libc::PR_CAPBSET_DROP, capability.into(), "PR_CAPBSET_DROP")
+    prctl(libc::PR_CAPBSET_DROP, capability.into(), &format!("PR_CAPBSET_DROP, {capability}"))
 }
 
 /// prctl(2) PR_CAPBSET_READ: whether the kernel knows a capability of this number; it answers EINVAL if not.
 pub fn has_capability(number: u32) -> bool {
     // SAFETY: no memory is involved.
-    unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number), 0, 0, 0) >= 0 }
+    let ret = unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number), 0, 0, 0) };
+    returned(ret.into(), format_args!("prctl(PR_CAPBSET_READ, {number})")).is_ok()
 }
 
 /// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a session keyring of our own, empty and without a name.

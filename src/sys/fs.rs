@@ -5,21 +5,24 @@
 
 mod attributes;
 mod io;
+mod paths;
 mod small;
 mod statfs;
 mod statx;
 mod temporary;
 
-use super::returned;
 use super::shown::{AtFlags, Fd, OpenFlags, Resolve};
+use super::{answered, report, returned};
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 
 pub use attributes::*;
 pub use io::*;
+pub use paths::*;
 pub use small::*;
 pub use statfs::*;
 pub use statx::*;
@@ -108,8 +111,8 @@ fn owned(fd: i64) -> OwnedFd {
 
 /// `open(2)`; O_CLOEXEC is always added.
 pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
-    returned(raw_openat(libc::AT_FDCWD, path, flags, mode), format_args!("open({path:?}, {})", OpenFlags(flags)))
-        .map(owned)
+    let fd = raw_openat(libc::AT_FDCWD, path, flags, mode);
+    returned(fd, format_args!("openat(AT_FDCWD, {path:?}, {})", OpenFlags(flags))).map(owned)
 }
 
 /// `openat(2)`; O_CLOEXEC is always added.
@@ -166,12 +169,12 @@ fn openat2_quiet(
         tries -= 1;
         // SAFETY: the path is a C string and `how` a structure of the size given; both live through the call.
         let fd = unsafe { libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size) };
-        if fd >= 0 {
-            return Ok(owned(fd));
-        }
-        match std::io::Error::last_os_error().raw_os_error() {
-            Some(libc::EAGAIN) if tries > 0 => {}
-            errno => return Err(errno.unwrap_or(0)),
+        let (shown_flags, resolve) = (OpenFlags(flags), Resolve(resolve));
+        let call = format_args!("openat2({}, {path:?}, {{flags={shown_flags}, resolve={resolve}}}, {size})", Fd(dir));
+        match answered(fd, call) {
+            Ok(fd) => return Ok(owned(fd)),
+            Err(libc::EAGAIN) if tries > 0 => {}
+            Err(errno) => return Err(errno),
         }
     }
 }
@@ -212,11 +215,12 @@ pub fn symlinkat(target: &CStr, dir: BorrowedFd<'_>, name: &CStr) -> Result<()> 
 pub fn remove_if_empty(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::unlinkat(dir.as_raw_fd(), name.as_ptr(), libc::AT_REMOVEDIR) };
-    if done < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOTEMPTY) {
-        return Ok(false);
-    }
     let dir = Fd(dir.as_raw_fd());
-    returned(done.into(), format_args!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)")).map(|_| true)
+    match answered(done.into(), format_args!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)")) {
+        Err(libc::ENOTEMPTY) => Ok(false),
+        Err(errno) => Err(Error::call(format!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)"), errno)),
+        Ok(_) => Ok(true),
+    }
 }
 
 /// `renameat2(2)`; RENAME_NOREPLACE answers EEXIST where something has the new name.
@@ -264,7 +268,7 @@ pub fn fstatat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Stat> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the name is a C string and `stat` has room for what the kernel writes.
     let done = unsafe { libc::fstatat(dir, name.as_ptr(), stat.as_mut_ptr(), flags) };
-    returned(done.into(), format_args!("fstatat({}, {name:?}, {})", Fd(dir), AtFlags(flags)))?;
+    returned(done.into(), format_args!("newfstatat({}, {name:?}, {})", Fd(dir), AtFlags(flags)))?;
     // SAFETY: the call succeeded, so the kernel has filled the structure.
     Ok(unsafe { stat.assume_init() }.into())
 }
@@ -358,7 +362,8 @@ pub fn copy_file_range(from: BorrowedFd<'_>, to: BorrowedFd<'_>, length: usize) 
 /// `umask(2)`: sets the bits that new files lose, and gives the former ones. It is the whole process's.
 pub fn umask(mask: u32) -> u32 {
     // SAFETY: no memory is passed, and the call cannot fail.
-    unsafe { libc::umask(mask as libc::mode_t) }
+    let old = unsafe { libc::umask(mask as libc::mode_t) };
+    report::infallible(old, format_args!("umask({mask:#05o})"))
 }
 
 /// `getdents64(2)`: the next names of a directory without `.` and `..`; none at its end.

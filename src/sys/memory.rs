@@ -2,9 +2,10 @@
 
 use super::returned;
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use libc::{iovec, pid_t};
 use std::ffi::CStr;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::FromRawFd;
 
 /// memfd_create(2): a file without a place on any disk; `name` is for people who look at /proc.
 pub fn memfd_create(name: &CStr) -> Result<OwnedFd> {

@@ -4,8 +4,9 @@
 use super::returned;
 use super::shown::{Fd, MountAttributes, MountFlags, Place, UmountFlags};
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 
 pub use libc::{
     MNT_DETACH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,

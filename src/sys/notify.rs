@@ -3,8 +3,9 @@
 use super::returned;
 use super::shown::Fd;
 use crate::error::Result;
+use crate::sys::fd::OwnedFd;
 use libc::{pid_t, pollfd, seccomp_data, seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// A system call that waits for its answer.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,11 @@
 //! Processes: clone3(2), execve(2), wait4(2), pidfd_send_signal(2).
 
-use super::returned;
 use super::shown::Fd;
+use super::{answered, report, returned};
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 
 pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS, CLONE_PARENT,
@@ -120,16 +121,23 @@ pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -
     // this stack, as after fork(2); `pidfd` outlives the call.
     let mut ret = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size) };
     let mut to_move = None;
-    if ret < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS) {
+    let call = format!("clone3({{flags={}}}, {size})", clone_flags(flags | libc::CLONE_PIDFD));
+    // Nothing is reported in the child, which has made no call.
+    if ret == 0 {
+        _exit(child());
+    }
+    let mut answer = answered(ret, format_args!("{call}"));
+    if answer == Err(libc::ENOSYS) {
         to_move = cgroup;
         let flags = (flags | libc::CLONE_PIDFD | libc::SIGCHLD) as u32 as u64;
         // SAFETY: as above; clone(2) stores the pidfd where the parent's thread id would go.
         ret = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
+        if ret == 0 {
+            _exit(child());
+        }
+        answer = answered(ret, format_args!("clone({flags:#x})"));
     }
-    let pid = returned(ret, format_args!("clone3({})", clone_flags(flags)))? as pid_t;
-    if pid == 0 {
-        _exit(child());
-    }
+    let pid = answer.map_err(|errno| Error::call(call, errno))? as pid_t;
     // SAFETY: CLONE_PIDFD made this descriptor for us alone.
     let child = Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } };
     if let Some(cgroup) = to_move {
@@ -154,16 +162,16 @@ pub fn fork_unwaited(child: impl FnOnce() -> i32) -> Result<pid_t> {
     // SAFETY: no shared memory and no stack of its own, so that the child returns here on its own copy of this
     // stack, as after fork(2); no flags and no signal.
     let ret = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
-    let pid = returned(ret, format_args!("clone(0)"))? as pid_t;
-    if pid == 0 {
+    if ret == 0 {
         _exit(child());
     }
-    Ok(pid)
+    Ok(returned(ret, format_args!("clone(0)"))? as pid_t)
 }
 
 /// The flags as they would stand in C.
 pub fn clone_flags(flags: i32) -> String {
     let names = [
+        (libc::CLONE_PIDFD, "CLONE_PIDFD"),
         (CLONE_PARENT, "CLONE_PARENT"),
         (CLONE_NEWUSER, "CLONE_NEWUSER"),
         (CLONE_NEWPID, "CLONE_NEWPID"),
@@ -189,7 +197,7 @@ pub fn wait4(pid: pid_t, options: i32) -> Result<Option<(pid_t, Status)>> {
     loop {
         // SAFETY: `status` is ours; no rusage is asked for.
         let ret = unsafe { libc::wait4(pid, &mut status, options, std::ptr::null_mut()) };
-        match returned(ret.into(), format_args!("wait4({pid})")) {
+        match returned(ret.into(), format_args!("wait4({pid}, {status:#x}, {options:#x}, NULL)")) {
             Ok(0) => return Ok(None),
             Ok(pid) => return Ok(Some((pid as pid_t, Status::of(status)))),
             Err(error) if error.errno() == Some(libc::EINTR) => {}
@@ -225,9 +233,11 @@ pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Error {
         strings.iter().map(|s| s.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
     };
     let (args, env) = (pointers(argv), pointers(envp));
+    let call = format_args!("execve({path:?}, {argv:?}, /* {} vars */)", envp.len());
+    report::last_call(call);
     // SAFETY: both arrays end with a null pointer and their strings outlive the call.
     let ret = unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
-    match returned(ret.into(), format_args!("execve({path:?})")) {
+    match answered(ret.into(), call).map_err(|errno| Error::call(format!("execve({path:?})"), errno)) {
         Ok(_) => Error::new("execve returned without an error"),
         Err(error) => error,
     }
@@ -251,7 +261,8 @@ pub fn kernel_version() -> (u32, u32) {
     // SAFETY: utsname is arrays of bytes, for which zero is a value.
     let mut name: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel fills the structure, which is ours; it cannot fail.
-    unsafe { libc::uname(&mut name) };
+    let ret = unsafe { libc::uname(&mut name) };
+    report::infallible(ret, format_args!("uname()"));
     // SAFETY: the kernel ends the text with a NUL.
     let release = unsafe { CStr::from_ptr(name.release.as_ptr()) }.to_string_lossy();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
@@ -270,10 +281,10 @@ pub fn lead_group() -> Result<()> {
     returned(unsafe { libc::setpgid(0, 0) }.into(), format_args!("setpgid(0, 0)")).map(drop)
 }
 
-/// getpgrp(2).
+/// getpgid(2) of this process.
 pub fn getpgrp() -> pid_t {
     // SAFETY: no memory is involved; it cannot fail.
-    unsafe { libc::getpgrp() }
+    report::infallible(unsafe { libc::getpgid(0) }, format_args!("getpgid(0)"))
 }
 
 /// The parent of a process, as /proc/PID/stat tells it (proc_pid_stat(5)).
@@ -285,13 +296,14 @@ pub fn parent_of(pid: pid_t) -> Option<pid_t> {
 /// getppid(2): 0 when the parent lives outside this PID namespace.
 pub fn getppid() -> pid_t {
     // SAFETY: no memory is involved; it cannot fail.
-    unsafe { libc::getppid() }
+    report::infallible(unsafe { libc::getppid() }, format_args!("getppid()"))
 }
 
 /// close(2) in a fresh clone, whose copy of `fd` nobody will drop: the process ends by execve or _exit.
 pub fn close(fd: &OwnedFd) {
     // SAFETY: the owner of this copy lives on the parent's stack frames, which the clone never returns to.
-    unsafe { libc::close(fd.as_raw_fd()) };
+    let ret = unsafe { libc::syscall(libc::SYS_close, fd.as_raw_fd()) };
+    report::infallible(ret, format_args!("close({})", fd.as_raw_fd()));
 }
 
 /// Overwrites our command line, as `ps` shows it, and our name (prctl(2) PR_SET_NAME): what the supervisor
@@ -332,7 +344,7 @@ pub fn close_range_from(first: i32) {
     // SAFETY: the caller owns no descriptor at or above `first` any more: this runs in a fresh
     // clone, right before execve or the init loop, and nothing there is dropped afterwards.
     let ret = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
-    if ret < 0 {
+    if answered(ret, format_args!("close_range({first}, {}, 0)", u32::MAX)).is_err() {
         for fd in first..4096 {
             // SAFETY: as above; closing a number that is not open only answers EBADF.
             unsafe { libc::close(fd) };
@@ -345,7 +357,7 @@ pub fn cloexec_from(first: i32) {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;
     // SAFETY: only sets a flag on descriptors; no descriptor changes its owner.
     let ret = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, CLOSE_RANGE_CLOEXEC) };
-    if ret < 0 {
+    if answered(ret, format_args!("close_range({first}, {}, CLOSE_RANGE_CLOEXEC)", u32::MAX)).is_err() {
         for fd in first..4096 {
             // SAFETY: as above.
             unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
@@ -362,7 +374,7 @@ pub fn dup2(fd: BorrowedFd<'_>, stream: i32) -> Result<()> {
 
 pub fn getpid() -> pid_t {
     // SAFETY: no memory is involved; it cannot fail.
-    unsafe { libc::getpid() }
+    report::infallible(unsafe { libc::getpid() }, format_args!("getpid()"))
 }
 
 /// Where programs are looked for without PATH, as in a service's or cron's empty environment: where shells look.

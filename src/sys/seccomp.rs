@@ -2,7 +2,8 @@
 
 use super::returned;
 use crate::error::{Error, Result};
-use std::os::fd::{FromRawFd, OwnedFd};
+use crate::sys::fd::OwnedFd;
+use std::os::fd::FromRawFd;
 
 /// One instruction of a filter: the kernel's struct sock_filter.
 #[repr(C)]

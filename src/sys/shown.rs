@@ -14,6 +14,10 @@ impl Display for Fd {
         if self.0 == libc::AT_FDCWD {
             return f.write_str("AT_FDCWD");
         }
+        // As strace does; a path would take a system call that is not part of the start.
+        if super::report::is_on() {
+            return write!(f, "{}", self.0);
+        }
         match std::fs::read_link(format!("/proc/self/fd/{}", self.0)) {
             Ok(path) => write!(f, "{path:?}"),
             // Without /proc there is nothing better than the number.
@@ -46,7 +50,20 @@ impl Display for OpenFlags {
             (libc::O_NOCTTY, "O_NOCTTY"),
             (libc::O_DIRECT, "O_DIRECT"),
         ];
-        NAMES.iter().filter(|(flag, _)| self.0 & flag != 0).try_for_each(|(_, name)| write!(f, "|{name}"))
+        NAMES.iter().filter(|(flag, _)| self.0 & flag != 0).try_for_each(|(_, name)| write!(f, "|{name}"))?;
+        // Every open has it, which no error needs to say.
+        if super::report::is_on() { f.write_str("|O_CLOEXEC") } else { Ok(()) }
+    }
+}
+
+/// The beginning of what is written, as strace(1) shows it.
+pub(super) struct Text<'a>(pub &'a [u8]);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 32;
+        let part = &self.0[..self.0.len().min(MOST)];
+        write!(f, "\"{}\"{}", part.escape_ascii(), if self.0.len() > MOST { "..." } else { "" })
     }
 }
 
@@ -141,7 +158,10 @@ mod tests {
             "openat(\"/etc\", \"no such\", O_PATH|O_DIRECTORY): No such file or directory (ENOENT)"
         );
         let missing = fs::open(c"/no such", libc::O_WRONLY | libc::O_NOFOLLOW, 0).unwrap_err();
-        assert_eq!(said(missing), "open(\"/no such\", O_WRONLY|O_NOFOLLOW): No such file or directory (ENOENT)");
+        assert_eq!(
+            said(missing),
+            "openat(AT_FDCWD, \"/no such\", O_WRONLY|O_NOFOLLOW): No such file or directory (ENOENT)"
+        );
         let refused = fs::getdents(dir.as_fd()).unwrap_err();
         assert_eq!(said(refused), "getdents64(\"/etc\"): Bad file descriptor (EBADF)");
         let refused = mount::move_mount(dir.as_fd(), dir.as_fd()).unwrap_err();

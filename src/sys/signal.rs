@@ -2,7 +2,8 @@
 
 use super::returned;
 use crate::error::Result;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use crate::sys::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 
 /// The first number that is no signal (`_NSIG`).
 pub const COUNT: i32 = 65;
@@ -20,7 +21,7 @@ fn full_set() -> libc::sigset_t {
 pub fn block_all() -> Result<()> {
     // SAFETY: the set is initialised; the old mask is not asked for.
     let ret = unsafe { libc::sigprocmask(libc::SIG_BLOCK, &full_set(), std::ptr::null_mut()) };
-    returned(ret.into(), format_args!("sigprocmask(SIG_BLOCK)")).map(drop)
+    returned(ret.into(), format_args!("rt_sigprocmask(SIG_BLOCK, ~[], NULL, 8)")).map(drop)
 }
 
 /// Unblocks every signal: a new program must not start with ours blocked. The kernel's own call, as libc
@@ -30,7 +31,7 @@ pub fn unblock_all() -> Result<()> {
     let old = std::ptr::null_mut::<u64>();
     // SAFETY: the kernel reads a set of 8 bytes; the old one is not asked for.
     let ret = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, old, 8) };
-    returned(ret, format_args!("rt_sigprocmask(SIG_SETMASK, 0)")).map(drop)
+    returned(ret, format_args!("rt_sigprocmask(SIG_SETMASK, [], NULL, 8)")).map(drop)
 }
 
 /// Gives every signal its default action again: what is ignored stays ignored across execve(2), and
@@ -59,7 +60,7 @@ pub fn wait_any() -> Result<i32> {
     loop {
         // SAFETY: the set is initialised; siginfo is not asked for.
         let ret = unsafe { libc::sigwaitinfo(&full_set(), std::ptr::null_mut()) };
-        match returned(ret.into(), format_args!("sigwaitinfo()")) {
+        match returned(ret.into(), format_args!("rt_sigtimedwait()")) {
             Err(error) if error.errno() == Some(libc::EINTR) => {}
             other => return other.map(|signal| signal as i32),
         }
@@ -85,7 +86,7 @@ impl SignalFd {
     fn of(set: &libc::sigset_t) -> Result<SignalFd> {
         // SAFETY: the set is initialised; -1 asks for a new descriptor.
         let ret = unsafe { libc::signalfd(-1, set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
-        let fd = returned(ret.into(), format_args!("signalfd()"))?;
+        let fd = returned(ret.into(), format_args!("signalfd4(-1, ~[], 8, SFD_CLOEXEC|SFD_NONBLOCK)"))?;
         // SAFETY: the kernel has just made this descriptor for us.
         Ok(SignalFd(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
     }

@@ -3,7 +3,8 @@
 use super::returned;
 use super::shown::Fd;
 use crate::error::Result;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use crate::sys::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 
 /// The most descriptors that one message carries here (the kernel allows 253).
 pub const MAX_FDS: usize = 64;
@@ -14,7 +15,10 @@ pub fn socketpair() -> Result<(OwnedFd, OwnedFd)> {
     // SAFETY: `fds` has room for the two descriptors.
     let ret =
         unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) };
-    returned(ret.into(), format_args!("socketpair(AF_UNIX, SOCK_SEQPACKET)"))?;
+    returned(
+        ret.into(),
+        format_args!("socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, [{}, {}])", fds[0], fds[1]),
+    )?;
     // SAFETY: the kernel has just made both descriptors for us.
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
 }

@@ -1,9 +1,10 @@
 //! Terminals: termios(3), ioctl_tty(2), pty(7).
 
-use super::returned;
 use super::shown::Fd;
+use super::{answered, returned};
 use crate::error::Result;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use crate::sys::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 
 /// The settings of a terminal, to be put back later.
 #[derive(Clone)]
@@ -27,7 +28,7 @@ pub fn is_hung_up(fd: BorrowedFd<'_>) -> bool {
 fn terminal_errno(fd: BorrowedFd<'_>) -> Option<i32> {
     // SAFETY: termios is plain data, which the call fills in.
     let ret = unsafe { libc::tcgetattr(fd.as_raw_fd(), &mut std::mem::zeroed()) };
-    if ret == 0 { None } else { std::io::Error::last_os_error().raw_os_error() }
+    answered(ret.into(), format_args!("ioctl({}, TCGETS)", Fd(fd.as_raw_fd()))).err()
 }
 
 /// Whether this process has a controlling terminal (tty(4)).
@@ -39,7 +40,7 @@ pub fn has_controlling() -> bool {
 fn tcgetpgrp(fd: BorrowedFd<'_>) -> Result<libc::pid_t> {
     // SAFETY: no memory is passed.
     let ret = unsafe { libc::tcgetpgrp(fd.as_raw_fd()) };
-    returned(ret.into(), format_args!("tcgetpgrp({})", fd.as_raw_fd())).map(|group| group as libc::pid_t)
+    returned(ret.into(), format_args!("ioctl({}, TIOCGPGRP)", Fd(fd.as_raw_fd()))).map(|group| group as libc::pid_t)
 }
 
 /// Whether this process belongs to the terminal's foreground job; `None` for what is not its controlling terminal.
@@ -51,7 +52,7 @@ pub fn is_foreground(fd: BorrowedFd<'_>) -> Option<bool> {
 pub fn tcsetpgrp(fd: BorrowedFd<'_>, group: libc::pid_t) -> Result<()> {
     // SAFETY: no memory is passed.
     let ret = unsafe { libc::tcsetpgrp(fd.as_raw_fd(), group) };
-    returned(ret.into(), format_args!("tcsetpgrp({}, {group})", fd.as_raw_fd())).map(drop)
+    returned(ret.into(), format_args!("ioctl({}, TIOCSPGRP, [{group}])", Fd(fd.as_raw_fd()))).map(drop)
 }
 
 pub fn tcgetattr(fd: BorrowedFd<'_>) -> Result<Termios> {
@@ -59,13 +60,13 @@ pub fn tcgetattr(fd: BorrowedFd<'_>) -> Result<Termios> {
     let mut termios = unsafe { std::mem::zeroed() };
     // SAFETY: `termios` is ours to write.
     let ret = unsafe { libc::tcgetattr(fd.as_raw_fd(), &mut termios) };
-    returned(ret.into(), format_args!("tcgetattr({})", Fd(fd.as_raw_fd()))).map(|_| Termios(termios))
+    returned(ret.into(), format_args!("ioctl({}, TCGETS)", Fd(fd.as_raw_fd()))).map(|_| Termios(termios))
 }
 
 pub fn tcsetattr(fd: BorrowedFd<'_>, termios: &Termios) -> Result<()> {
     // SAFETY: the settings are only read.
     let ret = unsafe { libc::tcsetattr(fd.as_raw_fd(), libc::TCSANOW, &termios.0) };
-    returned(ret.into(), format_args!("tcsetattr({})", Fd(fd.as_raw_fd()))).map(drop)
+    returned(ret.into(), format_args!("ioctl({}, TCSETS)", Fd(fd.as_raw_fd()))).map(drop)
 }
 
 impl Termios {

@@ -6,9 +6,10 @@ use crate::isolation::idmap::{self, IDS, IdMap};
 use crate::isolation::namespaces::{self, Bar};
 use crate::isolation::{network, procfs, rootfs};
 use crate::store::Walled;
+use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, find_program};
 use crate::sys::{cstr, fs, namespace, socket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 const NAMESPACES: &str = "user namespaces";

@@ -5,9 +5,10 @@
 //! `nodev`, and a file system that is mounted in a user namespace, as containers' overlays are, opens no devices.
 
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, process, socket};
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What the maker answers when all went well; else it is an error's bytes.
 const MADE: &[u8] = b"made";

@@ -21,8 +21,9 @@ use crate::image::local::layers::{self, LayerDraft, Notes};
 use crate::image::local::roots;
 use crate::image::origin::Origin;
 use crate::store::Store;
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cstr, fs};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long we wait for a sister to begin with a layer, and for one that somebody has put aside; and how often we look.

@@ -8,10 +8,11 @@ use crate::image::layer::{self, Limits, Unpacked};
 use crate::image::local::layers::LayerDraft;
 use crate::image::retry::Failure;
 use crate::store::{Store, Walled};
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind, Read, Seek, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// What lies between us and the unpacker; with more, both CPUs wait less for each other.

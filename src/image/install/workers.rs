@@ -12,9 +12,10 @@ use crate::image::origin::Origin;
 use crate::image::progress::{LayerState, Progress, Stays};
 use crate::store::Store;
 use crate::store::drafts;
+use crate::sys::fd::OwnedFd;
 use crate::sys::signal::Interrupts;
 use crate::sys::{cred, poll, process, socket};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 struct Worker<'a> {

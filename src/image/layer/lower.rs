@@ -6,9 +6,10 @@ use super::name::split;
 use super::tree::{DIRECTORY, Tree, c};
 use super::xattr::OPAQUE;
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// One directory as several layers have it, the topmost first.
 pub struct Merged(Vec<OwnedFd>);

@@ -2,9 +2,10 @@
 
 use super::xattr::make_opaque;
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::{cstr, fs};
 use std::ffi::{CString, OsStr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 

@@ -155,7 +155,7 @@ impl<'s> LayerDraft<'s> {
         let failed = |error| Error::io(format!("make the directory {}", root.display()), &error);
         DirBuilder::new().mode(0o755).create(&root).map_err(failed)?;
         std::fs::set_permissions(&root, Permissions::from_mode(0o755)).map_err(failed)?;
-        self.store.give_to_root(&root).map_err(failed)
+        self.store.give_to_root(&root)
     }
 
     /// Keeps what was unpacked in a draft of this process alone, and gives the layer up to whoever waits for it.

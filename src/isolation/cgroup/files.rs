@@ -1,6 +1,6 @@
 //! Reading and writing the files of a cgroup.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sys::fs;
 use std::fmt::Display;
 use std::path::Path;
@@ -33,10 +33,5 @@ pub fn or_max(limit: i64) -> String {
 
 /// Makes a cgroup, for which making a directory is all there is to do.
 pub fn mkdir(dir: &Path) -> Result<()> {
-    match std::fs::create_dir(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Error::io(format!("mkdir {}", dir.display()), &error))
-        }
-        _ => Ok(()),
-    }
+    fs::ensure_dir(dir, 0o777).map_err(|error| error.renamed(format!("mkdir {}", dir.display())))
 }

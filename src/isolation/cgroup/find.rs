@@ -42,7 +42,7 @@ impl Host {
     pub fn of(process: &str) -> Result<Host> {
         let (mountinfo, own) = ("/proc/self/mountinfo", format!("/proc/{process}/cgroup"));
         let (mountinfo, own) = (read(Path::new(mountinfo))?, read(Path::new(&own))?);
-        Ok(Host { mountinfo, own, uid: cred::geteuid(), is_there: |dir| dir.join("cgroup.procs").exists() })
+        Ok(Host { mountinfo, own, uid: cred::geteuid(), is_there: |dir| fs::exists(dir.join("cgroup.procs")) })
     }
 
     /// The v1 tree that has the controller.
@@ -201,7 +201,7 @@ pub fn remake(parent: &Path, controllers: &[Controller]) -> Result<()> {
 /// Removes the group in between when nobody uses it any more.
 pub fn remove_empty(parent: &Path) {
     if parent.file_name().is_some_and(|name| name == OWN) {
-        let _ = std::fs::remove_dir(parent);
+        let _ = fs::rmdir(parent);
     }
 }
 

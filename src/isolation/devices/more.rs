@@ -8,10 +8,11 @@
 
 use crate::error::{Error, Result};
 use crate::isolation::mounts::{self, Kind};
+use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, mount};
 use libc::{AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_PATH, R_OK, S_IFBLK, S_IFCHR, W_OK};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 /// A device of the host's and its place in the container.
@@ -91,7 +92,7 @@ pub fn remake(devices: &[Device], dir: &Path, owner: (u32, u32), root: (u32, u32
         return Ok(());
     }
     let path = dir.join("devices");
-    std::fs::create_dir(&path).map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))?;
+    fs::mkdir(&path, 0o777).map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
     let dir = fs::open(&crate::sys::cstr(&path)?, O_PATH | O_DIRECTORY, 0)?;
     fs::fchownat(dir.as_fd(), c".", owner.0, owner.1, 0)?;
     for (at, device) in devices.iter().enumerate() {

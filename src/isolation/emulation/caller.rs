@@ -2,6 +2,7 @@
 
 use super::credentials::Table;
 use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID, Statx};
 use crate::sys::memory::{process_vm_readv, process_vm_writev};
 use crate::sys::notify::{Answer, Listener, Notification};
@@ -10,7 +11,7 @@ use crate::sys::resource::{RLIMIT_LOCKS, Rlimit, prlimit};
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NOFOLLOW, O_PATH};
 use std::ffi::CString;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 /// What a step of answering gives: a value, or already the answer.
 pub type Step<T> = std::result::Result<T, Answer>;

@@ -9,13 +9,14 @@ use super::credentials::Credentials;
 use super::files::{owner_of, record, told};
 use super::owners::{Owner, Owners};
 use super::powers::MKNOD;
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use crate::sys::notify::Answer;
 #[cfg(target_arch = "x86_64")]
 use libc::AT_FDCWD;
 use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, S_IFBLK, S_IFCHR, S_IFMT, S_IFREG};
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What is to be made.
 enum Made {

@@ -5,10 +5,11 @@ use super::credentials::{Credentials, Table};
 use super::files::{owner_of, told};
 use super::owners::Owners;
 use super::people::become_another;
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use crate::sys::notify::Answer;
 use libc::{AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_NONBLOCK, O_RDONLY, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 /// The program is run by the kernel; only who it runs as is ours to say. It is said before, as nobody is asked
 /// afterwards: so not unless the kernel will surely run it.

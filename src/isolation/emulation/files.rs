@@ -5,10 +5,11 @@ use super::credentials::{Credentials, Table};
 use super::ids::UNCHANGED;
 use super::owners::{Identity, Owner, Owners};
 use super::powers::CHOWN;
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, STATX_BASIC_STATS, STATX_BTIME, Statx};
 use crate::sys::notify::Answer;
 use libc::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 /// How a call wants to be told.
 #[derive(Clone, Copy)]

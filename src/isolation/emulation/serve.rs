@@ -11,10 +11,11 @@ use super::people;
 use crate::error::Result;
 use crate::isolation::procfs;
 use crate::isolation::seccomp::abi::{ABIS, X32_BIT};
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use crate::sys::notify::{Answer, Listener, Notification, Ready};
 use crate::sys::{poll, process};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What PID 1 knows of the container's users and files, and where it is asked.
 pub struct Emulator {

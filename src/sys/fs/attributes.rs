@@ -2,8 +2,8 @@
 
 use super::Time;
 use crate::error::Result;
-use crate::sys::returned;
 use crate::sys::shown::{AtFlags, Fd};
+use crate::sys::{answered, returned};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -53,7 +53,7 @@ pub fn futimens(fd: BorrowedFd<'_>, atime: Time, mtime: Time) -> Result<()> {
     let times = [atime.timespec(), mtime.timespec()];
     // SAFETY: the kernel reads the two times, which live through the call.
     let done = unsafe { libc::futimens(fd, times.as_ptr()) };
-    returned(done.into(), format_args!("futimens({}, {mtime:?})", Fd(fd))).map(drop)
+    returned(done.into(), format_args!("utimensat({}, NULL, {mtime:?}, 0)", Fd(fd))).map(drop)
 }
 
 /// `utimensat(2)`; with AT_SYMLINK_NOFOLLOW a symlink's own times are set.
@@ -65,11 +65,21 @@ pub fn utimensat(dir: BorrowedFd<'_>, name: &CStr, atime: Time, mtime: Time, fla
     returned(done.into(), format_args!("utimensat({}, {name:?}, {mtime:?}, {})", Fd(dir), AtFlags(flags))).map(drop)
 }
 
-/// `faccessat(2)` with W_OK for the effective ids: whether we may write there, a read-only mount counted in.
+/// `faccessat2(2)` with W_OK for the effective ids: whether we may write there, a read-only mount counted in.
 pub fn may_write(path: &std::path::Path) -> bool {
     let Ok(path) = crate::sys::cstr(path) else { return false };
+    let call = format_args!("faccessat2(AT_FDCWD, {path:?}, W_OK, AT_EACCESS)");
     // SAFETY: the path is a C string that lives through the call.
-    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) == 0 }
+    let done =
+        unsafe { libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) };
+    match answered(done, call) {
+        // Before Linux 5.8, and in sandboxes that are older.
+        Err(libc::ENOSYS | libc::EPERM) => {
+            // SAFETY: as above.
+            unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) == 0 }
+        }
+        answer => answer.is_ok(),
+    }
 }
 
 /// `fsetxattr(2)`.
@@ -102,11 +112,14 @@ pub fn flistxattr(fd: BorrowedFd<'_>) -> Result<Vec<CString>> {
 /// Calls with room for 256 bytes, then for the most that the kernel ever answers (64 KiB).
 fn grown(call: std::fmt::Arguments<'_>, fill: impl Fn(*mut u8, usize) -> i64) -> Result<Vec<u8>> {
     let mut buffer = vec![0u8; 256];
-    let mut length = fill(buffer.as_mut_ptr(), buffer.len());
-    if length < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ERANGE) {
-        buffer.resize(65536, 0);
-        length = fill(buffer.as_mut_ptr(), buffer.len());
-    }
-    buffer.truncate(returned(length, call)? as usize);
+    let length = match answered(fill(buffer.as_mut_ptr(), buffer.len()), call) {
+        Err(libc::ERANGE) => {
+            buffer.resize(65536, 0);
+            returned(fill(buffer.as_mut_ptr(), buffer.len()), call)?
+        }
+        Err(errno) => return Err(crate::error::Error::call(call.to_string(), errno)),
+        Ok(length) => length,
+    };
+    buffer.truncate(length as usize);
     Ok(buffer)
 }

@@ -2,34 +2,36 @@
 
 use crate::error::Result;
 use crate::sys::returned;
+use crate::sys::shown::{Fd, Text};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// `read(2)`: how many bytes came; 0 at the end.
 pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: the pointer and the length are of one slice, which is ours to write.
     let size = unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
-    returned(size as i64, format_args!("read({})", fd.as_raw_fd())).map(|size| size as usize)
+    returned(size as i64, format_args!("read({}, {})", Fd(fd.as_raw_fd()), buffer.len())).map(|size| size as usize)
 }
 
 /// `write(2)`: how much was taken.
 pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     // SAFETY: the pointer and the length are of one live slice.
     let size = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
-    returned(size as i64, format_args!("write({}, {} bytes)", fd.as_raw_fd(), bytes.len())).map(|size| size as usize)
+    returned(size as i64, format_args!("write({}, {}, {})", Fd(fd.as_raw_fd()), Text(bytes), bytes.len()))
+        .map(|size| size as usize)
 }
 
 /// `fcntl(2)` F_GETFL: how the descriptor was opened (O_PATH, O_APPEND, …).
 pub fn flags(fd: BorrowedFd<'_>) -> Result<i32> {
     // SAFETY: no memory is passed; `fd` is open by its type.
     let ret = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
-    returned(ret.into(), format_args!("fcntl({}, F_GETFL)", fd.as_raw_fd())).map(|flags| flags as i32)
+    returned(ret.into(), format_args!("fcntl({}, F_GETFL)", Fd(fd.as_raw_fd()))).map(|flags| flags as i32)
 }
 
 /// `fcntl(2)` with O_NONBLOCK: reading and writing answer EAGAIN instead of waiting.
 pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: no memory is passed; `fd` is open by its type.
     let ret = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
-    returned(ret.into(), format_args!("fcntl({}, F_SETFL, O_NONBLOCK)", fd.as_raw_fd())).map(drop)
+    returned(ret.into(), format_args!("fcntl({}, F_SETFL, O_NONBLOCK)", Fd(fd.as_raw_fd()))).map(drop)
 }
 
 /// This process's own stdin, stdout or stderr (0, 1, 2): std opens /dev/null at the start for one that was closed.

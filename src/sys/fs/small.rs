@@ -5,9 +5,10 @@
 
 use super::{open, read, write};
 use crate::error::{Error, Result};
-use crate::sys::cstr;
-use libc::{O_RDONLY, O_WRONLY};
-use std::os::fd::{AsFd, BorrowedFd};
+use crate::sys::shown::{Fd, Text};
+use crate::sys::{cstr, returned};
+use libc::{O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 
 /// More than the kernel gives of one of its files at a time.
@@ -17,7 +18,8 @@ const AT_ONCE: usize = 8 << 10;
 pub fn read_file(path: impl AsRef<Path>) -> Result<Vec<u8>> {
     let path = path.as_ref();
     let file = cstr(path).and_then(|path| open(&path, O_RDONLY, 0));
-    file.and_then(|file| read_to_end(file.as_fd(), usize::MAX)).map_err(|error| renamed(error, "read", path))
+    file.and_then(|file| read_to_end(file.as_fd(), usize::MAX))
+        .map_err(|error| error.renamed(format!("read {}", path.display())))
 }
 
 /// The same of a file that holds text; EILSEQ when it is not UTF-8.
@@ -49,7 +51,24 @@ pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
     let path = path.as_ref();
     let file = cstr(path).and_then(|path| open(&path, O_WRONLY, 0));
     file.and_then(|file| write_all(file.as_fd(), text.as_bytes()))
-        .map_err(|error| renamed(error, &format!("write {:?} to", text.trim_end()), path))
+        .map_err(|error| error.renamed(format!("write {:?} to {}", text.trim_end(), path.display())))
+}
+
+/// Makes a file with these bytes, or writes them over what it has.
+pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], mode: u32) -> Result<()> {
+    let path = path.as_ref();
+    let file = cstr(path).and_then(|path| open(&path, O_WRONLY | O_CREAT | O_TRUNC, mode));
+    file.and_then(|file| write_all(file.as_fd(), bytes))
+        .map_err(|error| error.renamed(format!("write {}", path.display())))
+}
+
+/// `pwrite64(2)`: writes `bytes` at `offset`; how many it took.
+pub fn pwrite(file: BorrowedFd<'_>, bytes: &[u8], offset: i64) -> Result<usize> {
+    let fd = file.as_raw_fd();
+    // SAFETY: the pointer and the length are of one live slice.
+    let size = unsafe { libc::syscall(libc::SYS_pwrite64, fd, bytes.as_ptr(), bytes.len(), offset) };
+    returned(size, format_args!("pwrite64({}, {}, {}, {offset})", Fd(fd), Text(bytes), bytes.len()))
+        .map(|size| size as usize)
 }
 
 /// Writes all of `bytes`.
@@ -63,13 +82,6 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn renamed(error: Error, verb: &str, path: &Path) -> Error {
-    match error.errno() {
-        Some(errno) => Error::call(format!("{verb} {}", path.display()), errno),
-        None => error,
-    }
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub fn mount_flags(fd: BorrowedFd<'_>) -> Result<u64> {
     let mut stat = MaybeUninit::<libc::statvfs>::uninit();
     // SAFETY: `stat` has room for what the call writes.
     let done = unsafe { libc::fstatvfs(fd, stat.as_mut_ptr()) };
-    returned(done.into(), format_args!("fstatvfs({})", Fd(fd)))?;
+    returned(done.into(), format_args!("fstatfs({})", Fd(fd)))?;
     // SAFETY: the call succeeded, so the structure is filled.
     Ok(unsafe { stat.assume_init() }.f_flag)
 }

@@ -1,0 +1,89 @@
+//! A file descriptor that is closed when its owner goes, by a call that is reported like all others.
+
+use super::{report, returned};
+use crate::error::Result;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
+use std::process::Stdio;
+
+/// As std's type of this name, which closes without a word.
+#[derive(Debug)]
+pub struct OwnedFd(RawFd);
+
+impl OwnedFd {
+    /// fcntl(2) F_DUPFD_CLOEXEC: another descriptor of the same open file.
+    pub fn try_clone(&self) -> Result<OwnedFd> {
+        // Not one of the standard streams' numbers.
+        const LEAST: i32 = 3;
+        // SAFETY: no memory is passed.
+        let fd = unsafe { libc::syscall(libc::SYS_fcntl, self.0, libc::F_DUPFD_CLOEXEC, LEAST) };
+        let fd = returned(fd, format_args!("fcntl({}, F_DUPFD_CLOEXEC, {LEAST})", super::shown::Fd(self.0)))?;
+        Ok(OwnedFd(fd as RawFd))
+    }
+}
+
+impl Drop for OwnedFd {
+    fn drop(&mut self) {
+        // SAFETY: this value owns the descriptor, and nobody uses it afterwards.
+        let ret = unsafe { libc::syscall(libc::SYS_close, self.0) };
+        report::call(format_args!("close({})", self.0), ret, 0);
+    }
+}
+
+impl AsFd for OwnedFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open as long as this value lives, which the borrow does not outlive.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+impl AsRawFd for OwnedFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0
+    }
+}
+
+impl IntoRawFd for OwnedFd {
+    fn into_raw_fd(self) -> RawFd {
+        let fd = self.0;
+        std::mem::forget(self);
+        fd
+    }
+}
+
+impl FromRawFd for OwnedFd {
+    unsafe fn from_raw_fd(fd: RawFd) -> OwnedFd {
+        OwnedFd(fd)
+    }
+}
+
+impl From<OwnedFd> for std::os::fd::OwnedFd {
+    fn from(fd: OwnedFd) -> std::os::fd::OwnedFd {
+        // SAFETY: the descriptor is open, and this hands its ownership on.
+        unsafe { std::os::fd::OwnedFd::from_raw_fd(fd.into_raw_fd()) }
+    }
+}
+
+impl From<std::os::fd::OwnedFd> for OwnedFd {
+    fn from(fd: std::os::fd::OwnedFd) -> OwnedFd {
+        OwnedFd(fd.into_raw_fd())
+    }
+}
+
+impl From<OwnedFd> for File {
+    fn from(fd: OwnedFd) -> File {
+        std::os::fd::OwnedFd::from(fd).into()
+    }
+}
+
+impl From<File> for OwnedFd {
+    fn from(file: File) -> OwnedFd {
+        OwnedFd(file.into_raw_fd())
+    }
+}
+
+impl From<OwnedFd> for Stdio {
+    fn from(fd: OwnedFd) -> Stdio {
+        std::os::fd::OwnedFd::from(fd).into()
+    }
+}
