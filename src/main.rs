@@ -3,6 +3,7 @@
 mod cli;
 mod container;
 mod error;
+mod host;
 mod image;
 mod isolation;
 mod store;

@@ -1,7 +1,8 @@
 //! Help, made from the table.
 
-use super::flag::{Command, Flag, Value};
-use super::table::Table;
+use super::args::table::Table;
+use super::args::{Command, Flag, Value};
+use super::container::run;
 use crate::container::steps::{Side, lessons};
 use std::fmt::Write;
 
@@ -40,8 +41,8 @@ pub fn of_group(table: &Table, group: &str) -> String {
 /// What `ccrun COMMAND --help` prints.
 pub fn of(command: &Command) -> String {
     let mut text = format!("Usage:  ccrun {} {}\n\n{}\n", command.name, command.usage, command.summary);
-    if command.name == super::run::COMMAND.name {
-        let _ = write!(text, "\n{}", super::run::HOST_VIEW);
+    if command.name == run::COMMAND.name {
+        let _ = write!(text, "\n{}", run::HOST_VIEW);
     }
     if command.flags.is_empty() {
         return text;

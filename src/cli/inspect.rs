@@ -1,63 +1,15 @@
-//! `ccrun inspect` and `ccrun image inspect`: all that is known, as Docker's JSON.
+//! What every `inspect` does: all that is known of each thing, as Docker's JSON.
 
-mod container;
-mod image;
-mod security;
-
-use super::flag::{Command, Flag, one, switch};
-use super::format::Template;
-use super::parse::Parsed;
-use super::volume;
+use super::args::{Flag, Parsed, one};
+use super::container::size;
+use super::output::format::Template;
+use super::{output, store};
 use crate::container::create;
 use crate::error::{Error, Result};
-use crate::image::local::images;
 use crate::store::Store;
 use serde_json::Value;
 
-const FORMAT: Flag = one(Some('f'), "format", "TEMPLATE", "Print what the template makes of each");
-const SIZE: Flag = switch(Some('s'), "size", "Show how much room containers take");
-const SECURITY: Flag = switch(None, "security", "Tell what is in force for running containers, read from the kernel");
-
-pub static COMMAND: Command = Command {
-    name: "inspect",
-    usage: "[OPTIONS] NAME|ID [NAME|ID...]",
-    summary: "Tell all about containers, images and volumes",
-    flags: &[FORMAT, SECURITY, SIZE, one(None, "type", "TYPE", "Look only for a container, an image or a volume")],
-    operands: (1, usize::MAX),
-    runs_program: false,
-    failure: 1,
-    run: |parsed| match parsed.text("type")? {
-        None | Some("" | "container") if parsed.is_on("security") => inspect(parsed, &in_force, &no_object),
-        None | Some("") => inspect(parsed, &any, &no_object),
-        Some("container") => inspect(parsed, &container, &no_object),
-        Some("image") if parsed.is_on("security") => {
-            Err(Error::new("--security tells of running containers, not of images"))
-        }
-        Some("image") => inspect(parsed, &image, &images::not_found),
-        Some("volume") => inspect(parsed, &volume::describe, &volume::missing),
-        Some(other) => {
-            Err(Error::new(format!("\"{other}\" is not a valid value for --type")).hint("container, image or volume"))
-        }
-    },
-};
-
-pub static IMAGE: Command = Command {
-    name: "image inspect",
-    usage: "[OPTIONS] IMAGE [IMAGE...]",
-    summary: "Tell all about images",
-    flags: &[FORMAT],
-    run: |parsed| inspect(parsed, &image, &images::not_found),
-    ..COMMAND
-};
-
-pub static CONTAINER: Command = Command {
-    name: "container inspect",
-    usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-    summary: "Tell all about containers",
-    flags: &[FORMAT, SECURITY, SIZE],
-    run: |parsed| inspect(parsed, if parsed.is_on("security") { &in_force } else { &container }, &no_object),
-    ..COMMAND
-};
+pub const FORMAT: Flag = one(Some('f'), "format", "TEMPLATE", "Print what the template makes of each");
 
 /// The fields that stand first in objects of a name, in Docker's order; those not named here follow.
 const ORDERS: &[(&str, &str)] = &[
@@ -81,18 +33,20 @@ const ORDERS: &[(&str, &str)] = &[
 ];
 const PROCESS: &str = "Pid ContainerPid Uid Gid Groups HostUid HostGid Capabilities";
 
+/// Finds the thing that a word names, and tells all of it.
 type Find = dyn Fn(&Store, &str) -> Result<Option<Value>>;
 
+/// Shows each thing that the command line names; returns the exit status.
 pub fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Result<u8> {
     let template = parsed.text("format")?.filter(|text| *text != "json").map(Template::parse).transpose()?;
-    let (store, _) = super::look_at_store(parsed)?;
+    let (store, _) = store::look(parsed)?;
     let _ = create::sweep(&store);
     let mut found = Vec::new();
     let mut errors = Vec::new();
     for word in parsed.words()? {
         match find(&store, word) {
             Ok(Some(value)) if parsed.is_on("size") && value["State"].is_object() => {
-                found.push(container::add_size(&store, value)?);
+                found.push(size::add_to(&store, value)?);
             }
             Ok(Some(value)) => found.push(value),
             Ok(None) => errors.push(missing(word)),
@@ -107,38 +61,9 @@ pub fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) ->
         (None, Some(_)) => Value::from(found).to_string() + "\n",
         (None, None) => pretty(&found.into(), "", 0) + "\n",
     };
-    super::print(&text)?;
-    errors.iter().for_each(super::complain);
+    output::print(&text)?;
+    errors.iter().for_each(output::complain);
     Ok(u8::from(!errors.is_empty()))
-}
-
-/// A container or else an image or a volume.
-fn any(store: &Store, word: &str) -> Result<Option<Value>> {
-    if let Ok(id) = store.find_container(word) {
-        return container::describe(store, &id).map(Some);
-    }
-    match image(store, word) {
-        Ok(None) => volume::describe(store, word),
-        Err(error) => volume::describe(store, word)?.map_or(Err(error), |volume| Ok(Some(volume))),
-        found => found,
-    }
-}
-
-fn container(store: &Store, word: &str) -> Result<Option<Value>> {
-    container::describe(store, &store.find_container(word)?).map(Some)
-}
-
-fn in_force(store: &Store, word: &str) -> Result<Option<Value>> {
-    security::describe(store, word).map(Some)
-}
-
-fn image(store: &Store, word: &str) -> Result<Option<Value>> {
-    let Some(found) = images::find(store, word)? else { return Ok(None) };
-    images::load(store, &found.id)?.map(|image| image::describe(store, &image)).transpose()
-}
-
-fn no_object(word: &str) -> Error {
-    Error::new(format!("No such object: {word}"))
 }
 
 /// As Docker prints it: four blanks for each level, the fields in its order. `name` is the field's that holds `value`.

@@ -1,4 +1,4 @@
-//! What containers are called.
+//! What containers and volumes are called.
 
 use crate::error::{Error, Result};
 use crate::store::Store;
@@ -35,8 +35,8 @@ pub fn random_name(store: &Store, id: &str) -> String {
         .unwrap_or_else(|| id[..12].to_owned())
 }
 
-/// A name that the user chose, if it may be one.
-pub fn check(name: &str) -> Result<&str> {
+/// A container's name that the user chose, if it may be one.
+pub fn check_container(name: &str) -> Result<&str> {
     let name = name.strip_prefix('/').unwrap_or(name);
     let valid = name.len() > 1
         && name.len() <= 200
@@ -49,15 +49,29 @@ pub fn check(name: &str) -> Result<&str> {
     }
 }
 
+/// A volume's name that the user chose, if it may be one.
+pub fn check_volume(name: &str) -> Result<String> {
+    let valid = name.len() > 1
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if valid {
+        return Ok(name.to_owned());
+    }
+    Err(Error::new(format!(
+        "\"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed"
+    ))
+    .hint("a directory of the host begins with / or ./"))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn names_are_checked_as_docker_does() {
         for name in ["web", "a1", "/web", "a_b.c-d"] {
-            assert!(super::check(name).is_ok(), "{name}");
+            assert!(super::check_container(name).is_ok(), "{name}");
         }
         for name in ["", "z", "-a", ".a", "a b", "a/b", "ä1"] {
-            assert!(super::check(name).is_err(), "{name}");
+            assert!(super::check_container(name).is_err(), "{name}");
         }
     }
 }

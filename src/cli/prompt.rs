@@ -1,5 +1,6 @@
 //! Questions to somebody at a terminal.
 
+use crate::cli::output;
 use crate::error::{Error, Result};
 use crate::sys::fs;
 use crate::sys::poll::poll;
@@ -11,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// Asks for a line.
 pub fn line(question: &str) -> Result<String> {
-    super::print(question)?;
+    output::print(question)?;
     read_line(stdin().as_fd(), None)
 }
 
@@ -22,11 +23,11 @@ pub fn hidden_line(question: &str) -> Result<String> {
     let signals = SignalFd::new()?;
     let usual = tcgetattr(stdin.as_fd())?;
     tcsetattr(stdin.as_fd(), &usual.without_echo())?;
-    let answer = super::print(question).and_then(|()| read_line(stdin.as_fd(), Some(&signals)));
+    let answer = output::print(question).and_then(|()| read_line(stdin.as_fd(), Some(&signals)));
     let shown = tcsetattr(stdin.as_fd(), &usual);
     signal::unblock_all()?;
     shown?;
-    super::print("\n")?;
+    output::print("\n")?;
     answer
 }
 

@@ -5,7 +5,7 @@ use super::host_files;
 use super::plan::{Plan, note};
 use super::spec::{Mount, Root, Source, Tmpfs};
 use super::top;
-use super::trees::Trees;
+use super::trees::{Trees, anonymous};
 use crate::error::{Error, Result};
 use crate::image::local::images::Stack;
 use crate::isolation::host_view;
@@ -113,11 +113,6 @@ pub fn bind_all(plan: &Plan<'_>) -> Result<Vec<OwnedFd>> {
         mounts::bind_source(fs::open(&crate::sys::cstr(path)?, O_PATH, 0)?.as_fd(), read_only)
     };
     root.map(Ok).into_iter().chain(binds.map(bind)).collect()
-}
-
-/// The directory of an anonymous volume, the mount at place `at`, below the container's.
-pub fn anonymous(at: usize) -> PathBuf {
-    Path::new("volumes").join(at.to_string())
 }
 
 /// Mounts the root file system; gives it opened.

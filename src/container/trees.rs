@@ -2,7 +2,6 @@
 //! host, whose files show the container's ids. Only root may map ids so, and only in the host's own namespaces;
 //! so they are made here, and sent to the child as descriptors.
 
-use super::filesystem::anonymous;
 use super::spec::{ContainerSpec, Mount, Root, Source};
 use crate::error::{Error, Result};
 use crate::image::local::images::Stack;
@@ -139,6 +138,11 @@ fn unmapped(
         _ => format!("no id-mapped mounts of {path} here ({error}): its files are nobody's inside"),
     });
     Ok(tree)
+}
+
+/// The directory of an anonymous volume, the mount at place `at`, below the container's.
+pub fn anonymous(at: usize) -> PathBuf {
+    Path::new("volumes").join(at.to_string())
 }
 
 /// The directory of a volume, the mount at place `at`; `None` for what is not the store's.

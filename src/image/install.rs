@@ -15,13 +15,12 @@ use super::config::Config;
 use super::digest::Digest;
 use super::local::layers::{self, Notes};
 use super::local::{images, remove};
-use super::manifest::Layer;
+use super::manifest::{Descriptor, Layer};
 use super::origin::Origin;
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::locks::Lock;
-use download::Job;
 
 /// How often layers that somebody removes meanwhile are got again.
 const ROUNDS: usize = 3;
@@ -74,6 +73,15 @@ pub fn install(
         }
     }
     Err(Error::new("layers of the image were removed while it was pulled").hint("pull it again"))
+}
+
+/// A layer to get.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub blob: Descriptor,
+    pub diff_id: Digest,
+    /// The diff ids of the layers below it in the image, the lowest first.
+    pub lowers: Vec<Digest>,
 }
 
 /// What is to be got, the lowest layer first and each only once.

@@ -19,6 +19,7 @@ pub mod root;
 mod tests;
 mod tree;
 mod unpacked;
+mod xattr;
 
 use crate::error::{Error, Result};
 use crate::image::tar::{Archive, Entry, Extent, Kind};
@@ -173,7 +174,7 @@ impl Layer<'_, '_> {
                 let dir = self.parent(&parent)?;
                 // Overlay does not look for a mark on a layer's root.
                 self.result.root.opaque |= dir.is_root();
-                return if dir.is_root() { Ok(()) } else { tree::make_opaque(dir.as_fd()) };
+                return if dir.is_root() { Ok(()) } else { xattr::make_opaque(dir.as_fd()) };
             }
             Meaning::Whiteout(hidden) => return self.whiteout(&parent, hidden),
         }
@@ -243,7 +244,7 @@ impl Layer<'_, '_> {
                 }
                 if hidden {
                     // Removed and made anew by this layer: nothing of it shines through from below.
-                    tree::make_opaque(self.open_directory(fd, name)?.as_fd())?;
+                    xattr::make_opaque(self.open_directory(fd, name)?.as_fd())?;
                 }
             }
             made => made?,
@@ -324,7 +325,7 @@ impl Layer<'_, '_> {
         match fs::mknodat(dir.as_fd(), &name, libc::S_IFCHR, (0, 0)) {
             Err(error) if error.errno() == Some(libc::EEXIST) => {
                 if fs::fstatat(dir.as_fd(), &name, libc::AT_SYMLINK_NOFOLLOW)?.is_dir() {
-                    tree::make_opaque(self.open_directory(dir.as_fd(), &name)?.as_fd())?;
+                    xattr::make_opaque(self.open_directory(dir.as_fd(), &name)?.as_fd())?;
                 }
                 Ok(())
             }

@@ -19,7 +19,7 @@ use super::reference::Reference;
 use super::registry::{Repository, Served};
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::locks;
+use crate::store::drafts;
 
 /// An index may hold indexes, and these hold none.
 const DEPTH_MAX: usize = 2;
@@ -46,7 +46,7 @@ pub fn pull(
     progress: &mut dyn Progress,
 ) -> Result<Pulled> {
     // What cannot be swept takes space but is in nobody's way.
-    let _ = locks::sweep(store);
+    let _ = drafts::sweep(store);
     partial::sweep(store);
     let repository = Repository::new(store, reference, jobs)?;
     let served = repository.manifest(&reference.wanted())?;

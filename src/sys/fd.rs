@@ -1,6 +1,7 @@
 //! A file descriptor that is closed when its owner goes, by a call that is reported like all others.
 
-use super::report;
+use super::shown::Fd;
+use super::{report, returned};
 use crate::error::Result;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
@@ -14,8 +15,16 @@ impl OwnedFd {
     /// fcntl(2) F_DUPFD_CLOEXEC: another descriptor of the same open file.
     pub fn try_clone(&self) -> Result<OwnedFd> {
         // Not one of the standard streams' numbers.
-        super::fs::duplicate_from(self.as_fd(), 3)
+        duplicate(self.as_fd(), 3)
     }
+}
+
+/// fcntl(2) F_DUPFD_CLOEXEC: another descriptor of the same open file, with a number from `least` on.
+pub fn duplicate(fd: BorrowedFd<'_>, least: i32) -> Result<OwnedFd> {
+    // SAFETY: no memory is passed; `fd` is open by its type.
+    let ret = unsafe { libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
+    let call = format_args!("fcntl({}, F_DUPFD_CLOEXEC, {least})", Fd(fd.as_raw_fd()));
+    returned(ret, call).map(|fd| OwnedFd(fd as RawFd))
 }
 
 impl Drop for OwnedFd {

@@ -8,14 +8,11 @@ use crate::sys::fd::OwnedFd;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 
-pub use libc::{MNT_DETACH, MS_PRIVATE, MS_REC};
+pub use libc::{
+    MNT_DETACH, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
+    MS_PRIVATE, MS_REC,
+};
 
-pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
-pub const MOUNT_ATTR_NOSUID: u64 = 0x2;
-pub const MOUNT_ATTR_NODEV: u64 = 0x4;
-pub const MOUNT_ATTR_NOEXEC: u64 = 0x8;
-pub const MOUNT_ATTR_STRICTATIME: u64 = 0x20;
-pub(super) const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 const OPEN_TREE_CLONE: i32 = 1;
 
 /// mount(2). `data` is what the file system itself understands.
@@ -126,7 +123,7 @@ pub fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, set: u64, idmap: Op
         userns_fd: u64,
     }
     let attr = MountAttr {
-        attr_set: set | if idmap.is_some() { MOUNT_ATTR_IDMAP } else { 0 },
+        attr_set: set | if idmap.is_some() { libc::MOUNT_ATTR_IDMAP } else { 0 },
         attr_clr: 0,
         propagation: MS_PRIVATE,
         userns_fd: idmap.map_or(0, |fd| fd.as_raw_fd() as u64),

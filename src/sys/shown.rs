@@ -134,12 +134,12 @@ flags! {
 flags! {
     /// The attributes of a mount.
     MountAttributes(u64):
-        super::mount::MOUNT_ATTR_RDONLY => "MOUNT_ATTR_RDONLY",
-        super::mount::MOUNT_ATTR_NOSUID => "MOUNT_ATTR_NOSUID",
-        super::mount::MOUNT_ATTR_NODEV => "MOUNT_ATTR_NODEV",
-        super::mount::MOUNT_ATTR_NOEXEC => "MOUNT_ATTR_NOEXEC",
-        super::mount::MOUNT_ATTR_STRICTATIME => "MOUNT_ATTR_STRICTATIME",
-        super::mount::MOUNT_ATTR_IDMAP => "MOUNT_ATTR_IDMAP",
+        libc::MOUNT_ATTR_RDONLY => "MOUNT_ATTR_RDONLY",
+        libc::MOUNT_ATTR_NOSUID => "MOUNT_ATTR_NOSUID",
+        libc::MOUNT_ATTR_NODEV => "MOUNT_ATTR_NODEV",
+        libc::MOUNT_ATTR_NOEXEC => "MOUNT_ATTR_NOEXEC",
+        libc::MOUNT_ATTR_STRICTATIME => "MOUNT_ATTR_STRICTATIME",
+        libc::MOUNT_ATTR_IDMAP => "MOUNT_ATTR_IDMAP",
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::command::Prepare;
 use super::{INIT, Side, run_all};
 use crate::container::plan::{Plan, fail, message, note};
 use crate::container::trees::Trees;
-use crate::container::{emulation, filesystem, jobs, outer};
+use crate::container::{emulation, filesystem, handover, jobs};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::emulation::Emulator;
@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// The life of PID 1; returns its exit status. The end of `socket` tells the supervisor that the command runs;
 /// `reports` takes what becomes of it then, if a shell may want to know.
-/// `outer`: it comes from a process between, which has the mounts (see [`outer`]).
+/// `outer`: it comes from a process between, which has the mounts (see [`crate::container::outer`]).
 pub fn pid1(plan: &Plan<'_>, socket: OwnedFd, reports: Option<OwnedFd>, outer: Option<OwnedFd>) -> i32 {
     let built = Build::new(plan, &socket, outer.as_ref()).run();
     report::switch(false);
@@ -111,7 +111,7 @@ pub fn join_cgroup(build: &mut Build<'_>) -> Result<()> {
 
 pub fn receive_mounts(build: &mut Build<'_>) -> Result<()> {
     build.received = Some(match build.outer {
-        Some(outer) => outer::take(outer, build.socket, build.plan)?,
+        Some(outer) => handover::take(outer, build.socket, build.plan)?,
         None => (Trees::receive(build.socket)?, Vec::new()),
     });
     Ok(())

@@ -5,7 +5,7 @@ use crate::container::plan::{Plan, message};
 use crate::container::spec::{ContainerSpec, Mount, Root, Source};
 use crate::container::streams::Streams;
 use crate::container::supervise::Watched;
-use crate::container::{jobs, outer, trees};
+use crate::container::{handover, jobs, outer, trees};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
@@ -213,7 +213,7 @@ pub fn make_mounts(start: &mut Start<'_>) -> Result<()> {
     let trees = trees::make(store, spec, child, dir, (map, own.as_mut()), host, start.say)?;
     devices::remake(&spec.devices, dir, map.root_ids(), made(inside.as_ref())?.root_ids())?;
     if outer::is_needed(spec) {
-        outer::make_places(dir, &trees, host)?;
+        handover::make_places(dir, &trees, host)?;
     }
     start.made.trees = trees;
     Ok(())

@@ -5,7 +5,7 @@ use crate::image::compression::{Compression, First};
 use crate::image::decompressor;
 use crate::image::gzip::Inflate;
 use crate::store::Store;
-use crate::store::locks::Draft;
+use crate::store::drafts::Draft;
 use crate::sys::{fs, poll};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};

@@ -7,8 +7,9 @@
 //! It runs in a process of its own, so that several layers use several CPUs. Nothing
 //! of the layer is visible before both digests are right.
 
+use super::Job;
 use super::partial::Partial;
-use super::source::{Source, Verdict};
+use super::source::{Source, Step, Verdict};
 use super::unpacker::{Broken, Unpacker, pump, root};
 use crate::error::{Error, Result};
 use crate::image::compression::Compression;
@@ -17,7 +18,7 @@ use crate::image::digest::Digest;
 use crate::image::gzip::Inflate;
 use crate::image::layer::{self, Unpacked};
 use crate::image::local::layers::{self, LayerDraft, Notes};
-use crate::image::manifest::Descriptor;
+use crate::image::local::roots;
 use crate::image::origin::Origin;
 use crate::store::Store;
 use crate::sys::fd::OwnedFd;
@@ -29,26 +30,6 @@ use std::time::{Duration, Instant};
 const BEGIN_WAIT: Duration = Duration::from_secs(2);
 const ASIDE_WAIT: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// A layer to get.
-#[derive(Clone, Debug)]
-pub struct Job {
-    pub blob: Descriptor,
-    pub diff_id: Digest,
-    /// The diff ids of the layers below it in the image, the lowest first.
-    pub lowers: Vec<Digest>,
-}
-
-/// What happens with a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// So many bytes of the blob have come.
-    Bytes(u64),
-    /// All of it has come and is what it should be.
-    Downloaded,
-    /// The transfer was cut off, and goes on after a while.
-    Retrying,
-}
 
 /// Gets a layer into the store. Gives what could not be kept of it; `None` when it was there already.
 pub fn download(store: &Store, origin: &dyn Origin, job: &Job, report: &mut dyn FnMut(Step)) -> Result<Option<Notes>> {
@@ -170,7 +151,7 @@ fn seen_below<'j>(store: &Store, job: &'j Job, unpacked: &Unpacked) -> Result<Ve
             break;
         }
         seen.push(lower);
-        hidden = layers::root(store, lower)?.opaque;
+        hidden = roots::of(store, lower)?.opaque;
     }
     Ok(seen)
 }

@@ -1,7 +1,6 @@
 //! A blob as it comes: first what an earlier pull has kept of it, then its origin's bytes, for whose rest
 //! the origin is asked again wherever the line breaks. Whoever reads sees one stream.
 
-use super::download::Step;
 use super::partial::Partial;
 use crate::error::{Error, Result};
 use crate::image::compression::First;
@@ -17,6 +16,17 @@ const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// What counts as progress, in bytes: with less at a time nobody would live to see the end.
 const PROGRESS: u64 = 16 << 10;
+
+/// What happens with a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// So many bytes of the blob have come.
+    Bytes(u64),
+    /// All of it has come and is what it should be.
+    Downloaded,
+    /// The transfer was cut off, and goes on after a while.
+    Retrying,
+}
 
 /// What a stream turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The process behind the walls that makes files of a tar stream.
 
+use super::Job;
 use super::device_maker::DeviceMaker;
-use super::download::Job;
 use crate::error::{Error, Result};
 use crate::image::digest::{Digest, Hasher};
 use crate::image::layer::{self, Limits, Unpacked};

@@ -3,14 +3,15 @@
 //! Processes and not threads: a thread could not fork behind the walls. Each tells what
 //! happens in messages over a socket; they die with us.
 
-use super::download::{self, Job, Step};
 use super::partial;
+use super::source::Step;
+use super::{Job, download};
 use crate::error::{Error, Result};
 use crate::image::local::layers::{self, Notes};
 use crate::image::origin::Origin;
 use crate::image::progress::{LayerState, Progress, Stays};
 use crate::store::Store;
-use crate::store::locks;
+use crate::store::drafts;
 use crate::sys::fd::OwnedFd;
 use crate::sys::signal::Interrupts;
 use crate::sys::{cred, poll, process, socket};
@@ -66,7 +67,7 @@ fn end(store: &Store, running: &[Worker<'_>]) {
     // The processes behind the walls die with the workers, but a moment later; until then they hold the locks.
     for _ in 0..20 {
         let drafts = running.iter().map(|worker| store.root().join("tmp").join(draft_name(worker.job)));
-        let _ = locks::sweep(store);
+        let _ = drafts::sweep(store);
         if !drafts.into_iter().any(|draft| draft.exists()) {
             break;
         }

@@ -4,6 +4,7 @@
 use super::name::split;
 use super::root;
 use super::tree::{DIRECTORY, Tree, c};
+use super::xattr::{CAPABILITY, capability, is_acl, is_allowed};
 use super::{Nobody, Unpacked};
 use crate::error::{Error, Result};
 use crate::image::tar::Entry;
@@ -87,29 +88,9 @@ pub fn set_xattrs<'x>(file: BorrowedFd<'_>, xattrs: impl IntoIterator<Item = &'x
     }
 }
 
-const CAPABILITY: &[u8] = b"security.capability";
-
-/// Whether an image may have this extended attribute.
-pub fn is_allowed(xattr: &[u8]) -> bool {
-    xattr == CAPABILITY || is_acl(xattr) || (xattr.starts_with(b"user.") && !xattr.starts_with(b"user.overlay."))
-}
-
-fn is_acl(xattr: &[u8]) -> bool {
-    matches!(xattr, b"system.posix_acl_access" | b"system.posix_acl_default")
-}
-
 /// Sets a directory's extended attributes, but not yet what its files would inherit.
 pub fn set_early_xattrs(dir: BorrowedFd<'_>, entry: &Entry, result: &mut Unpacked) {
     set_xattrs(dir, entry.xattrs.iter().filter(|(name, _)| !is_acl(name)), result);
-}
-
-/// File capabilities for the user namespace that we are in. Version 3 names the root of some other one
-/// (the builder's); version 2 lets the kernel put in ours.
-fn capability(value: &[u8]) -> Vec<u8> {
-    match *value {
-        [flags, a, b, 3, ref rest @ ..] if rest.len() == 20 => [&[flags, a, b, 2], &rest[..16]].concat(),
-        _ => value.to_vec(),
-    }
 }
 
 /// A directory's attributes, kept until all its entries are there.

@@ -3,7 +3,8 @@
 
 use super::attributes::copy_attributes;
 use super::name::split;
-use super::tree::{DIRECTORY, OPAQUE, Tree, c};
+use super::tree::{DIRECTORY, Tree, c};
+use super::xattr::OPAQUE;
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
 use crate::sys::fs;

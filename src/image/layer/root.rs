@@ -4,8 +4,7 @@
 //! that he may not write, and `./` may be anyone's. What the entry says is kept as text beside the layer, and
 //! goes to the directory that a container writes to, which is the one that overlay shows as `/`.
 
-use super::attributes::is_allowed;
-use super::tree::OPAQUE;
+use super::xattr::{OPAQUE, is_allowed};
 use crate::error::Result;
 use crate::sys::fs::{self, Time};
 use std::fmt::{self, Display, Formatter};

@@ -1,17 +1,16 @@
 //! Directories below a layer's root, reached so that no path can lead out of it.
 
+use super::xattr::make_opaque;
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
 use crate::sys::{cstr, fs};
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 /// How directories are opened: really, not with O_PATH, so that attributes can be set on them.
 pub const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY;
-/// The xattr that makes overlay hide what lower layers have in a directory.
-pub const OPAQUE: &CStr = c"user.overlay.opaque";
 /// The kernel's own limit for symlinks in one path.
 const SYMLINKS: usize = 40;
 
@@ -236,12 +235,4 @@ fn through_symlink(path: &[u8], error: Error) -> Error {
 
 fn reversed(path: &[u8]) -> Vec<Vec<u8>> {
     path.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec).collect()
-}
-
-/// Hides what lower layers have in this directory.
-pub fn make_opaque(dir: BorrowedFd<'_>) -> Result<()> {
-    fs::fsetxattr(dir, OPAQUE, b"y").map_err(|error| match error.errno() {
-        Some(libc::EOPNOTSUPP) => error.hint("the store's file system keeps no user xattrs; move it with --root"),
-        _ => error,
-    })
 }

@@ -1,14 +1,15 @@
 //! Images: `images/<id>/` holds an image's config and manifest as they were served.
 
-use super::layers;
 use super::refs::{self, Ref};
+use super::{layers, roots};
 use crate::error::{Error, Result};
 use crate::image::config::Config;
 use crate::image::digest::Digest;
 use crate::image::layer::Root;
 use crate::image::layer::root::Attributes;
 use crate::image::reference::Reference;
-use crate::store::locks::{Draft, Lock};
+use crate::store::drafts::Draft;
+use crate::store::locks::Lock;
 use crate::store::{Store, sync_dir};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ impl Image {
             if stack.layers.contains(&layer) {
                 continue;
             }
-            let Root { attributes, opaque } = layers::root(store, diff_id)?;
+            let Root { attributes, opaque } = roots::of(store, diff_id)?;
             let at = stack.layers.len();
             stack.root = stack.root.or_else(|| Some((attributes?, at)));
             stack.layers.push(layer);

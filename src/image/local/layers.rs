@@ -2,14 +2,13 @@
 //!
 //! Beside `layers/<diff id>/` lie `<diff id>.json`, notes of what is in it and what could not be kept,
 //! `<diff id>.root`, a symbolic link whose text is what the layer says about its root ([`Root`]), and
-//! `<diff id>.record`: all of the layer's tar but the bodies of its files (see [`rebuild`]).
+//! `<diff id>.record`: all of the layer's tar but the bodies of its files (see [`super::rebuild`]).
 
-pub use super::rebuild::rebuild;
-use super::upgrade;
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::layer::Root;
-use crate::store::locks::{self, Draft, Taken};
+use crate::store::drafts::Draft;
+use crate::store::locks::{self, Taken};
 use crate::store::sweep::Gone;
 use crate::store::{Store, sync_dir};
 use crate::sys::{cstr, fs, process};
@@ -98,12 +97,7 @@ fn root_path(store: &Store, diff_id: &Digest) -> PathBuf {
     store.root().join("layers").join(format!("{}.root", diff_id.hex()))
 }
 
-/// What a layer says about its root. One that ccrun 0.3 unpacked is brought up to date.
-pub fn root(store: &Store, diff_id: &Digest) -> Result<Root> {
-    noted_root(store, diff_id).map_or_else(|| upgrade::root(store, diff_id), Ok)
-}
-
-/// What is noted of it, if anything is.
+/// What is noted of a layer's root, if anything is.
 pub(super) fn noted_root(store: &Store, diff_id: &Digest) -> Option<Root> {
     std::fs::read_link(root_path(store, diff_id)).ok()?.to_str()?.parse().ok()
 }
@@ -264,7 +258,7 @@ mod tests {
         let told = Root { opaque: true, ..Root::default() };
         draft.publish(&Notes { size: 7, ..Notes::default() }, &told).unwrap();
         assert!(exists(&store, &id) && Notes::read(&store, &id).size == 7);
-        assert_eq!(root(&store, &id).unwrap(), told);
+        assert_eq!(super::super::roots::of(&store, &id).unwrap(), told);
         assert_eq!(std::fs::metadata(path(&store, &id)).unwrap().permissions().mode() & 0o777, 0o555);
         assert!(LayerDraft::begin(&store, &id).unwrap().is_none());
         drop(take_away(&store, &BTreeSet::from([id])).unwrap());

@@ -4,7 +4,7 @@ use super::layers;
 use crate::error::{Error, Result};
 use crate::image::digest::{Digest, Hasher};
 use crate::image::layer;
-use crate::store::locks::Draft;
+use crate::store::drafts::Draft;
 use crate::store::{Store, Walled};
 use crate::sys::{fs, memory};
 use std::fs::File;

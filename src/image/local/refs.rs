@@ -7,7 +7,7 @@ use super::layers::write_through;
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
-use crate::store::locks::Draft;
+use crate::store::drafts::Draft;
 use crate::store::{Store, sync_dir};
 use serde_json::{Value, json};
 use std::io::ErrorKind;

@@ -105,6 +105,20 @@ pub fn until_nul(field: &[u8]) -> &[u8] {
     field.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
+/// Decimal digits and nothing else.
+pub fn decimal(digits: &[u8]) -> Result<u64> {
+    let bad = || Error::new(format!("'{}' is not a number", digits.get(..40).unwrap_or(digits).escape_ascii()));
+    if digits.is_empty() {
+        return Err(bad());
+    }
+    digits.iter().try_fold(0u64, |value, byte| match byte {
+        b'0'..=b'9' => {
+            value.checked_mul(10).and_then(|value| value.checked_add(u64::from(byte - b'0'))).ok_or_else(bad)
+        }
+        _ => Err(bad()),
+    })
+}
+
 /// A number that cannot be negative.
 pub fn natural(field: &[u8], what: &str) -> Result<u64> {
     u64::try_from(number(field)?).map_err(|_| Error::new(format!("a negative {what}")))

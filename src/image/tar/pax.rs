@@ -1,5 +1,6 @@
 //! PAX records: `LENGTH KEY=VALUE\n`, one after another, LENGTH counting all of it.
 
+use super::header::decimal;
 use super::sparse;
 use crate::error::{Error, Result};
 use crate::sys::fs::Time;
@@ -87,20 +88,6 @@ fn without_nul(value: &[u8]) -> Result<Vec<u8>> {
         return Err(Error::new("a NUL byte in a name"));
     }
     Ok(value.to_vec())
-}
-
-/// Decimal digits and nothing else.
-pub fn decimal(digits: &[u8]) -> Result<u64> {
-    let bad = || Error::new(format!("'{}' is not a number", digits.get(..40).unwrap_or(digits).escape_ascii()));
-    if digits.is_empty() {
-        return Err(bad());
-    }
-    digits.iter().try_fold(0u64, |value, byte| match byte {
-        b'0'..=b'9' => {
-            value.checked_mul(10).and_then(|value| value.checked_add(u64::from(byte - b'0'))).ok_or_else(bad)
-        }
-        _ => Err(bad()),
-    })
 }
 
 /// `[-]seconds[.fraction]`, to the nanosecond. A time before 1970 counts its fraction backwards.

@@ -2,8 +2,7 @@
 //! end as one list of extents, whose bytes follow each other in the body.
 
 use super::Archive;
-use super::header::{BLOCK, Header, natural};
-use super::pax::decimal;
+use super::header::{BLOCK, Header, decimal, natural};
 use crate::error::{Error, Result};
 use std::io::BufRead;
 

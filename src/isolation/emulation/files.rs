@@ -1,7 +1,8 @@
 //! Calls about files that are there: whose they are, and who gets them.
 
 use super::caller::{Caller, Place, Step, number_of};
-use super::credentials::{Credentials, Table, UNCHANGED};
+use super::credentials::{Credentials, Table};
+use super::ids::UNCHANGED;
 use super::owners::{Identity, Owner, Owners};
 use super::powers::CHOWN;
 use crate::sys::fd::OwnedFd;

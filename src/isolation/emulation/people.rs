@@ -1,7 +1,8 @@
 //! Calls about users: who the caller is, and who it becomes.
 
 use super::caller::{Caller, Step};
-use super::credentials::{Credentials, Ids, MOST_GROUPS, Table};
+use super::credentials::{Credentials, MOST_GROUPS, Table};
+use super::ids::{Ids, UNCHANGED};
 use super::powers::{SETGID, SETUID};
 use crate::sys::notify::Answer;
 
@@ -149,7 +150,7 @@ fn new_groups(caller: &Caller<'_>, privileged: bool) -> std::result::Result<Vec<
     }
     let number = |word: &[u8]| u32::from_ne_bytes(word.try_into().unwrap_or_default());
     let mut groups: Vec<u32> = bytes.chunks_exact(4).map(number).collect();
-    if groups.contains(&super::credentials::UNCHANGED) {
+    if groups.contains(&UNCHANGED) {
         return Err(libc::EINVAL);
     }
     groups.sort_unstable();

@@ -1,7 +1,7 @@
 //! Which of root's powers a process has by its own account: capabilities(7), "Effect of user ID changes on
 //! capabilities". The real ones are always all that the container has, as its real id is always root's.
 
-use super::credentials::Ids;
+use super::ids::Ids;
 
 /// Capabilities by number, a bit each.
 pub const CHOWN: u64 = 1 << 0;

@@ -3,7 +3,6 @@
 //! that doesn't look which one is used can be walked around: mount is 165 on
 //! x86_64, and 21 through `int 0x80`.
 
-use super::compile::{Condition, Op};
 use super::syscalls::{self, Row};
 
 /// A set of system call numbers.
@@ -94,8 +93,9 @@ impl Abi {
     }
 
     /// i386 had one system call for all of networking, and one for all of System V IPC: which of them is
-    /// meant stands in the first argument (ipc takes a version in the upper half of it).
-    pub fn multiplexed(&self, name: &str) -> Option<(u32, Condition)> {
+    /// meant stands in the first argument (ipc takes a version in the upper half of it). Returns the number of the
+    /// system call and that argument.
+    pub fn multiplexed(&self, name: &str) -> Option<(u32, u32)> {
         if self.audit != AUDIT_I386 {
             return None;
         }
@@ -104,7 +104,7 @@ impl Abi {
             Some(call) => ("socketcall", call),
             None => ("ipc", IPC.iter().find(|(known, _)| *known == name)?.1),
         };
-        Some((self.number(call.0)?, Condition::word(0, Op::Equal, call.1)))
+        Some((self.number(call.0)?, call.1))
     }
 
     /// The number in a row of the table.

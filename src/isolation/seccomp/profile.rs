@@ -4,7 +4,7 @@
 
 use super::Filter;
 use super::abi::{ABIS, Abi};
-use super::compile::{Action, Answer, Case, Condition, Rules, compile};
+use super::compile::{Action, Answer, Case, Condition, Op, Rules, compile};
 use crate::error::Result;
 use std::collections::BTreeMap;
 
@@ -102,9 +102,9 @@ impl Profile {
                 if let Some(number) = number {
                     drafts.entry(number).or_default().add(rule, abi);
                 }
-                if let Some((number, condition)) = abi.multiplexed(name) {
+                if let Some((number, which)) = abi.multiplexed(name) {
                     // The arguments of the call itself lie in memory, where no filter can look.
-                    let conditions = vec![condition];
+                    let conditions = vec![Condition::word(0, Op::Equal, which)];
                     drafts.entry(number).or_default().add(&Rule { names: Vec::new(), conditions, ..*rule }, abi);
                 }
             }

@@ -71,7 +71,7 @@ impl Reading {
                     }
                     // socketcall(2) and ipc(2) of i386.
                     if let Some((number, which)) = abi.multiplexed(name) {
-                        let is = json!({"index": 0, "op": "SCMP_CMP_EQ", "value": which.value});
+                        let is = json!({"index": 0, "op": "SCMP_CMP_EQ", "value": which});
                         of.rules.entry(number).or_default().push((vec![is], action));
                     }
                 }

@@ -1,10 +1,9 @@
 //! Bytes in and out of a descriptor, past any buffer of the standard library's.
 
 use crate::error::Result;
-use crate::sys::fd::OwnedFd;
 use crate::sys::returned;
 use crate::sys::shown::{Fd, Text};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// `read(2)`: how many bytes came; 0 at the end.
 pub fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
@@ -47,13 +46,4 @@ pub fn path_of(fd: BorrowedFd<'_>) -> Result<Vec<u8>> {
     let link = crate::sys::cstr(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
     // An absolute path is looked up from the root, whatever the directory.
     super::readlinkat(fd, &link)
-}
-
-/// `fcntl(2)` F_DUPFD_CLOEXEC: another descriptor of the same open file, with a number from `least` on.
-pub fn duplicate_from(fd: BorrowedFd<'_>, least: i32) -> Result<OwnedFd> {
-    // SAFETY: no memory is passed; `fd` is open by its type.
-    let ret = unsafe { libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
-    let copy = returned(ret, format_args!("fcntl({}, F_DUPFD_CLOEXEC, {least})", Fd(fd.as_raw_fd())))?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy as i32) })
 }

@@ -10,7 +10,7 @@ use super::token::{Token, is_token};
 use crate::error::Result;
 use crate::image::url::Url;
 use crate::store::Store;
-use crate::store::locks::Draft;
+use crate::store::drafts::Draft;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

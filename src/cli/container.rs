@@ -1,0 +1,15 @@
+//! Commands about containers.
+
+mod explain;
+pub mod export;
+pub mod flags;
+pub mod inspect;
+pub mod prune;
+pub mod ps;
+pub mod rm;
+pub mod run;
+mod scope;
+mod shown;
+pub mod size;
+pub mod stats;
+pub mod update;

@@ -1,0 +1,80 @@
+//! `--cidfile FILE`: the container's id, for scripts.
+
+use crate::cli::args::Parsed;
+use crate::cli::output::file::half_name;
+use crate::error::{Error, Result};
+use crate::sys::fs::create_temporary;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// A file that is to hold the container's id.
+pub struct CidFile(PathBuf);
+
+impl CidFile {
+    /// What the user asks for. A file that is there is refused, before anything is made.
+    pub fn read(parsed: &Parsed) -> Result<Option<CidFile>> {
+        let Some(path) = parsed.one("cidfile").filter(|path| !path.is_empty()) else { return Ok(None) };
+        let path = PathBuf::from(path);
+        match std::fs::symlink_metadata(&path) {
+            Ok(_) => Err(found(&path)),
+            Err(_) => Ok(Some(CidFile(path))),
+        }
+    }
+
+    /// Writes the file whole or not at all; neither a file nor a symbolic link that is there by now is touched.
+    pub fn write(&self, id: &str) -> Result<()> {
+        let failed = |error: std::io::Error| {
+            Error::io(format!("failed to create the container ID file: open {}", self.0.display()), &error)
+        };
+        let (mut file, half) = create_temporary(&half_name(&self.0), 0o666).map_err(failed)?;
+        let written = file.write_all(id.as_bytes()).and_then(|()| link(&half, &self.0));
+        let _ = std::fs::remove_file(&half);
+        match written {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(found(&self.0)),
+            written => written.map_err(failed),
+        }
+    }
+
+    /// Takes it back: there is no such container.
+    pub fn remove(&self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn found(path: &Path) -> Error {
+    Error::new(format!(
+        "container ID file found, make sure the other container isn't running or delete {}",
+        path.display()
+    ))
+}
+
+/// Gives a file its name, which must be free.
+fn link(half: &Path, path: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(half, path) {
+        // Some file systems have no hard links.
+        Err(error) if [Some(libc::EPERM), Some(libc::EOPNOTSUPP)].contains(&error.raw_os_error()) => {
+            let mut file = std::fs::File::create_new(path)?;
+            std::io::copy(&mut std::fs::File::open(half)?, &mut file).map(drop)
+        }
+        linked => linked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_never_takes_the_place_of_another() {
+        let dir = std::env::temp_dir().join(format!("ccrun-cidfile-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = CidFile(dir.join("cid"));
+        file.write("one").unwrap();
+        assert!(file.write("two").unwrap_err().to_string().starts_with("container ID file found"));
+        assert_eq!(std::fs::read_to_string(dir.join("cid")).unwrap(), "one");
+        std::os::unix::fs::symlink(dir.join("victim"), dir.join("link")).unwrap();
+        assert!(CidFile(dir.join("link")).write("x").is_err() && !dir.join("victim").exists());
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,130 @@
+//! What the command's stdin, stdout and stderr are connected to, after what the caller's are.
+
+use crate::cli::args::Parsed;
+use crate::container::spec::Stream;
+use crate::container::streams::is_unnamed_pipe;
+use crate::error::{Error, Result};
+use crate::sys::fs::{self, Stat, standard_stream};
+use crate::sys::{cred, tty};
+
+const NAMES: [&str; 3] = ["stdin", "stdout", "stderr"];
+
+/// The caller's streams, and what was asked for.
+pub struct Streams {
+    callers: [Callers; 3],
+    /// Whether the container has a terminal, and whether what the user types goes there or to a pipe.
+    pub terminal: bool,
+    pub interactive: bool,
+    /// Whether the user said so, by -i or -t.
+    pub explicit: bool,
+}
+
+/// What one of the caller's streams is.
+enum Callers {
+    Terminal,
+    /// A file, device or pipe, and whether it is a pipe without a name that belongs to the caller.
+    Other(Stat, bool),
+}
+
+/// Who will open /dev/stdout inside.
+#[derive(Clone, Copy)]
+pub struct Ids {
+    /// Whether the container has a single id, which is the caller's.
+    pub single: bool,
+    /// Whether the command starts as the container's root.
+    pub root: bool,
+}
+
+impl Streams {
+    /// Looks at the caller's streams, and at -i and -t. A directory, among others, is refused: through /proc/self/fd
+    /// it would open the host's files to the container.
+    pub fn read(parsed: &Parsed) -> Result<Streams> {
+        let callers = [look(0)?, look(1)?, look(2)?];
+        let is_terminal = |number: usize| matches!(callers[number], Callers::Terminal);
+        let explicit = parsed.one("interactive").is_some() || parsed.one("tty").is_some();
+        if !explicit {
+            let both = is_terminal(0) && is_terminal(1);
+            let automatic = both && is_foreground(0) && is_foreground(1);
+            return Ok(Streams { callers, terminal: automatic, interactive: automatic, explicit });
+        }
+        let (terminal, interactive) = (parsed.is_on("tty"), parsed.is_on("interactive"));
+        if terminal && interactive && !is_terminal(0) {
+            return Err(Error::new("cannot attach stdin to a TTY-enabled container because stdin is not a terminal")
+                .hint("leave out -t, or -i")
+                .with_status(1));
+        }
+        Ok(Streams { callers, terminal, interactive, explicit })
+    }
+
+    /// Whether keys are read from the caller's terminal because the user asked for it.
+    pub fn asks_for_keys(&self) -> bool {
+        self.explicit && self.interactive && matches!(self.callers[0], Callers::Terminal)
+    }
+
+    /// Whether stdin, stdout and stderr are the container's terminal.
+    fn terminals(&self) -> [bool; 3] {
+        // Without -t, stderr may be a file of the user's.
+        let stderr = self.explicit || matches!(self.callers[2], Callers::Terminal) && is_same_terminal(1, 2);
+        [self.terminal, self.terminal, self.terminal && stderr]
+    }
+
+    /// What the command gets. `keeps_stdin`: a stdin that is no terminal is handed on even without -i.
+    pub fn of_command(&self, keeps_stdin: bool, ids: Ids) -> [Stream; 3] {
+        let terminals = self.terminals();
+        std::array::from_fn(|number| match &self.callers[number] {
+            _ if terminals[number] => Stream::Terminal,
+            Callers::Terminal if number == 0 && !self.interactive => Stream::Null,
+            Callers::Terminal => Stream::Pipe,
+            Callers::Other(..) if number == 0 && !self.interactive && !keeps_stdin => Stream::Null,
+            // Whoever copied it would read more of it than the command does, as in a loop over lines.
+            Callers::Other(..) if number == 0 => Stream::Inherit,
+            Callers::Other(stat, is_own_pipe) if *is_own_pipe || can_reopen(stat, ids) => Stream::Inherit,
+            Callers::Other(..) => Stream::Pipe,
+        })
+    }
+}
+
+fn look(number: usize) -> Result<Callers> {
+    let fd = standard_stream(number);
+    let stat = fs::fstat(fd)?;
+    let refused = |what: &str| {
+        Err(Error::new(format!("{} is {what}, which a container cannot be given", NAMES[number]))
+            .hint("redirect it from or to a file, a pipe or /dev/null"))
+    };
+    if fs::flags(fd)? & libc::O_PATH != 0 {
+        return refused("a descriptor opened with O_PATH");
+    }
+    match stat.kind() {
+        libc::S_IFCHR if tty::isatty(fd) => Ok(Callers::Terminal),
+        libc::S_IFIFO => {
+            let is_own_pipe = stat.uid == cred::geteuid() && is_unnamed_pipe(fd)?;
+            Ok(Callers::Other(stat, is_own_pipe))
+        }
+        libc::S_IFCHR | libc::S_IFREG | libc::S_IFSOCK => Ok(Callers::Other(stat, false)),
+        libc::S_IFDIR => refused("a directory"),
+        libc::S_IFBLK => refused("a block device"),
+        _ => refused("neither a file nor a pipe, a socket or a device"),
+    }
+}
+
+/// Whether whoever the command may become can open the stream again by its name in /proc, as /dev/stdout. A pipe of
+/// ours stands between where not: a file never changes its owner or mode for that.
+fn can_reopen(stat: &Stat, ids: Ids) -> bool {
+    // A socket cannot be opened by anybody.
+    if stat.kind() == libc::S_IFSOCK || stat.mode & 0o002 != 0 {
+        return true;
+    }
+    let euid = cred::geteuid();
+    euid != 0 && stat.uid == euid && stat.mode & 0o200 != 0 && (ids.single || ids.root)
+}
+
+/// Whether the stream is the terminal that this process may use as the shell's foreground job.
+fn is_foreground(number: usize) -> bool {
+    tty::is_foreground(standard_stream(number)) == Some(true)
+}
+
+fn is_same_terminal(a: usize, b: usize) -> bool {
+    let number = |stream| fs::fstat(standard_stream(stream)).map(|stat| stat.rdev).ok();
+    // One may be open as /dev/tty, which then is the foreground terminal of both.
+    number(a) == number(b) || is_foreground(a) && is_foreground(b)
+}

@@ -1,0 +1,50 @@
+//! `ccrun container prune`.
+
+use crate::cli::args::{Command, Parsed};
+use crate::cli::filter::{self, Filters};
+use crate::cli::prune::{self, FILTERS, FORCE, Gone};
+use crate::error::Result;
+use crate::image::local::prune::Pruned;
+use crate::store::Store;
+use crate::store::containers::State;
+
+pub static COMMAND: Command = Command {
+    name: "container prune",
+    usage: "[OPTIONS]",
+    summary: "Remove all stopped containers",
+    flags: &[filter::LONG, FORCE],
+    operands: (0, 0),
+    runs_program: false,
+    failure: 1,
+    run,
+};
+
+fn run(parsed: &Parsed) -> Result<u8> {
+    let filters = Filters::parse(parsed, FILTERS)?;
+    if !prune::confirm(parsed, "WARNING! This will remove all stopped containers.\n")? {
+        return Ok(0);
+    }
+    let (store, _) = prune::look(parsed)?;
+    prune::report(&remove_stopped(&store, &filters)?, &Gone::default(), &Pruned::default())
+}
+
+/// Removes the containers that do not run and that the filters take.
+pub fn remove_stopped(store: &Store, filters: &Filters) -> Result<Gone> {
+    let until = filters.until()?;
+    let mut gone = Gone::default();
+    for id in store.container_ids()? {
+        let record = store.record(&id).ok();
+        // A damaged record fits no filter.
+        let is_taken = filters.is_empty()
+            || record.is_some_and(|record| {
+                until.is_none_or(|until| record.created.seconds < until) && filters.take_labels(&record.labels())
+            });
+        if !is_taken || store.container_state(&id)? == State::Running {
+            continue;
+        }
+        let bytes = store.usage(&store.root().join("containers").join(&id)).unwrap_or(0);
+        let removed = store.remove_container(&id);
+        gone.add(id, bytes, removed);
+    }
+    Ok(gone)
+}

@@ -1,0 +1,111 @@
+//! `ps --filter`: which containers are listed.
+
+use super::word;
+use crate::cli::args::Parsed;
+use crate::cli::filter::{Filters, label_fits};
+use crate::error::Result;
+use crate::store::Store;
+use crate::store::containers::{Record, State};
+use crate::sys::fs::Time;
+
+const KNOWN: &[&str] = &[
+    "ancestor", "before", "exited", "health", "id", "is-task", "label", "name", "network", "since", "status", "volume",
+];
+const STATUSES: &[&str] = &["created", "restarting", "removing", "running", "paused", "exited", "dead"];
+const HEALTHS: &[&str] = &["starting", "healthy", "unhealthy", "none"];
+
+pub struct Selection {
+    filters: Filters,
+    /// The containers must be made before and after these moments.
+    before: Option<Time>,
+    since: Option<Time>,
+}
+
+impl Selection {
+    /// Reads the filters and checks their values.
+    pub fn read(parsed: &Parsed) -> Result<Selection> {
+        let filters = Filters::parse(parsed, KNOWN)?;
+        filters.check("status", STATUSES)?;
+        filters.check("health", HEALTHS)?;
+        filters.check("is-task", &["true", "false", "1", "0"])?;
+        filters.check_all("exited", "it is a number", |value| value.parse::<i32>().is_ok())?;
+        Ok(Selection { filters, before: None, since: None })
+    }
+
+    /// Finds the containers that the filters name.
+    pub fn find_containers(&mut self, store: &Store) -> Result<()> {
+        let created = |name: &str| -> Result<Option<Time>> {
+            let word = self.filters.all(name).last();
+            word.map(|word| Ok(store.record(&store.find_container(word)?)?.created)).transpose()
+        };
+        (self.before, self.since) = (created("before")?, created("since")?);
+        Ok(())
+    }
+
+    /// Whether it asks for containers that have ended.
+    pub fn takes_ended(&self) -> bool {
+        self.filters.all("exited").chain(self.filters.all("status")).next().is_some()
+    }
+
+    /// Whether it takes a container: one value of each name that is given has to fit, and all labels.
+    pub fn takes(&self, record: &Record, state: &State) -> bool {
+        let in_time = self.before.is_none_or(|before| record.created < before)
+            && self.since.is_none_or(|since| record.created > since);
+        let labels = record.labels();
+        let fits = |name: &str, value: &str| match (name, state) {
+            ("ancestor", _) => {
+                let image_id = record.image_id.as_deref().unwrap_or_default();
+                let image_id = image_id.trim_start_matches("sha256:");
+                let value_id = value.trim_start_matches("sha256:");
+                record.image == value
+                    || record.image == format!("{value}:latest")
+                    || !value_id.is_empty() && image_id.starts_with(value_id)
+            }
+            ("exited", State::Exited(exit)) => value.parse() == Ok(exit.code),
+            ("health", _) => value == "none",
+            ("id", _) => record.id.starts_with(value),
+            ("is-task", _) => ["false", "0"].contains(&value),
+            ("name", _) => name_fits(&record.name, value),
+            ("network", _) => record.network() == value,
+            ("status", state) => word(state) == value,
+            ("volume", _) => record.has_mount(value),
+            _ => false,
+        };
+        let any = KNOWN.iter().filter(|name| !["before", "label", "since"].contains(name));
+        in_time
+            && self.filters.all("label").all(|wanted| label_fits(&labels, wanted))
+            && any.into_iter().all(|name| {
+                let mut values = self.filters.all(name).peekable();
+                values.peek().is_none() || values.any(|value| fits(name, value))
+            })
+    }
+}
+
+/// Whether a container's name holds `pattern`, or begins or ends with it by `^` and `$`: what people use of Docker's
+/// regular expressions. Docker's names begin with a slash.
+fn name_fits(name: &str, pattern: &str) -> bool {
+    let (at_start, pattern) = pattern.strip_prefix('^').map_or((false, pattern), |rest| (true, rest));
+    let (at_end, pattern) = pattern.strip_suffix('$').map_or((false, pattern), |rest| (true, rest));
+    let fits = |name: &str, pattern: &str| match (at_start, at_end) {
+        (true, true) => name == pattern,
+        (true, false) => name.starts_with(pattern),
+        (false, true) => name.ends_with(pattern),
+        (false, false) => name.contains(pattern),
+    };
+    fits(name, pattern) || fits(&format!("/{name}"), pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_fits;
+
+    #[test]
+    fn names_fit_as_in_docker() {
+        for pattern in ["web", "we", "^web$", "^/web$", "/web", "b$", "^w", ""] {
+            assert!(name_fits("web", pattern), "{pattern}");
+        }
+        for pattern in ["^eb", "we$", "^/we$", "x", "web1"] {
+            assert!(!name_fits("web", pattern), "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! `ccrun stats`: what containers use, again and again.
+
+use crate::cli::args::{Command, Parsed, switch};
+use crate::cli::output::listing::{self, Headings};
+use crate::cli::output::units::{binary, size};
+use crate::cli::{output, store};
+use crate::container::create;
+use crate::container::stats::{self, Sample};
+use crate::error::{Error, Result};
+use crate::isolation::processes::Processes;
+use crate::store::Store;
+use crate::store::containers::{Record, State, short};
+use crate::sys::tty;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+pub static COMMAND: Command = Command {
+    name: "stats",
+    usage: "[OPTIONS] [CONTAINER...]",
+    summary: "Show what containers use",
+    flags: &[
+        switch(Some('a'), "all", "Show those that have ended too"),
+        listing::FORMAT,
+        switch(None, "no-stream", "Show it once"),
+        switch(None, "no-trunc", "Do not cut anything short"),
+    ],
+    operands: (0, usize::MAX),
+    runs_program: false,
+    failure: 1,
+    run,
+};
+
+const HEADINGS: Headings = &[
+    ("BlockIO", "BLOCK I/O"),
+    ("CPUPerc", "CPU %"),
+    ("Container", "CONTAINER"),
+    ("ID", "CONTAINER ID"),
+    ("MemPerc", "MEM %"),
+    ("MemUsage", "MEM USAGE / LIMIT"),
+    ("Name", "NAME"),
+    ("NetIO", "NET I/O"),
+    ("PIDs", "PIDS"),
+    ("Pressure", "WAITING FOR CPU / MEM / IO"),
+];
+
+const COLUMNS: &str =
+    "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
+
+/// Between two looks: CPU time is what was used in between.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is not known.
+const UNKNOWN: &str = "--";
+
+fn run(parsed: &Parsed) -> Result<u8> {
+    let (store, _) = store::look(parsed)?;
+    let _ = create::sweep(&store);
+    let words = parsed.words()?;
+    // Whoever names one that is not there is told before anything is shown.
+    for word in &words {
+        store.find_container(word)?;
+    }
+    let terminal = tty::isatty(std::io::stdout().as_fd());
+    let mut before = HashMap::new();
+    look(&store, &words, &mut before)?;
+    loop {
+        std::thread::sleep(INTERVAL);
+        let rows = rows(parsed, &store, &words, &mut before)?;
+        let text = table(parsed, &rows)?;
+        if parsed.is_on("no-stream") {
+            output::print(&text)?;
+            return Ok(0);
+        }
+        if !show(&text, terminal)? || (rows.is_empty() && !words.is_empty()) {
+            return Ok(0);
+        }
+    }
+}
+
+/// The containers that are asked for, with what the user called them; the newest first, if all are.
+fn chosen(store: &Store, words: &[&str]) -> Result<Vec<(String, Record)>> {
+    let found = |id: String, word: &str| Some((word.to_owned(), store.record(&id).ok()?));
+    if !words.is_empty() {
+        // One that has gone since is gone.
+        return Ok(words.iter().filter_map(|word| found(store.find_container(word).ok()?, word)).collect());
+    }
+    let mut all: Vec<_> = store.container_ids()?.into_iter().filter_map(|id| found(id.clone(), short(&id))).collect();
+    all.sort_by(|(_, a), (_, b)| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+    Ok(all)
+}
+
+/// What each uses now, in the place of what it used before.
+fn look(store: &Store, words: &[&str], before: &mut HashMap<String, Sample>) -> Result<HashMap<String, Sample>> {
+    let processes = Processes::read();
+    let mut now = HashMap::new();
+    for (_, record) in chosen(store, words)? {
+        if let Some(sample) = stats::sample(store, &record.id, &processes)? {
+            now.insert(record.id, sample);
+        }
+    }
+    Ok(std::mem::replace(before, now))
+}
+
+fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut HashMap<String, Sample>) -> Result<Vec<Value>> {
+    let before = look(store, words, now)?;
+    let all = parsed.is_on("all") || !words.is_empty();
+    let mut rows = Vec::new();
+    for (word, record) in chosen(store, words)? {
+        let sample = now.get(&record.id);
+        // Between two looks it may have ended, or just begun.
+        if sample.is_some() || (all && store.container_state(&record.id)? != State::Running) {
+            rows.push(fields(&word, &record, sample, before.get(&record.id), parsed.is_on("no-trunc")));
+        }
+    }
+    Ok(rows)
+}
+
+fn fields(word: &str, record: &Record, now: Option<&Sample>, before: Option<&Sample>, whole: bool) -> Value {
+    let unknown = || UNKNOWN.to_owned();
+    let percent = |value: Option<f64>| value.map_or_else(unknown, |value| format!("{value:.2}%"));
+    let usage = now.map(|now| &now.usage);
+    let pair = |one: Option<u64>, other: Option<u64>| match (one, other) {
+        (Some(one), Some(other)) => format!("{} / {}", size(one), size(other)),
+        _ => unknown(),
+    };
+    let network = now.and_then(|now| now.network).unzip();
+    let memory = |bytes: Option<u64>| bytes.map_or_else(unknown, binary);
+    let pressure = usage.map(|usage| usage.pressure).unwrap_or_default();
+    let waiting = [pressure.cpu, pressure.memory, pressure.io];
+    json!({
+        "BlockIO": pair(usage.and_then(|usage| usage.read), usage.and_then(|usage| usage.written)),
+        "CPUPerc": percent(now.zip(before).and_then(|(now, before)| now.cpu_percent(before))),
+        "Container": word,
+        "ID": if whole { &record.id } else { short(&record.id) },
+        "MemPerc": percent(now.and_then(Sample::memory_percent)),
+        "MemUsage": format!(
+            "{} / {}",
+            memory(usage.and_then(|usage| usage.memory)),
+            memory(now.and_then(|now| now.memory_limit))
+        ),
+        "Name": record.name,
+        "NetIO": pair(network.0, network.1),
+        "PIDs": usage.and_then(|usage| usage.pids).map_or_else(unknown, |pids| pids.to_string()),
+        "Pressure": match waiting.iter().all(Option::is_none) {
+            true => unknown(),
+            false => waiting.map(percent).join(" / "),
+        },
+    })
+}
+
+/// The last column is only there where some kernel tells what it holds.
+fn table(parsed: &Parsed, rows: &[Value]) -> Result<String> {
+    let is_told = rows.iter().any(|row| row["Pressure"] != UNKNOWN);
+    let default = if is_told { format!("{COLUMNS}\t{{{{.Pressure}}}}") } else { COLUMNS.to_owned() };
+    listing::show(parsed.text("format")?, &default, HEADINGS, rows)
+}
+
+/// Shows it in the place of what was shown before, on a terminal; else below. False when nobody reads any more.
+fn show(text: &str, terminal: bool) -> Result<bool> {
+    let shown = if terminal {
+        // From the upper left on, each line and then the rest of the screen cleared of what was there.
+        let lines = output::visible(text).replace('\n', "\x1b[K\n");
+        format!("\x1b[H{lines}\x1b[J")
+    } else {
+        text.to_owned()
+    };
+    let mut out = std::io::stdout().lock();
+    match out.write_all(shown.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::io("write to stdout", &error)),
+    }
+}

@@ -1,0 +1,67 @@
+//! `ccrun update`: other limits for containers that run.
+
+use super::flags::limits::{self, *};
+use crate::cli::args::{Command, Parsed};
+use crate::cli::store;
+use crate::cli::words::{self, Outcome};
+use crate::container::create;
+use crate::error::{Error, Result};
+use crate::isolation::cgroup::limits::PERIOD;
+use crate::isolation::cgroup::{Cgroup, Limits};
+use crate::store::Store;
+use crate::store::containers::State;
+
+pub static COMMAND: Command = Command {
+    name: "update",
+    usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+    summary: "Change the limits of containers that run",
+    flags: &[
+        MEMORY,
+        MEMORY_SWAP,
+        MEMORY_RESERVATION,
+        CPUS,
+        CPU_SHARES,
+        CPU_QUOTA,
+        CPU_PERIOD,
+        CPUSET_CPUS,
+        CPUSET_MEMS,
+        PIDS_LIMIT,
+        BLKIO_WEIGHT,
+    ],
+    operands: (1, usize::MAX),
+    runs_program: false,
+    failure: 1,
+    run,
+};
+
+fn run(parsed: &Parsed) -> Result<u8> {
+    let mut limits = limits::read(parsed)?;
+    if limits == Limits::default() {
+        return Err(
+            Error::new("you must provide one or more flags when using this command").hint("see 'ccrun update --help'")
+        );
+    }
+    // A number of CPUs is a quota of the ordinary period, whatever the container's has been.
+    if parsed.one("cpus").is_some() {
+        limits.cpu.period = limits.cpu.quota.map(|_| PERIOD);
+    }
+    let (store, _) = store::look(parsed)?;
+    let _ = create::sweep(&store);
+    words::each(parsed, |word| update(&store, word, &limits).map(|()| Outcome::Done(format!("{word}\n"))))
+}
+
+fn update(store: &Store, word: &str, limits: &Limits) -> Result<()> {
+    let id = store.find_container(word)?;
+    let cannot = |error: Error| error.context(format!("Cannot update container {word}"));
+    if store.container_state(&id)? != State::Running {
+        return Err(cannot(Error::new(format!("Container {id} is not running"))));
+    }
+    let group = Cgroup::from_paths(store.record(&id)?.cgroup);
+    if group.is_none() {
+        return Err(cannot(
+            Error::new("it was started without a cgroup, so that nothing limits it")
+                .hint("'ccrun check' tells what is missing for one"),
+        ));
+    }
+    group.update(limits).map_err(cannot)
+}

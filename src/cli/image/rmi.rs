@@ -1,0 +1,55 @@
+//! `ccrun rmi`.
+
+use crate::cli::args::{Command, Parsed, switch};
+use crate::cli::store;
+use crate::cli::words::{self, Outcome};
+use crate::container::create;
+use crate::error::Result;
+use crate::image::local::images;
+use crate::image::local::remove::{Removed, User, remove};
+use crate::store::Store;
+use crate::store::containers::State;
+
+pub static COMMAND: Command = Command {
+    name: "rmi",
+    usage: "[OPTIONS] IMAGE [IMAGE...]",
+    summary: "Remove images",
+    flags: &[switch(Some('f'), "force", "Remove names of images that containers use, and ids with several names")],
+    operands: (1, usize::MAX),
+    runs_program: false,
+    failure: 1,
+    run,
+};
+
+fn run(parsed: &Parsed) -> Result<u8> {
+    let (store, _) = store::look(parsed)?;
+    let force = parsed.is_on("force");
+    let status = words::each(parsed, |word| match remove(&store, word, force, || users(&store))? {
+        Some(removed) => Ok(Outcome::Done(removed.iter().map(line).collect())),
+        // With --force, what is not there is as good as removed.
+        None if force => Ok(Outcome::Forgiven(images::not_found(word))),
+        None => Err(images::not_found(word)),
+    })?;
+    let _ = create::sweep(&store);
+    Ok(status)
+}
+
+fn line(removed: &Removed) -> String {
+    match removed {
+        Removed::Untagged(reference) => format!("Untagged: {}\n", reference.familiar()),
+        Removed::Deleted(id) => format!("Deleted: {id}\n"),
+    }
+}
+
+/// The containers that there are, by the images that they were made from.
+pub fn users(store: &Store) -> Result<Vec<User>> {
+    let mut users = Vec::new();
+    for container in store.container_ids()? {
+        // A damaged container holds on to no image: it cannot be started again.
+        let Some(image) = store.record(&container).ok().and_then(|record| record.image_id) else { continue };
+        let Some(image) = images::id_of_record(&image) else { continue };
+        let running = store.container_state(&container)? == State::Running;
+        users.push(User { container, image, running });
+    }
+    Ok(users)
+}

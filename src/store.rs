@@ -1,0 +1,20 @@
+//! Where things lie on disk: one directory, no database, no daemon.
+
+pub mod containers;
+pub mod drafts;
+mod format;
+mod layout;
+pub mod locks;
+pub mod path;
+mod remove;
+pub mod sweep;
+#[cfg(test)]
+pub mod testing;
+pub mod tree;
+mod usage;
+pub mod volumes;
+mod walls;
+
+pub use layout::{Store, sync_dir};
+pub use remove::{Patience, remove, remove_seen};
+pub use walls::{Walled, Walls};
