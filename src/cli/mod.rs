@@ -1,6 +1,7 @@
 //! The command line: what the user says, and what he is told.
 
 mod block_io;
+mod bundle;
 mod capabilities;
 mod check;
 mod cidfile;
