@@ -1,8 +1,10 @@
 //! A container's life: from what the user asked for to its exit status.
 
+pub mod bundle;
 mod callers_terminal;
 mod command;
 pub mod create;
+pub mod document;
 mod emulation;
 pub mod export;
 mod filesystem;

@@ -76,7 +76,7 @@ fn prepare(
     // 4. Leave nothing behind that a program would inherit: ignored and blocked signals, descriptors.
     signal::reset_all();
     signal::unblock_all()?;
-    fs::umask(0o022);
+    fs::umask(process.umask);
     process::cloexec_from(3);
 
     let mut env = process.env.clone();

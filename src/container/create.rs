@@ -70,8 +70,14 @@ fn run_in(
 ) -> Result<Outcome> {
     make_volumes(store, spec, &live.dir)?;
     // On record before it is made: whatever happens from here on, a sweeper finds it.
-    let mut cgroup = Cgroup::plan(&format!("ccrun-{}", spec.id), &spec.limits, spec.cgroup_parent.as_deref())?;
+    let name = spec.cgroup_name.clone().unwrap_or_else(|| format!("ccrun-{}", spec.id));
+    let mut cgroup = Cgroup::plan(&name, &spec.limits, spec.cgroup_parent.as_deref())?;
+    // Whoever is in it would be killed at the end.
+    if let Some(taken) = cgroup.paths().find(|path| spec.cgroup_name.is_some() && path.exists()) {
+        return Err(Error::new(format!("cgroup {} is there already", taken.display())));
+    }
     store.save_record(&record(spec, &cgroup))?;
+    spec.document.as_ref().map_or(Ok(()), |document| store.save_document(&spec.id, document))?;
     drop(lock);
     if let Some(text) = cgroup.discarded() {
         say(text);
@@ -129,7 +135,6 @@ fn start(
         spec,
         dir: &live.dir,
         single_id: map.is_single(),
-        last_gid: map.last_gid(),
         mapped: map.is_shifted(),
         host: &host,
         cgroup,
@@ -138,7 +143,7 @@ fn start(
     let (ours, theirs) = socket::socketpair()?;
     let unified = cgroup.open_unified()?;
     // 1. The child, in all its namespaces at once, and in its cgroup where that is v2.
-    let flags = namespaces::flags(spec.network.is_own(), !cgroup.is_none());
+    let flags = namespaces::flags(spec.network.is_own(), !cgroup.is_none() || !spec.cgroup_namespace);
     let cgroup_fd = unified.as_ref().map(AsFd::as_fd);
     let outer = outer::is_needed(spec);
     let first = if outer { (outer::flags(map), None) } else { (flags, cgroup_fd) };
@@ -155,8 +160,12 @@ fn start(
     let flows = streams.into_flows();
     // 2. What it waits for: its ids, the host's directories under its ids.
     let mut made = || {
-        let mut own = if map.is_shifted() { own_ids(store, map, spec, live, say) } else { None };
-        let inside = own.as_ref().map_or_else(|| map.clone(), |own| own.range.map());
+        let mut own = match &spec.ids {
+            Some(ids) => Some(trees::given(&live.dir, map, ids)?),
+            None if map.is_shifted() => own_ids(store, map, spec, live, say),
+            None => None,
+        };
+        let inside = own.as_ref().map_or_else(|| map.clone(), |own| own.map.clone());
         // Behind which the host's directories are shown.
         let holder = if outer && map.is_shifted() { Some(ranges::Holder::new()?) } else { None };
         let holder = holder.as_ref().map_or(&child, ranges::Holder::child);
@@ -179,7 +188,7 @@ fn start(
                 socket::send(ours.as_fd(), b"go", &[])?;
             }
         }
-        Ok(own.map(|own| own.range))
+        Ok(own.and_then(|own| own.range))
     };
     let ready = made();
     let processes = Processes { supervisor: process::getpid(), init: child.pid() };

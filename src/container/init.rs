@@ -11,7 +11,6 @@ use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::emulation::Emulator;
 use crate::isolation::procfs::Cover;
-use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
 use crate::sys::process::{self, Status, pid_t};
@@ -173,17 +172,24 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd, outer: Option<&OwnedFd>) -> Result<O
     // 6. The root file system, then the kernel's own on top of it, then what the user mounts: each may
     //    hide what was there before.
     let root_dir = filesystem::mount_root(plan, &sources, socket)?;
-    let mut cover = (!spec.security.privileged).then(|| Cover::new(devices.null()));
-    procfs::mount_proc(root_dir.as_fd(), &switches(plan), cover.as_mut())?;
-    procfs::mount_sys(root_dir.as_fd(), spec.network.is_own(), cover.as_mut())?;
-    if !plan.cgroup.is_none() {
+    let (mut cover, late) = (Cover::new(devices.null()), spec.shut_late());
+    let shut = (&mut cover, &spec.shut, &late[..]);
+    procfs::mount_proc(root_dir.as_fd(), &spec.kernel.proc, &spec.settings, shut)?;
+    if let Some(sys) = &spec.kernel.sys {
+        let shut = (&mut cover, &spec.shut, &late[..]);
+        procfs::mount_sys(root_dir.as_fd(), sys, spec.network.is_own(), shut)?;
+    }
+    if !plan.cgroup.is_none() && spec.cgroup_namespace {
         // Not by clone3, which would have its root where the supervisor is: this one has it where we are.
         namespace::unshare(process::CLONE_NEWCGROUP)?;
     }
-    plan.cgroup.mount_view(root_dir.as_fd())?;
-    let dev = devices::mount_dev(root_dir.as_fd(), &devices, plan.single_id, spec.shm_size)?;
+    if spec.kernel.cgroup {
+        plan.cgroup.mount_view(root_dir.as_fd(), spec.cgroup_namespace)?;
+    }
+    let dev = devices::mount_dev(root_dir.as_fd(), &devices, &spec.kernel.dev)?;
     filesystem::mount_extras(plan, sources, root_dir.as_fd())?;
     more.mount(root_dir.as_fd())?;
+    procfs::shut_late(root_dir.as_fd(), &mut cover, &spec.shut, &late)?;
 
     // 7. The terminal, while /dev is at hand by descriptor.
     let terminal = if spec.process.has_terminal() {
@@ -199,21 +205,14 @@ fn build(plan: &Plan<'_>, socket: &OwnedFd, outer: Option<&OwnedFd>) -> Result<O
     rootfs::pivot_to(&root_dir)?;
 
     // 9. What is left are the namespaces without files.
-    namespace::sethostname(&spec.hostname)?;
+    if !spec.hostname.is_empty() {
+        namespace::sethostname(&spec.hostname)?;
+    }
+    spec.domainname.as_ref().map_or(Ok(()), |name| namespace::setdomainname(name))?;
     if spec.network.is_own() {
         network::bring_up()?;
     }
     Ok(terminal)
-}
-
-fn switches(plan: &Plan<'_>) -> Switches {
-    // With a single id, another user than root lives in a user namespace of his own.
-    let is_root = ["", "0", "0:0"].contains(&plan.spec.process.user.as_str());
-    let own = u32::from(plan.single_id && !is_root);
-    Switches {
-        pinging_groups: plan.spec.network.is_own().then_some(plan.last_gid),
-        user_namespaces: (!plan.spec.security.capabilities.has("SYS_ADMIN")).then_some(own),
-    }
 }
 
 /// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when
