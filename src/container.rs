@@ -1,7 +1,9 @@
 //! A container's life: from what the user asked for to its exit status.
 
+pub mod bundle;
 mod callers_terminal;
 pub mod create;
+pub mod document;
 mod emulation;
 pub mod export;
 mod filesystem;

@@ -3,7 +3,7 @@
 
 use super::host_files;
 use super::plan::{Plan, note};
-use super::spec::{Mount, Root, Source, Tmpfs};
+use super::spec::{Direct, Mount, Root, Source, Tmpfs};
 use super::top;
 use super::trees::{Trees, anonymous};
 use crate::error::{Error, Result};
@@ -81,6 +81,10 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, trees: &mut Trees) ->
     let sent = match &wanted.source {
         Source::Tmpfs(_) => return Ok(None),
         Source::Device(device) => return device.tree(wanted.read_only).map(Some),
+        Source::Direct(Direct { path, .. }) => {
+            let missing = || Error::new(format!("{} of the host: only root can show it as it is", path.display()));
+            return trees.next().ok_or_else(missing).map(Some);
+        }
         Source::Bind(_) => trees.next(),
         Source::Volume(_) | Source::Anonymous if trees.own => trees.next(),
         Source::Volume(_) | Source::Anonymous => None,
@@ -232,13 +236,18 @@ enum Extra<'a> {
 /// Volumes, binds, tmpfs and the container's own files in /etc.
 pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> Result<()> {
     let spec = plan.spec;
-    let own = host_files::write(sources.dir.as_fd(), &spec.hostname, spec.network)?;
+    let own = match spec.own_files {
+        true => host_files::write(sources.dir.as_fd(), &spec.hostname, spec.network)?,
+        false => Vec::new(),
+    };
     let mut extras: Vec<(&Path, Extra)> =
         own.into_iter().map(|(target, file)| (Path::new(target), Extra::Own(file))).collect();
     let asked = spec.mounts.iter().zip(sources.mounts);
     extras.extend(asked.map(|(wanted, source)| (wanted.target.as_path(), Extra::Asked(wanted, source))));
     // A mount on /a must not hide one on /a/b, nor one on /etc our files there.
-    extras.sort_by_key(|(target, _)| target.components().count());
+    if spec.own_files {
+        extras.sort_by_key(|(target, _)| target.components().count());
+    }
     let is_image = !matches!(sources.lower, Lower::Host);
     for (target, extra) in extras {
         let mounted = match extra {
@@ -284,7 +293,9 @@ fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is
         }
     }
     let said = |error: Error| match &wanted.source {
-        Source::Bind(path) => error.context(format!("{} of the host", path.display())),
+        Source::Bind(path) | Source::Direct(Direct { path, .. }) => {
+            error.context(format!("{} of the host", path.display()))
+        }
         _ => error,
     };
     mounts::attach(source.as_fd(), place.as_fd()).map_err(said)
@@ -297,7 +308,7 @@ fn mount_tmpfs(root: BorrowedFd<'_>, wanted: &Mount, tmpfs: &Tmpfs) -> Result<()
         (!tmpfs.dev, MOUNT_ATTR_NODEV),
         (wanted.read_only, MOUNT_ATTR_RDONLY),
     ];
-    let attributes = attributes.iter().filter(|(wanted, _)| *wanted).fold(0, |all, (_, one)| all | one);
+    let attributes = attributes.iter().filter(|(wanted, _)| *wanted).fold(tmpfs.attributes, |all, (_, one)| all | one);
     let covered = mounts::find_inside(root, &wanted.target)?;
     let mode = covered.map_or(Ok(0o1777), |covered| fs::fstat(covered.as_fd()).map(|stat| stat.mode & 0o7777))?;
     let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;

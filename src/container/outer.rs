@@ -31,7 +31,7 @@ pub fn flags(map: &IdMap) -> i32 {
 /// Whether the container may mount, and has something of the host's.
 pub fn is_needed(spec: &ContainerSpec) -> bool {
     let is_of_host = matches!(spec.root, Root::Host | Root::Directory { writable: true, .. });
-    let is_bound = spec.mounts.iter().any(|mount| matches!(mount.source, Source::Bind(_)));
+    let is_bound = spec.mounts.iter().any(|mount| matches!(mount.source, Source::Bind(_) | Source::Direct(_)));
     spec.security.capabilities.has("SYS_ADMIN") && (is_of_host || is_bound)
 }
 

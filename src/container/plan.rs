@@ -19,8 +19,6 @@ pub struct Plan<'a> {
     pub dir: &'a Path,
     /// Whether container root is the only id.
     pub single_id: bool,
-    /// The highest group id inside.
-    pub last_gid: u32,
     /// Whether the host's directories come from the supervisor, with their owners mapped to the container's.
     pub mapped: bool,
     /// The host's mounts, if root shows them.

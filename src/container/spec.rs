@@ -7,16 +7,25 @@ use crate::image::config::Config;
 use crate::image::local::images::Stack;
 use crate::isolation::capabilities::Set;
 use crate::isolation::cgroup::Limits;
-use crate::isolation::devices::{Device, KnownDevice};
+use crate::isolation::devices::{Dev, Device, KnownDevice};
+use crate::isolation::idmap::IdMap;
+use crate::isolation::mounts::Fresh;
 use crate::isolation::network::Network;
+use crate::isolation::procfs::Shut;
 use crate::isolation::rlimit::Ulimit;
 use crate::isolation::seccomp::Filter;
+use crate::isolation::sysctl::Setting;
+use crate::sys::mount::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
+};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 /// podman's word for the caller's own supplementary groups.
 const KEEP_GROUPS: &str = "keep-groups";
+
+pub const DEFAULT_UMASK: u32 = 0o022;
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -58,6 +67,9 @@ pub struct Process {
     pub groups: Vec<String>,
     /// Whether it keeps the caller's supplementary groups, which have no names or numbers inside.
     pub keep_groups: bool,
+    /// Whether `groups` are all that it is in beside its primary group, whatever the files in /etc say.
+    pub only_groups: bool,
+    pub umask: u32,
     pub ulimits: Vec<Ulimit>,
     /// Its descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
@@ -78,7 +90,7 @@ pub struct Security {
     pub no_new_privileges: bool,
     /// What judges its system calls, if anything.
     pub filter: Option<Filter>,
-    /// Nothing of /proc and /sys is shut, and no system call: the user namespace's own walls are what is left.
+    /// Whether it sees all devices that it may open.
     pub privileged: bool,
 }
 
@@ -102,8 +114,10 @@ impl Mount {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A file or directory of the host.
+    /// A file or directory of the host, with its owners mapped to the container's ids.
     Bind(PathBuf),
+    /// One as it is.
+    Direct(Direct),
     /// A device that every container has.
     Device(KnownDevice),
     /// A volume by name, in the store.
@@ -111,6 +125,49 @@ pub enum Source {
     /// A volume of this container's own.
     Anonymous,
     Tmpfs(Tmpfs),
+}
+
+/// A file or directory of the host as it is: nothing about it is changed but what is said here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Direct {
+    pub path: PathBuf,
+    /// Whether what is mounted below it comes along.
+    pub recursive: bool,
+    /// `MOUNT_ATTR_…` of its mount, and of those below it.
+    pub attributes: u64,
+    pub attributes_below: u64,
+}
+
+/// The kernel's own file systems in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    pub proc: Fresh,
+    pub sys: Option<Fresh>,
+    pub dev: Dev,
+    /// Whether the container's cgroups are on /sys/fs/cgroup.
+    pub cgroup: bool,
+}
+
+impl Kernel {
+    /// As in Docker. `single_id`: there is no group 5 (tty) to give terminals to. `shm_size`: the bytes that /dev/shm
+    /// may take.
+    pub fn docker(single_id: bool, shm_size: u64, privileged: bool) -> Kernel {
+        let fresh = |options: &str, attributes| Fresh { options: options.to_owned(), attributes };
+        let quiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+        let quietest = quiet | MOUNT_ATTR_NODEV;
+        let pts = "newinstance,ptmxmode=0666,mode=0620";
+        Kernel {
+            proc: fresh("", quietest),
+            sys: Some(fresh("", quietest | if privileged { 0 } else { MOUNT_ATTR_RDONLY })),
+            dev: Dev {
+                top: fresh("mode=755,size=65536k", MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME),
+                pts: fresh(&if single_id { pts.to_owned() } else { format!("{pts},gid=5") }, quiet),
+                shm: Some(fresh(&format!("mode=1777,size={shm_size}"), quietest)),
+                mqueue: Some(fresh("", quietest)),
+            },
+            cgroup: true,
+        }
+    }
 }
 
 /// A file system in memory.
@@ -122,6 +179,8 @@ pub struct Tmpfs {
     pub exec: bool,
     pub suid: bool,
     pub dev: bool,
+    /// More attributes of its mount, `MOUNT_ATTR_…`.
+    pub attributes: u64,
 }
 
 /// Everything about a container that is settled before it is made.
@@ -133,18 +192,31 @@ pub struct ContainerSpec {
     pub image: String,
     /// The image's id, if it is an image.
     pub image_id: Option<String>,
+    /// Empty: the host's.
     pub hostname: String,
+    /// Of NIS; the host's if there is none.
+    pub domainname: Option<String>,
     pub root: Root,
     pub read_only: bool,
     pub process: Process,
+    pub kernel: Kernel,
+    /// Whether /etc/hosts, /etc/hostname and /etc/resolv.conf are made by ccrun, and what covers another mount comes
+    /// before it. Else the mounts are made in their order.
+    pub own_files: bool,
     pub mounts: Vec<Mount>,
+    pub shut: Shut,
+    pub settings: Vec<Setting>,
+    /// The ids of the container, if they are given. The host's files are then as they are, with ids of this map.
+    pub ids: Option<IdMap>,
     pub devices: Vec<Device>,
     pub network: Network,
     pub limits: Limits,
     /// Below which group of the host's the container's own is to be, from the top of each tree.
     pub cgroup_parent: Option<PathBuf>,
-    /// Bytes that /dev/shm may take.
-    pub shm_size: u64,
+    /// What that group is called, if that is settled.
+    pub cgroup_name: Option<String>,
+    /// Whether the container sees its group as the top one.
+    pub cgroup_namespace: bool,
     /// Whether the user wants to be told what it has used.
     pub stats: bool,
     pub security: Security,
@@ -156,6 +228,27 @@ pub struct ContainerSpec {
     pub stop_signal: Option<String>,
     /// What `inspect` shows of it (see [`Record`](crate::store::containers::Record)).
     pub shown: serde_json::Value,
+    /// The bundle's document, kept beside the record.
+    pub document: Option<serde_json::Value>,
+}
+
+impl ContainerSpec {
+    /// What of `shut` can be shut only when everything is mounted, because it is not one of the kernel's files, or a
+    /// mount is made on the way to it.
+    pub fn shut_late(&self) -> Vec<&Path> {
+        let cgroup = self.kernel.cgroup.then_some(Path::new("/sys/fs/cgroup"));
+        let mounted: Vec<&Path> = self.mounts.iter().map(|mount| mount.target.as_path()).chain(cgroup).collect();
+        let is_late = |path: &Path| {
+            !path.starts_with("/proc") && !path.starts_with("/sys") || mounted.iter().any(|top| path.starts_with(top))
+        };
+        let mut late: Vec<&Path> = Vec::new();
+        for path in self.shut.read_only.iter().chain(&self.shut.masked).map(PathBuf::as_path) {
+            if is_late(path) && !late.contains(&path) {
+                late.push(path);
+            }
+        }
+        late
+    }
 }
 
 /// What the user asked for, as far as an image may have a say in it too.
@@ -246,6 +339,8 @@ impl Request {
             user,
             groups,
             keep_groups,
+            only_groups: false,
+            umask: DEFAULT_UMASK,
             ulimits,
             streams,
             explicit,

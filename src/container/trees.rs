@@ -2,7 +2,7 @@
 //! host, whose files show the container's ids. Only root may map ids so, and only in the host's own namespaces;
 //! so they are made here, and sent to the child as descriptors.
 
-use super::spec::{ContainerSpec, Mount, Root, Source};
+use super::spec::{ContainerSpec, Direct, Mount, Root, Source};
 use crate::error::{Error, Result};
 use crate::image::local::images::Stack;
 use crate::isolation::host_mounts::Copy;
@@ -20,7 +20,9 @@ use std::path::{Path, PathBuf};
 
 /// Ids of the container's own, and the store's directories as they show them.
 pub struct Own {
-    pub range: Range,
+    pub map: IdMap,
+    /// Held as long as it runs, if the ids are of the pool.
+    pub range: Option<Range>,
     shift: Shift,
     /// The container's directory, then the one of all layers if it has any: one mount for however many there are.
     dirs: Vec<OwnedFd>,
@@ -46,7 +48,22 @@ pub fn own(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Resu
         }
         dirs.push(clone_tree(layers.as_fd(), false, MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY, Some(shift.as_fd()))?);
     }
-    Ok(Some(Own { range, shift, dirs }))
+    Ok(Some(Own { map: range.map(), range: Some(range), shift, dirs }))
+}
+
+/// The container's own directory under ids that are given, of a container that has nothing else of the store.
+pub fn given(dir: &Path, map: &IdMap, ids: &IdMap) -> Result<Own> {
+    let shift = Shift::of_roots(map, ids)?;
+    let dirs = vec![clone_tree(open_directory(dir)?.as_fd(), false, MOUNT_ATTR_NODEV, Some(shift.as_fd()))?];
+    Ok(Own { map: ids.clone(), range: None, shift, dirs })
+}
+
+/// A file or directory as it is.
+fn direct(wanted: &Direct) -> Result<OwnedFd> {
+    let source = fs::open(&crate::sys::cstr(&wanted.path)?, libc::O_PATH, 0)?;
+    let tree = clone_tree(source.as_fd(), wanted.recursive, wanted.attributes_below, None)?;
+    mount::mount_setattr(tree.as_fd(), false, wanted.attributes, None)?;
+    Ok(tree)
 }
 
 /// Makes all mounts of `spec` for the container, in the order in which [`Trees`] gives them away.
@@ -77,7 +94,12 @@ pub fn make(
     show_host(host, userns.as_fd(), &spec.process.cwd, say);
     for path in roots {
         let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
-        match clone_tree(source.as_fd(), false, MOUNT_ATTR_NODEV, Some(userns.as_fd())) {
+        let tree = match spec.ids {
+            Some(_) => clone_tree(source.as_fd(), true, 0, None),
+            None => clone_tree(source.as_fd(), false, MOUNT_ATTR_NODEV, Some(userns.as_fd())),
+        };
+        match tree {
+            Err(error) if spec.ids.is_some() => return Err(error),
             Err(error) if matches!(spec.root, Root::Directory { writable: false, .. }) => {
                 say(&format!("no id-mapped mounts of {} here ({error}): copying it instead", path.display()));
                 let copy = tree::copy_shifted(&path, &dir.join("shifted"), map.root_ids())?;
@@ -97,6 +119,10 @@ pub fn make(
             // Behind the base range it is a directory like any other, which the child opens.
             (Some(path), _) if shift.is_some() => (path, shift),
             (None, Source::Bind(path)) => (path.clone(), Some(userns.as_fd())),
+            (None, Source::Direct(wanted)) => {
+                trees.push(direct(wanted)?);
+                continue;
+            }
             _ => continue,
         };
         let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
@@ -150,7 +176,7 @@ pub fn stored(store: &Store, dir: &Path, at: usize, source: &Source) -> Result<O
     Ok(match source {
         Source::Volume(name) => Some(store.dir("volumes")?.join(name).join("_data")),
         Source::Anonymous => Some(dir.join(anonymous(at))),
-        Source::Bind(_) | Source::Device(_) | Source::Tmpfs(_) => None,
+        Source::Bind(_) | Source::Direct(_) | Source::Device(_) | Source::Tmpfs(_) => None,
     })
 }
 

@@ -32,7 +32,8 @@ pub fn find(process: &Process) -> Result<User> {
     if passwd.lines().any(|line| line.len() > LONGEST_LINE) {
         return Err(Error::new("/etc/passwd of the image has a line longer than 64 KiB"));
     }
-    resolve(&process.user, &process.groups, &passwd, &read("etc/group")?)
+    let user = resolve(&process.user, &process.groups, &passwd, &read("etc/group")?)?;
+    Ok(if process.only_groups { User { groups: user.added.clone(), ..user } } else { user })
 }
 
 fn resolve(text: &str, additional: &[String], passwd: &str, group: &str) -> Result<User> {

@@ -7,12 +7,10 @@
 
 mod more;
 
-use super::mounts;
+use super::mounts::{self, Fresh};
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
-use crate::sys::mount::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
-};
+use crate::sys::mount::{MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
 use libc::{O_CREAT, O_DIRECTORY, O_EXCL, O_PATH, O_WRONLY};
 use std::ffi::{CStr, OsStr};
@@ -39,6 +37,13 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"/proc/self/fd/2", c"stderr"),
     (c"pts/ptmx", c"ptmx"),
 ];
+
+/// Whether every container has the character device of these numbers at `path`.
+pub fn is_everywhere(path: &Path, major: u32, minor: u32) -> bool {
+    DEVICES
+        .iter()
+        .any(|(host, _, a, b)| path == Path::new(OsStr::from_bytes(host.to_bytes())) && (*a, *b) == (major, minor))
+}
 
 /// One of [`DEVICES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +74,7 @@ pub fn are_in(path: &Path) -> bool {
 impl KnownDevice {
     /// Its path on the host.
     pub fn path(self) -> &'static Path {
-        Path::new(std::ffi::OsStr::from_bytes(DEVICES[self.0].0.to_bytes()))
+        Path::new(OsStr::from_bytes(DEVICES[self.0].0.to_bytes()))
     }
 
     /// A detached mount of the host's node, which is checked as those of /dev are.
@@ -105,11 +110,22 @@ fn host_node(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd> {
     Ok(node)
 }
 
+/// The file systems of /dev.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dev {
+    /// /dev itself, a tmpfs.
+    pub top: Fresh,
+    /// /dev/pts, a devpts.
+    pub pts: Fresh,
+    /// /dev/shm, a tmpfs.
+    pub shm: Option<Fresh>,
+    /// /dev/mqueue.
+    pub mqueue: Option<Fresh>,
+}
+
 /// Mounts /dev with all that belongs in it inside `root`; gives it opened.
-/// `single_id`: there is no group 5 (tty) to give terminals to. `shm_size`: the bytes that /dev/shm may take.
-pub fn mount_dev(root: BorrowedFd<'_>, devices: &HostDevices, single_id: bool, shm_size: u64) -> Result<OwnedFd> {
-    let attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME;
-    let dev = mounts::fresh(c"tmpfs", "mode=755,size=65536k", attributes)?;
+pub fn mount_dev(root: BorrowedFd<'_>, devices: &HostDevices, wanted: &Dev) -> Result<OwnedFd> {
+    let dev = wanted.top.make(c"tmpfs")?;
     mounts::attach_below(root, c"dev", dev.as_fd())?;
     for ((_, name, ..), node) in DEVICES.iter().zip(&devices.0) {
         let file = fs::openat(dev.as_fd(), name, O_CREAT | O_EXCL | O_WRONLY, 0o666)?;
@@ -118,20 +134,18 @@ pub fn mount_dev(root: BorrowedFd<'_>, devices: &HostDevices, single_id: bool, s
     for (target, name) in LINKS {
         fs::symlinkat(target, dev.as_fd(), name)?;
     }
-    let pts =
-        if single_id { "newinstance,ptmxmode=0666,mode=0620" } else { "newinstance,ptmxmode=0666,mode=0620,gid=5" };
-    let quiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
-    mount_below(dev.as_fd(), c"pts", c"devpts", quiet, pts)?;
-    mount_below(dev.as_fd(), c"shm", c"tmpfs", quiet | MOUNT_ATTR_NODEV, &format!("mode=1777,size={shm_size}"))?;
-    mount_below(dev.as_fd(), c"mqueue", c"mqueue", quiet | MOUNT_ATTR_NODEV, "")?;
+    let below = [(c"pts", c"devpts", Some(&wanted.pts)), (c"shm", c"tmpfs", wanted.shm.as_ref())];
+    for (name, fstype, wanted) in below.into_iter().chain([(c"mqueue", c"mqueue", wanted.mqueue.as_ref())]) {
+        wanted.map_or(Ok(()), |wanted| mount_below(dev.as_fd(), name, fstype, wanted))?;
+    }
     Ok(dev)
 }
 
 /// Makes the directory `name` in `dev` and mounts `fstype` on it.
-fn mount_below(dev: BorrowedFd<'_>, name: &CStr, fstype: &CStr, attributes: u64, options: &str) -> Result<()> {
+fn mount_below(dev: BorrowedFd<'_>, name: &CStr, fstype: &CStr, wanted: &Fresh) -> Result<()> {
     fs::mkdirat(dev, name, 0o755)?;
     let place = fs::openat(dev, name, libc::O_PATH | libc::O_NOFOLLOW, 0)?;
-    match mounts::fresh(fstype, options, attributes) {
+    match wanted.make(fstype) {
         // A kernel without POSIX message queues: programs that want them see it themselves.
         Err(error) if error.errno() == Some(libc::ENODEV) && fstype == c"mqueue" => Ok(()),
         made => mount::move_mount(made?.as_fd(), place.as_fd()),

@@ -40,7 +40,7 @@ enum Writer {
 }
 
 /// The map of a container's user namespace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdMap {
     uids: Vec<Extent>,
     gids: Vec<Extent>,
@@ -100,6 +100,20 @@ impl IdMap {
     pub(super) fn moving(from: u32, to: u32) -> IdMap {
         let extents = vec![Extent { inside: from, outside: to, count: IDS }];
         IdMap { uids: extents.clone(), gids: extents, writer: Writer::Ourselves }
+    }
+
+    /// A map that root writes; `None` if it does not hold container root.
+    pub fn of_extents(mut uids: Vec<Extent>, mut gids: Vec<Extent>) -> Option<IdMap> {
+        // Others ask the first for container root's ids.
+        [&mut uids, &mut gids].into_iter().for_each(|extents| extents.sort_by_key(|extent| extent.inside));
+        let has_root = [&uids, &gids].iter().all(|extents| extents.first().is_some_and(|first| first.inside == 0));
+        has_root.then_some(IdMap { uids, gids, writer: Writer::Ourselves })
+    }
+
+    /// The ids of root in `from` are those of root in `to`.
+    pub(super) fn of_roots(from: (u32, u32), to: (u32, u32)) -> IdMap {
+        let one = |inside, outside| vec![Extent { inside, outside, count: 1 }];
+        IdMap { uids: one(from.0, to.0), gids: one(from.1, to.1), writer: Writer::Ourselves }
     }
 
     fn single(uid: u32, gid: u32) -> IdMap {

@@ -122,6 +122,21 @@ pub fn clone_tree(
     Ok(copy)
 }
 
+/// A file system of the kernel's that a container has for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fresh {
+    /// Its own options, separated by commas.
+    pub options: String,
+    /// Those of the mount, `MOUNT_ATTR_…`.
+    pub attributes: u64,
+}
+
+impl Fresh {
+    pub fn make(&self, fstype: &CStr) -> Result<OwnedFd> {
+        fresh(fstype, &self.options, self.attributes)
+    }
+}
+
 /// A new file system as a detached mount: `options` are its own (`size=64m,mode=755`), `attributes` the mount's.
 pub fn fresh(fstype: &CStr, options: &str, attributes: u64) -> Result<OwnedFd> {
     let context = mount::fsopen(fstype)?;

@@ -5,35 +5,68 @@
 //! wholly namespaced: the files listed here speak of the whole machine, so they
 //! are covered or made read-only, as Docker does it.
 
-use super::{mounts, sysctl};
+use super::mounts::{self, Fresh};
+use super::sysctl::Setting;
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
-use libc::{O_DIRECTORY, O_PATH, O_RDONLY, O_WRONLY, RESOLVE_NO_SYMLINKS};
-use std::ffi::CStr;
+use libc::{O_DIRECTORY, O_PATH, O_WRONLY, RESOLVE_NO_SYMLINKS};
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const QUIET: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
-/// Covered: secrets of the host, or clocks to spy on its other work by (moby, daemon/pkg/oci/defaults.go).
-const MASKED_PROC: [&CStr; 10] = [
-    c"acpi",
-    c"asound",
-    c"interrupts",
-    c"kcore",
-    c"keys",
-    c"latency_stats",
-    c"sched_debug",
-    c"scsi",
-    c"timer_list",
-    c"timer_stats",
+/// Secrets of the host, or clocks to spy on its other work by (moby, daemon/pkg/oci/defaults.go).
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
 ];
-const MASKED_SYS: [&CStr; 2] = [c"devices/virtual/powercap", c"firmware"];
 
-/// Read-only: switches of the host.
-const READ_ONLY_PROC: [&CStr; 5] = [c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"];
+/// Switches of the host.
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// What of a container's files nobody inside may see or change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shut {
+    /// Covered.
+    pub masked: Vec<PathBuf>,
+    pub read_only: Vec<PathBuf>,
+}
+
+impl Shut {
+    /// What Docker shuts. How warm each CPU gets tells what the host computes, too.
+    pub fn docker() -> Shut {
+        let mut masked: Vec<PathBuf> = MASKED.iter().map(PathBuf::from).collect();
+        // All CPUs have it or none has it.
+        if Path::new(CPUS).join("cpu0/thermal_throttle").exists() {
+            let cpus = std::fs::read_dir(CPUS).into_iter().flatten().filter_map(std::result::Result::ok);
+            let throttles = cpus.map(|cpu| cpu.path().join("thermal_throttle"));
+            masked.extend(throttles.filter(|path| path.is_dir()));
+        }
+        Shut { masked, read_only: READ_ONLY.iter().map(PathBuf::from).collect() }
+    }
+
+    /// The paths of `list` that are below `top` and not `late`, as they are called there.
+    fn below(list: &[PathBuf], top: &str, late: &[&Path]) -> Result<Vec<CString>> {
+        let here =
+            list.iter().filter(|path| !late.contains(&path.as_path())).filter_map(|path| path.strip_prefix(top).ok());
+        here.filter(|path| !path.as_os_str().is_empty()).map(crate::sys::cstr).collect()
+    }
+}
+
+const CPUS: &str = "/sys/devices/system/cpu";
 
 /// What a mount of the user's may cover in /proc (runc, libcontainer/rootfs_linux.go): lxcfs and its like show a
 /// container's own share there.
@@ -71,51 +104,63 @@ impl Cover<'_> {
 
     /// Covers what lies at `path` below `dir`, if this kernel has it.
     fn hide(&mut self, dir: BorrowedFd<'_>, path: &CStr) -> Result<()> {
-        let Some(place) = find(dir, path)? else { return Ok(()) };
-        if !fs::fstat(place.as_fd())?.is_dir() {
-            return mount::move_mount(mount::open_tree(self.null, c"", false)?.as_fd(), place.as_fd());
+        find(dir, path)?.map_or(Ok(()), |place| self.cover(place.as_fd()))
+    }
+
+    fn cover(&mut self, place: BorrowedFd<'_>) -> Result<()> {
+        if !fs::fstat(place)?.is_dir() {
+            return mount::move_mount(mount::open_tree(self.null, c"", false)?.as_fd(), place);
         }
         let tree = match &self.empty {
             Some(empty) => mount::open_tree(empty.as_fd(), c"", false)?,
             None => mounts::fresh(c"tmpfs", "size=0,mode=555", QUIET | MOUNT_ATTR_RDONLY)?,
         };
-        mount::move_mount(tree.as_fd(), place.as_fd())?;
+        mount::move_mount(tree.as_fd(), place)?;
         self.empty.get_or_insert(tree);
         Ok(())
     }
 }
 
 /// Mounts /proc of this PID namespace inside `root`, sets the switches of the container's own namespaces, and shuts
-/// what is not the container's; without `cover` nothing is. All goes by the new mount's descriptor, wherever somebody
-/// may move it to.
-pub fn mount_proc(root: BorrowedFd<'_>, switches: &sysctl::Switches, cover: Option<&mut Cover<'_>>) -> Result<()> {
-    let proc = fresh()?;
+/// what of `shut` is in it and not `late`. All goes by the new mount's descriptor, wherever somebody may move it to.
+pub fn mount_proc(
+    root: BorrowedFd<'_>,
+    wanted: &Fresh,
+    settings: &[Setting],
+    (cover, shut, late): (&mut Cover<'_>, &Shut, &[&Path]),
+) -> Result<()> {
+    let proc = wanted.make(c"proc").map_err(covered)?;
     mounts::attach_below(root, c"proc", proc.as_fd())?;
-    switches.set(proc.as_fd())?;
-    let Some(cover) = cover else { return Ok(()) };
-    for name in READ_ONLY_PROC {
+    settings.iter().try_for_each(|setting| setting.write(proc.as_fd()))?;
+    for name in Shut::below(&shut.read_only, "/proc", late)? {
         // Bound on itself, then the new mount alone is made read-only.
-        let Some(place) = find(proc.as_fd(), name)? else { continue };
+        let Some(place) = find(proc.as_fd(), &name)? else { continue };
         let copy = mounts::clone_tree(place.as_fd(), false, MOUNT_ATTR_RDONLY, None)?;
         mount::move_mount(copy.as_fd(), place.as_fd())?;
     }
-    MASKED_PROC.iter().try_for_each(|name| cover.hide(proc.as_fd(), name))
+    Shut::below(&shut.masked, "/proc", late)?.iter().try_for_each(|name| cover.hide(proc.as_fd(), name))
 }
 
 /// A proc of this PID namespace, as it comes.
 pub fn fresh() -> Result<OwnedFd> {
-    mounts::fresh(c"proc", "", QUIET).map_err(|error| {
-        let hint = "a fresh /proc is refused where parts of the host's are covered, as inside another container";
-        if error.errno() == Some(libc::EPERM) { error.hint(hint) } else { error }
-    })
+    Fresh { options: String::new(), attributes: QUIET }.make(c"proc").map_err(covered)
 }
 
-/// Mounts /sys read-only inside `root`: our own network namespace's, if it is ours, else the host's.
-/// Where the kernel refuses both, an empty directory stands in. Without `cover` our own is shut nowhere.
-pub fn mount_sys(root: BorrowedFd<'_>, own_network: bool, cover: Option<&mut Cover<'_>>) -> Result<()> {
+fn covered(error: Error) -> Error {
+    let hint = "a fresh /proc is refused where parts of the host's are covered, as inside another container";
+    if error.errno() == Some(libc::EPERM) { error.hint(hint) } else { error }
+}
+
+/// Mounts /sys inside `root`: our own network namespace's as `wanted`, if it is ours, else the host's, read-only.
+/// Where the kernel refuses both, an empty directory stands in.
+pub fn mount_sys(
+    root: BorrowedFd<'_>,
+    wanted: &Fresh,
+    own_network: bool,
+    (cover, shut, late): (&mut Cover<'_>, &Shut, &[&Path]),
+) -> Result<()> {
     let made = if own_network {
-        let read_only = if cover.is_some() { MOUNT_ATTR_RDONLY } else { 0 };
-        mounts::fresh(c"sysfs", "", QUIET | read_only)
+        wanted.make(c"sysfs")
     } else {
         // sysfs belongs to the network namespace's owner, so that the host's can only be shown, with all
         // that is mounted in it: the kernel keeps those mounts together.
@@ -130,30 +175,30 @@ pub fn mount_sys(root: BorrowedFd<'_>, own_network: bool, cover: Option<&mut Cov
         other => other?,
     };
     mounts::attach_below(root, c"sys", sys.as_fd())?;
-    let Some(cover) = cover else { return Ok(()) };
-    MASKED_SYS.iter().try_for_each(|name| cover.hide(sys.as_fd(), name))?;
-    hide_throttles(sys.as_fd(), cover)
+    for name in Shut::below(&shut.read_only, "/sys", late)? {
+        let Some(place) = find(sys.as_fd(), &name)? else { continue };
+        let copy = mounts::clone_tree(place.as_fd(), false, MOUNT_ATTR_RDONLY, None)?;
+        mount::move_mount(copy.as_fd(), place.as_fd())?;
+    }
+    Shut::below(&shut.masked, "/sys", late)?.iter().try_for_each(|name| cover.hide(sys.as_fd(), name))
 }
 
-/// How warm each CPU gets tells what the host computes. All CPUs have that file or none has it.
-fn hide_throttles(sys: BorrowedFd<'_>, cover: &mut Cover<'_>) -> Result<()> {
-    if find(sys, c"devices/system/cpu/cpu0/thermal_throttle")?.is_none() {
-        return Ok(());
-    }
-    let cpus = fs::openat(sys, c"devices/system/cpu", O_RDONLY | O_DIRECTORY, 0)?;
-    loop {
-        let entries = fs::getdents(cpus.as_fd())?;
-        if entries.is_empty() {
-            return Ok(());
+/// Shuts `late`, when everything is mounted: by path, with `root` as `/`.
+pub fn shut_late(root: BorrowedFd<'_>, cover: &mut Cover<'_>, shut: &Shut, late: &[&Path]) -> Result<()> {
+    for path in late {
+        let Some(place) = mounts::find_inside(root, path)? else { continue };
+        if shut.read_only.iter().any(|other| other == path) {
+            let copy = mount::open_tree(place.as_fd(), c"", true)?;
+            mount::mount_setattr(copy.as_fd(), false, MOUNT_ATTR_RDONLY, None)?;
+            mount::move_mount(copy.as_fd(), place.as_fd())?;
         }
-        for entry in entries {
-            let name = entry.name.to_bytes();
-            if name.strip_prefix(b"cpu").is_some_and(|number| number.iter().all(u8::is_ascii_digit)) {
-                let path = [name, b"/thermal_throttle\0"].concat();
-                cover.hide(cpus.as_fd(), CStr::from_bytes_with_nul(&path).unwrap_or_default())?;
-            }
+        if shut.masked.iter().any(|other| other == path) {
+            // What has just been mounted on it, if anything.
+            let place = mounts::open_inside(root, path)?;
+            cover.cover(place.as_fd())?;
         }
     }
+    Ok(())
 }
 
 /// Refuses a mount of the user's that would cover what the container's programs and we believe of the kernel

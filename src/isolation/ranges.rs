@@ -61,10 +61,7 @@ impl Range {
 
     /// What shows the files of the base range under this one.
     pub fn shift(&self, base: u32) -> Result<Shift> {
-        let holder = Holder::new()?;
-        IdMap::moving(base, self.first).write(holder.0.pid())?;
-        let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", holder.0.pid()))?, libc::O_RDONLY, 0)?;
-        Ok(Shift { userns, _holder: holder })
+        Shift::of(&IdMap::moving(base, self.first))
     }
 }
 
@@ -72,6 +69,20 @@ impl Range {
 pub struct Shift {
     userns: OwnedFd,
     _holder: Holder,
+}
+
+impl Shift {
+    /// What shows the files of root in `from` as those of root in `to`.
+    pub fn of_roots(from: &IdMap, to: &IdMap) -> Result<Shift> {
+        Shift::of(&IdMap::of_roots(from.root_ids(), to.root_ids()))
+    }
+
+    fn of(map: &IdMap) -> Result<Shift> {
+        let holder = Holder::new()?;
+        map.write(holder.0.pid())?;
+        let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", holder.0.pid()))?, libc::O_RDONLY, 0)?;
+        Ok(Shift { userns, _holder: holder })
+    }
 }
 
 impl AsFd for Shift {

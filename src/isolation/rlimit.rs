@@ -54,7 +54,16 @@ pub struct Ulimit {
     pub limit: Rlimit,
 }
 
+/// The name of the limit on core files.
+pub const CORE: &str = "core";
+
 impl Ulimit {
+    /// The calling process's own limit of one of [`NAMES`].
+    pub fn of_caller(name: &'static str) -> Result<Ulimit> {
+        let number = NAMES.iter().find(|(known, _)| *known == name).map_or(u32::MAX, |(_, number)| *number);
+        Ok(Ulimit { name, limit: resource::getrlimit(number)? })
+    }
+
     fn number(&self) -> u32 {
         NAMES.iter().find(|(name, _)| *name == self.name).map_or(u32::MAX, |(_, number)| *number)
     }

@@ -54,6 +54,12 @@ impl Filter {
         filter.map_err(|error| error.context(format!("seccomp profile {}", path.display())))
     }
 
+    /// A profile in the words of the OCI runtime specification, `linux.seccomp`.
+    pub fn of_profile(profile: &serde_json::Value, capabilities: Set) -> Result<Filter> {
+        let machine = json::Machine { capabilities, kernel: process::kernel_version() };
+        json::parse(profile.to_string().as_bytes(), &machine).and_then(|profile| profile.compile())
+    }
+
     /// From here on it holds for this process and all that it starts. It needs CAP_SYS_ADMIN in this
     /// user namespace, or no_new_privs: nobody may put a set-user-id program behind a filter that lies to it.
     pub fn load(&self) -> Result<()> {

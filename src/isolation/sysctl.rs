@@ -7,42 +7,75 @@
 use crate::error::{Error, Result};
 use crate::sys::fs;
 use libc::{O_WRONLY, RESOLVE_NO_SYMLINKS};
-use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// What the switches are to be set to.
-pub struct Switches {
-    /// Of a network namespace of its own: the highest group that may ping.
-    pub pinging_groups: Option<u32>,
-    /// How many user namespaces may be made inside; `None`: as many as on the host.
-    pub user_namespaces: Option<u32>,
+/// A switch and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// As sysctl(8) writes it: `net.ipv4.ip_forward`.
+    pub name: String,
+    pub value: String,
+    /// Whether a kernel that was built without it is an error.
+    pub required: bool,
 }
 
-impl Switches {
-    /// Sets them through `proc`, the proc file system itself.
-    pub fn set(&self, proc: BorrowedFd<'_>) -> Result<()> {
-        if let Some(last) = self.pinging_groups {
-            // No port of the container's own network is more trusted than another.
-            write(proc, c"sys/net/ipv4/ip_unprivileged_port_start", "0")?;
-            // ICMP echo sockets (icmp(7)), so that ping needs no CAP_NET_RAW. The ids have to be mapped ones.
-            write(proc, c"sys/net/ipv4/ping_group_range", &format!("0 {last}"))?;
-        }
-        if let Some(most) = self.user_namespaces {
-            // In a user namespace everybody is root of the rest of the kernel, which is where most of its holes are.
-            // The command may make none; the system call filter says so too, but can be switched off.
-            write(proc, c"sys/user/max_user_namespaces", &most.to_string())?;
-        }
-        Ok(())
-    }
+/// No port of the container's own network is more trusted than another; and groups up to `last` may make ICMP echo
+/// sockets (icmp(7)), so that ping needs no CAP_NET_RAW. The ids have to be mapped ones.
+pub fn of_own_network(last: u32) -> [Setting; 2] {
+    [setting("net.ipv4.ip_unprivileged_port_start", "0"), setting("net.ipv4.ping_group_range", &format!("0 {last}"))]
 }
 
-fn write(proc: BorrowedFd<'_>, path: &CStr, text: &str) -> Result<()> {
-    let file = match fs::openat2(proc, path, O_WRONLY, 0, RESOLVE_NO_SYMLINKS) {
-        // A kernel built without it.
-        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(()),
-        other => other?,
+/// In a user namespace everybody is root of the rest of the kernel, which is where most of its holes are. The command
+/// may make `most`; the system call filter says so too, but can be switched off.
+pub fn user_namespaces(most: u32) -> Setting {
+    setting("user.max_user_namespaces", &most.to_string())
+}
+
+fn setting(name: &str, value: &str) -> Setting {
+    Setting { name: name.to_owned(), value: value.to_owned(), required: false }
+}
+
+/// The name with dots between its parts: sysctl(8) takes slashes, too, if the first separator is one.
+pub fn dotted(name: &str) -> String {
+    if name.find(['.', '/']).is_some_and(|at| name[at..].starts_with('/')) { swapped(name) } else { name.to_owned() }
+}
+
+/// Dots and slashes stand for each other, so that an interface may have a dot in its name.
+fn swapped(name: &str) -> String {
+    let other = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        c => c,
     };
-    fs::write_all(file.as_fd(), text.as_bytes()).map_err(|error| {
-        Error::call(format!("write {text:?} to /proc/{}", path.to_string_lossy()), error.errno().unwrap_or(libc::EIO))
-    })
+    name.chars().map(other).collect()
+}
+
+impl Setting {
+    /// Whether it belongs to a namespace that every container has, or to the network if that is `own_network`
+    /// (runc, libcontainer/configs/validate).
+    pub fn is_of_namespace(&self, own_network: bool) -> bool {
+        const IPC: [&str; 8] = ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"];
+        let name = &self.name;
+        let is_plain = self.path().split('/').all(|part| !part.is_empty() && part != "..");
+        let ipc = name.strip_prefix("kernel.").is_some_and(|name| IPC.contains(&name));
+        let other = name.starts_with("fs.mqueue.") || name.starts_with("user.");
+        is_plain && (ipc || other || own_network && name.starts_with("net."))
+    }
+
+    /// Sets it through `proc`, the proc file system itself.
+    pub fn write(&self, proc: BorrowedFd<'_>) -> Result<()> {
+        let path = crate::sys::cstr(self.path())?;
+        let file = match fs::openat2(proc, &path, O_WRONLY, 0, RESOLVE_NO_SYMLINKS) {
+            Err(error) if error.errno() == Some(libc::ENOENT) && !self.required => return Ok(()),
+            other => other.map_err(|error| error.context(format!("sysctl {}", self.name)))?,
+        };
+        fs::write_all(file.as_fd(), self.value.as_bytes()).map_err(|error| {
+            let call = format!("write {:?} to /proc/{}", self.value, path.to_string_lossy());
+            Error::call(call, error.errno().unwrap_or(libc::EIO))
+        })
+    }
+
+    fn path(&self) -> String {
+        format!("sys/{}", swapped(&self.name))
+    }
 }

@@ -119,6 +119,12 @@ impl Store {
         fs::write_file(path, record.to_json().to_string().as_bytes(), 0o666)
     }
 
+    /// Keeps the document that the container was made from.
+    pub fn save_document(&self, id: &str, document: &serde_json::Value) -> Result<()> {
+        let path = self.root().join("containers").join(id).join("document.json");
+        std::fs::write(&path, document.to_string()).map_err(|e| Error::io(format!("write {}", path.display()), &e))
+    }
+
     /// Writes how the container ended, and that it lives no more.
     pub fn finish_container(&self, live: &Live, code: u8) -> Result<()> {
         let (_, started) = self.noted(&live.id);

@@ -10,6 +10,13 @@ pub fn unshare(flags: i32) -> Result<()> {
     returned(ret.into(), format_args!("unshare({})", super::process::clone_flags(flags))).map(drop)
 }
 
+/// setdomainname(2), in the UTS namespace of this process.
+pub fn setdomainname(name: &str) -> Result<()> {
+    // SAFETY: the pointer and the length are of one string.
+    let ret = unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) };
+    returned(ret.into(), format_args!("setdomainname({name:?})")).map(drop)
+}
+
 /// sethostname(2), in the UTS namespace of this process.
 pub fn sethostname(name: &str) -> Result<()> {
     // SAFETY: the pointer and the length are of one string.

@@ -1,5 +1,7 @@
 //! `ccrun run`.
 
+mod bundle;
+
 use super::flags::cidfile::CidFile;
 use super::flags::streams::{Ids, Streams};
 use super::flags::{device, environment, limits, mount, operand, security, ulimit};
@@ -8,13 +10,16 @@ use crate::cli::args::{Command, Parsed, many, one, switch, utf8};
 use crate::cli::image::pull;
 use crate::cli::output::note;
 use crate::cli::{names, store};
-use crate::container::create;
-use crate::container::spec::{ContainerSpec, Mount, Request, Root, Source};
+use crate::container::create::{self, Outcome};
+use crate::container::spec::{ContainerSpec, Kernel, Mount, Request, Root, Security, Source};
 use crate::error::{Error, Result};
 use crate::image::local::images::Image;
 use crate::image::platform::Platform;
 use crate::isolation::host_view;
+use crate::isolation::idmap::IdMap;
 use crate::isolation::network::Network;
+use crate::isolation::procfs::Shut;
+use crate::isolation::sysctl::{self, Setting};
 use crate::store::locks::Lock;
 use crate::sys::signal;
 use operand::Wanted;
@@ -29,6 +34,9 @@ Without an image or --rootfs, COMMAND runs on a view of this machine's own files
   machine's answers. /proc, /sys and /dev are the container's own.
 ";
 
+pub const SHARED_NETWORK: &str =
+    "the container shares this machine's network: services on 127.0.0.1 and abstract sockets are open to it";
+
 pub static COMMAND: Command = Command {
     name: "run",
     usage: "[OPTIONS] [IMAGE] COMMAND [ARG...]",
@@ -40,6 +48,7 @@ pub static COMMAND: Command = Command {
             "DIR[:rw]",
             "Run on the files in DIR, which are not changed; rw: writes go through ($CCRUN_ROOTFS)",
         ),
+        bundle::FLAG,
         one(None, "image", "IMAGE", "Run on this image; all operands are the command"),
         one(None, "pull", "WHEN", "Pull the image: always, missing (default) or never"),
         one(None, "platform", "OS/ARCH", "Platform of the image, if it is not this machine's"),
@@ -111,6 +120,9 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
+    if let Some(dir) = parsed.one("bundle") {
+        return bundle::run(parsed, Path::new(dir));
+    }
     // Everything that can be wrong with the arguments is found before anything is made.
     let limits = limits::read(parsed)?;
     let (shm_size, cgroup_parent) = (limits::shm_size(parsed)?, limits::cgroup_parent(parsed)?);
@@ -163,21 +175,29 @@ fn run(parsed: &Parsed) -> Result<u8> {
         image: wanted.to_string(),
         image_id: image.as_ref().map(|image| image.id.hex().to_owned()),
         hostname,
+        domainname: None,
         root: root(&wanted, image.as_ref(), &store)?,
         read_only: parsed.is_on("read-only"),
+        kernel: Kernel::docker(map.is_single(), shm_size, security.privileged),
+        own_files: true,
         mounts: with_image_volumes(mounts, config.map(|config| &config.volumes[..]).unwrap_or_default()),
+        shut: if security.privileged { Shut::default() } else { Shut::docker() },
+        settings: settings(&map, network, &security, &process.user),
+        ids: None,
         process,
         devices,
         network,
         limits,
         cgroup_parent,
-        shm_size,
+        cgroup_name: None,
+        cgroup_namespace: true,
         stats: parsed.is_on("stats"),
         security,
-        init: !parsed.is_on("no-init") && parsed.one("init").is_none_or(|value| value != "false"),
+        init: init(parsed).unwrap_or(true),
         remove: parsed.is_on("rm"),
         stop_signal: config.and_then(|config| config.stop_signal.clone()),
         shown: serde_json::Value::Null,
+        document: None,
         id,
     };
     spec.shown = shown::of(parsed, &spec, &words, config)?;
@@ -191,17 +211,22 @@ fn run(parsed: &Parsed) -> Result<u8> {
     }
     let explain_guess = |error: Error| if error.status() == Some(127) { error.hint(wanted.explain()) } else { error };
     if spec.network == Network::Host {
-        note("the container shares this machine's network: services on 127.0.0.1 and abstract sockets are open to it");
+        note(SHARED_NETWORK);
     }
     mount::notes(&spec.mounts).iter().for_each(|text| note(text));
     if let Some(file) = &cidfile {
         file.write(&spec.id)?;
     }
     explain::begin(parsed)?;
-    let outcome = create::run(&store, &map, &spec, lock, &mut note).map_err(explain_guess).inspect_err(|error| {
+    ended(create::run(&store, &map, &spec, lock, &mut note).map_err(explain_guess), cidfile.as_ref())
+}
+
+/// The exit status of a container that has ended, or never was.
+pub fn ended(outcome: Result<Outcome>, cidfile: Option<&CidFile>) -> Result<u8> {
+    let outcome = outcome.inspect_err(|error| {
         explain::failed(error);
         // As in Docker the file stays where only the command could not be run.
-        if let (Some(file), None | Some(125)) = (&cidfile, error.status()) {
+        if let (Some(file), None | Some(125)) = (cidfile, error.status()) {
             file.remove();
         }
     })?;
@@ -210,6 +235,28 @@ fn run(parsed: &Parsed) -> Result<u8> {
         let _ = signal::die_by(libc::SIGINT);
     }
     Ok(outcome.code)
+}
+
+/// The switches of the container's own namespaces.
+fn settings(map: &IdMap, network: Network, security: &Security, user: &str) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    if network.is_own() {
+        settings.extend(sysctl::of_own_network(map.last_gid()));
+    }
+    if !security.capabilities.has("SYS_ADMIN") {
+        // With a single id, another user than root lives in a user namespace of his own.
+        let is_root = ["", "0", "0:0"].contains(&user);
+        settings.push(sysctl::user_namespaces(u32::from(map.is_single() && !is_root)));
+    }
+    settings
+}
+
+/// Whether ccrun is PID 1, if the user says so.
+pub fn init(parsed: &Parsed) -> Option<bool> {
+    if parsed.is_on("no-init") {
+        return Some(false);
+    }
+    parsed.one("init").map(|value| value != "false")
 }
 
 /// When to pull an image.

@@ -1,9 +1,10 @@
 //! What `inspect` is to show of a new container, as far as it is not Docker's default: taken from the flags, because
 //! what the kernel gets is no longer in the user's words.
 
+use super::flags::limits;
 use crate::cli::args::{Parsed, utf8};
 use crate::container::anonymous;
-use crate::container::spec::{ContainerSpec, Mount, Source, Stream};
+use crate::container::spec::{ContainerSpec, Direct, Mount, Source, Stream};
 use crate::error::Result;
 use crate::image::config::Config;
 use crate::isolation::cgroup::Limits;
@@ -85,7 +86,7 @@ fn host(parsed: &Parsed, spec: &ContainerSpec) -> Result<Map<String, Value>> {
     set("NetworkMode", if spec.network == Network::Host { "host".into() } else { "none".into() });
     set("ReadonlyRootfs", spec.read_only.into());
     set("Privileged", spec.security.privileged.into());
-    set("ShmSize", spec.shm_size.into());
+    set("ShmSize", limits::shm_size(parsed)?.into());
     set("OomScoreAdj", spec.process.oom_score_adj.unwrap_or(0).into());
     if let Some(path) = parsed.text("cidfile")? {
         set("ContainerIDFile", path.into());
@@ -155,7 +156,7 @@ fn mounts(parsed: &Parsed, spec: &ContainerSpec) -> Vec<Value> {
         let target = mount.target.display().to_string();
         let mode = options(mount);
         let mut shown = match &mount.source {
-            Source::Bind(path) => {
+            Source::Bind(path) | Source::Direct(Direct { path, .. }) => {
                 json!({ "Type": "bind", "Source": path.display().to_string(), "Propagation": "rprivate" })
             }
             Source::Device(device) => {

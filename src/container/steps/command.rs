@@ -105,7 +105,7 @@ pub fn join_keyring(prepare: &mut Prepare<'_>) -> Result<()> {
 pub fn clean_up(prepare: &mut Prepare<'_>) -> Result<()> {
     signal::reset_all();
     signal::unblock_all()?;
-    fs::umask(0o022);
+    fs::umask(prepare.plan.spec.process.umask);
     process::cloexec_from(3);
     let process = &prepare.plan.spec.process;
     let mut env = process.env.clone();

@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::emulation::Emulator;
 use crate::isolation::procfs::Cover;
-use crate::isolation::sysctl::Switches;
 use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
 use crate::sys::fd::OwnedFd;
@@ -76,11 +75,8 @@ impl<'a> Build<'a> {
         made(self.root.as_ref()).map(AsFd::as_fd)
     }
 
-    fn cover(&mut self) -> Result<Option<Cover<'_>>> {
-        if self.plan.spec.security.privileged {
-            return Ok(None);
-        }
-        Ok(Some(Cover::new(made(self.devices.as_ref())?.null(), self.empty.take())))
+    fn cover(&mut self) -> Result<Cover<'_>> {
+        Ok(Cover::new(made(self.devices.as_ref())?.null(), self.empty.take()))
     }
 }
 
@@ -157,43 +153,51 @@ pub fn mount_root(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn mount_proc(build: &mut Build<'_>) -> Result<()> {
-    let switches = switches(build.plan);
-    let root = made(build.root.take())?;
+    let (spec, root) = (build.plan.spec, made(build.root.take())?);
     let mut cover = build.cover()?;
-    procfs::mount_proc(root.as_fd(), &switches, cover.as_mut())?;
-    build.empty = cover.and_then(Cover::into_empty);
+    let shut = (&mut cover, &spec.shut, &spec.shut_late()[..]);
+    procfs::mount_proc(root.as_fd(), &spec.kernel.proc, &spec.settings, shut)?;
+    build.empty = cover.into_empty();
     build.root = Some(root);
     Ok(())
 }
 
 pub fn mount_sys(build: &mut Build<'_>) -> Result<()> {
-    let is_own = build.plan.spec.network.is_own();
+    let spec = build.plan.spec;
+    let Some(sys) = &spec.kernel.sys else { return Ok(()) };
     let root = made(build.root.take())?;
     let mut cover = build.cover()?;
-    procfs::mount_sys(root.as_fd(), is_own, cover.as_mut())?;
-    drop(cover);
+    let shut = (&mut cover, &spec.shut, &spec.shut_late()[..]);
+    procfs::mount_sys(root.as_fd(), sys, spec.network.is_own(), shut)?;
+    build.empty = cover.into_empty();
     build.root = Some(root);
     Ok(())
 }
 
 pub fn mount_cgroups(build: &mut Build<'_>) -> Result<()> {
-    if !build.plan.cgroup.is_none() {
+    let Plan { spec, cgroup, .. } = build.plan;
+    if !cgroup.is_none() && spec.cgroup_namespace {
         // Not by clone3, which would have its root where the supervisor is: this one has it where we are.
         namespace::unshare(process::CLONE_NEWCGROUP)?;
     }
-    build.plan.cgroup.mount_view(build.root()?)
+    if spec.kernel.cgroup { cgroup.mount_view(build.root()?, spec.cgroup_namespace) } else { Ok(()) }
 }
 
 pub fn mount_dev(build: &mut Build<'_>) -> Result<()> {
     let (plan, devices) = (build.plan, made(build.devices.as_ref())?);
-    build.dev = Some(devices::mount_dev(build.root()?, devices, plan.single_id, plan.spec.shm_size)?);
+    build.dev = Some(devices::mount_dev(build.root()?, devices, &plan.spec.kernel.dev)?);
     Ok(())
 }
 
 pub fn mount_volumes(build: &mut Build<'_>) -> Result<()> {
     let sources = made(build.sources.take())?;
+    let spec = build.plan.spec;
     filesystem::mount_extras(build.plan, sources, build.root()?)?;
-    made(build.more.as_ref())?.mount(build.root()?)
+    made(build.more.as_ref())?.mount(build.root()?)?;
+    let root = made(build.root.take())?;
+    procfs::shut_late(root.as_fd(), &mut build.cover()?, &spec.shut, &spec.shut_late())?;
+    build.root = Some(root);
+    Ok(())
 }
 
 pub fn open_terminal(build: &mut Build<'_>) -> Result<()> {
@@ -212,7 +216,11 @@ pub fn pivot(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn set_hostname(build: &mut Build<'_>) -> Result<()> {
-    namespace::sethostname(&build.plan.spec.hostname)
+    let spec = build.plan.spec;
+    if !spec.hostname.is_empty() {
+        namespace::sethostname(&spec.hostname)?;
+    }
+    spec.domainname.as_ref().map_or(Ok(()), |name| namespace::setdomainname(name))
 }
 
 pub fn bring_up_network(build: &mut Build<'_>) -> Result<()> {
@@ -297,16 +305,6 @@ fn no_room(error: Error, plan: &Plan<'_>) -> Error {
             "--pids-limit {limit} leaves no room for the command beside ccrun as PID 1; --no-init does without it"
         )),
         _ => error,
-    }
-}
-
-fn switches(plan: &Plan<'_>) -> Switches {
-    // With a single id, another user than root lives in a user namespace of his own.
-    let is_root = ["", "0", "0:0"].contains(&plan.spec.process.user.as_str());
-    let own = u32::from(plan.single_id && !is_root);
-    Switches {
-        pinging_groups: plan.spec.network.is_own().then_some(plan.last_gid),
-        user_namespaces: (!plan.spec.security.capabilities.has("SYS_ADMIN")).then_some(own),
     }
 }
 

@@ -80,7 +80,7 @@ impl<'a> Start<'a> {
             (Ok(()), Ok(child)) => {
                 let (interactive, explicit) = (self.spec.process.interactive, self.spec.process.explicit);
                 let watched = Watched { flows, master, interactive, explicit, reports: reports.0 };
-                Ok(Started { child, watched, ids: own.map(|own| own.range) })
+                Ok(Started { child, watched, ids: own.and_then(|own| own.range) })
             }
             (Err(error), Ok(child)) => {
                 let _ = child.signal(libc::SIGKILL);
@@ -122,8 +122,15 @@ pub fn make_volumes(start: &mut Start<'_>) -> Result<()> {
 /// Whatever happens from here on, a sweeper finds it.
 pub fn save_record(start: &mut Start<'_>) -> Result<()> {
     let spec = start.spec;
-    *start.cgroup = Cgroup::plan(&format!("ccrun-{}", spec.id), &spec.limits, spec.cgroup_parent.as_deref())?;
+    let name = spec.cgroup_name.clone().unwrap_or_else(|| format!("ccrun-{}", spec.id));
+    let cgroup = Cgroup::plan(&name, &spec.limits, spec.cgroup_parent.as_deref())?;
+    // Whoever is in it would be killed at the end.
+    if let Some(taken) = cgroup.paths().find(|path| spec.cgroup_name.is_some() && fs::exists(path)) {
+        return Err(Error::new(format!("cgroup {} is there already", taken.display())));
+    }
+    *start.cgroup = cgroup;
     start.store.save_record(&record(spec, start.cgroup))?;
+    spec.document.as_ref().map_or(Ok(()), |document| start.store.save_document(&spec.id, document))?;
     start.lock = None;
     if let Some(text) = start.cgroup.discarded() {
         (start.say)(text);
@@ -156,7 +163,6 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
         spec,
         dir: &start.live.dir,
         single_id: map.is_single(),
-        last_gid: map.last_gid(),
         mapped: map.is_shifted(),
         host: &start.made.host,
         cgroup: start.cgroup,
@@ -164,7 +170,7 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
     rlimit::raise(&spec.process.ulimits)?;
     let (ours, theirs) = socket::socketpair()?;
     let unified = start.cgroup.open_unified()?;
-    let flags = namespaces::flags(spec.network.is_own(), !start.cgroup.is_none());
+    let flags = namespaces::flags(spec.network.is_own(), !start.cgroup.is_none() || !spec.cgroup_namespace);
     let cgroup_fd = unified.as_ref().map(AsFd::as_fd);
     let between = start.has_process_between();
     let first = if between { (outer::flags(map), None) } else { (flags, cgroup_fd) };
@@ -187,8 +193,12 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
 
 pub fn write_id_maps(start: &mut Start<'_>) -> Result<()> {
     let map = start.map;
-    start.made.own = if map.is_shifted() { own_ids(start) } else { None };
-    let inside = start.made.own.as_ref().map_or_else(|| map.clone(), |own| own.range.map());
+    start.made.own = match &start.spec.ids {
+        Some(ids) => Some(trees::given(&start.live.dir, map, ids)?),
+        None if map.is_shifted() => own_ids(start),
+        None => None,
+    };
+    let inside = start.made.own.as_ref().map_or_else(|| map.clone(), |own| own.map.clone());
     // Behind which the host's directories are shown.
     let holder = if start.has_process_between() && map.is_shifted() { Some(ranges::Holder::new()?) } else { None };
     let child = match &holder {

@@ -56,6 +56,11 @@ impl Streams {
         Ok(Streams { callers, terminal, interactive, explicit })
     }
 
+    /// Without a terminal, whatever the caller's are.
+    pub fn without_terminal() -> Result<Streams> {
+        Ok(Streams { callers: [look(0)?, look(1)?, look(2)?], terminal: false, interactive: false, explicit: false })
+    }
+
     /// Whether keys are read from the caller's terminal because the user asked for it.
     pub fn asks_for_keys(&self) -> bool {
         self.explicit && self.interactive && matches!(self.callers[0], Callers::Terminal)

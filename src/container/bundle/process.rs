@@ -1,0 +1,91 @@
+//! The process of a bundle.
+
+use super::Missing;
+use crate::container::document::{Capabilities, Id, Own, ProcessEntry, RlimitKind};
+use crate::container::spec::{DEFAULT_UMASK, Process, Stream};
+use crate::error::Result;
+use crate::isolation::capabilities::Set;
+use crate::isolation::rlimit::{self, Ulimit};
+use crate::sys::resource::Rlimit;
+use std::ffi::OsString;
+
+pub fn translate(entry: &ProcessEntry, own: &Own, streams: [Stream; 3], missing: &mut Missing) -> Result<Process> {
+    let has_terminal = entry.terminal == Some(true);
+    missing.refuse(has_terminal, "process.terminal", "a bundle's process gets no terminal");
+    let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    let no_labels = "ccrun sets no label of a security module";
+    missing.refuse(is_set(&entry.apparmor_profile), "process.apparmorProfile", no_labels);
+    missing.refuse(is_set(&entry.selinux_label), "process.selinuxLabel", no_labels);
+    // The size of a console means nothing without one.
+    let unread = entry.unread.keys().filter(|name| *name != "consoleSize");
+    unread.for_each(|name| missing.push(format_args!("process.{name}"), "ccrun does not set it"));
+    let number = |id: Option<Id>| id.map_or(0, |id| id.0);
+    let user = &entry.user;
+    let numbers = || format!("{}:{}", number(user.uid), number(user.gid));
+    let groups = match own.user {
+        Some(_) => own.groups.clone(),
+        None => user.additional_gids.iter().map(|id| id.0.to_string()).chain(own.groups.iter().cloned()).collect(),
+    };
+    Ok(Process {
+        args: entry.args.iter().map(OsString::from).collect(),
+        env: entry.env.iter().map(|variable| OsString::from(&variable.0)).collect(),
+        cwd: entry.cwd.0.clone(),
+        user: own.user.clone().unwrap_or_else(numbers),
+        groups,
+        keep_groups: false,
+        only_groups: own.user.is_none(),
+        umask: user.umask.map_or(DEFAULT_UMASK, |mask| mask.0),
+        ulimits: ulimits(entry, missing)?,
+        streams,
+        explicit: false,
+        interactive: false,
+        oom_score_adj: entry.oom_score_adj.map(|score| score.0),
+    })
+}
+
+fn ulimits(entry: &ProcessEntry, missing: &mut Missing) -> Result<Vec<Ulimit>> {
+    let mut ulimits = Vec::new();
+    for (at, one) in entry.rlimits.iter().enumerate() {
+        let name = one.kind.word();
+        let no_space = "ccrun sets no limit of address space (RLIMIT_AS), because the memory limit does better";
+        missing.refuse(name == RlimitKind::AS, format_args!("process.rlimits[{at}]"), no_space);
+        if name != RlimitKind::AS {
+            ulimits.push(Ulimit { name, limit: Rlimit { soft: one.soft, hard: one.hard } });
+        }
+    }
+    // Where nothing is said the process has the caller's limits, core files too, of which ccrun's own have none.
+    if ulimits.iter().all(|ulimit| ulimit.name != rlimit::CORE) {
+        ulimits.push(Ulimit::of_caller(rlimit::CORE)?);
+    }
+    Ok(ulimits)
+}
+
+/// The bounding set. A process has what that allows when it is executed as root, and nothing as another user, whatever
+/// it was effective and permitted before: capabilities(7), "Transformation of capabilities during execve".
+pub fn capabilities(entry: &ProcessEntry, missing: &mut Missing, note: &mut dyn FnMut(&str)) -> Set {
+    // Where nothing is said nothing is taken away.
+    let Some(Capabilities { bounding, effective: _, permitted, inheritable, ambient }) = &entry.capabilities else {
+        return Set::ALL;
+    };
+    let none = "ccrun keeps no capability for programs of other users than root";
+    missing.refuse(!inheritable.is_empty(), "process.capabilities.inheritable", none);
+    missing.refuse(!ambient.is_empty(), "process.capabilities.ambient", none);
+    let mut set = |names: &[String]| {
+        let one = |set: Set, name: &String| match name.strip_prefix("CAP_").and_then(Set::named) {
+            Some(one) => set.with(one),
+            None => {
+                note(&format!("process.capabilities: {name} is unknown and left out"));
+                set
+            }
+        };
+        names.iter().fold(Set::default(), one)
+    };
+    let bounding = set(bounding);
+    // But no_new_privs leaves root with no more than it had (prctl(2)).
+    let is_root = entry.user.uid.is_none_or(|uid| uid.0 == 0);
+    if is_root && entry.no_new_privileges == Some(true) {
+        let less = bounding.without(set(permitted)) != Set::default();
+        missing.refuse(less, "process.capabilities.permitted", "is less than the bounding set, beside noNewPrivileges");
+    }
+    bounding
+}
