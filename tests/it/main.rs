@@ -30,6 +30,7 @@ mod tar;
 mod users;
 
 mod archives;
+mod bundle;
 mod check;
 mod commands;
 mod credentials;
@@ -102,6 +103,7 @@ const CASES: &[&[Case]] = &[
     limits::places::CASES,
     readme::CASES,
     run::CASES,
+    bundle::CASES,
     isolation::CASES,
     ranges::CASES,
     mounts::CASES,
