@@ -83,7 +83,7 @@ impl Bundle {
         let Document { oci_version: _, hostname, domainname, annotations: _, root, process, mounts, hooks, linux, own } =
             &self.document;
         let mut missing = Missing::default();
-        hooks.kinds().for_each(|kind| missing.push(format_args!("hooks.{kind}"), "hooks are not run"));
+        hooks.kinds().for_each(|kind| missing.push(format_args!("hooks.{kind}"), "ccrun runs no hooks"));
         let text = |name: &Option<super::document::Hostname>| name.as_ref().map(|name| name.0.clone());
         let namespaces = linux::namespaces(linux, &mut missing);
         let capabilities = process::capabilities(process, &mut missing, note);

@@ -12,8 +12,9 @@ use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
 use libc::{O_DIRECTORY, O_PATH, O_WRONLY, RESOLVE_NO_SYMLINKS};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 const QUIET: u64 = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
@@ -50,10 +51,11 @@ impl Shut {
     pub fn docker() -> Shut {
         let mut masked: Vec<PathBuf> = MASKED.iter().map(PathBuf::from).collect();
         // All CPUs have it or none has it.
-        if Path::new(CPUS).join("cpu0/thermal_throttle").exists() {
-            let cpus = std::fs::read_dir(CPUS).into_iter().flatten().filter_map(std::result::Result::ok);
-            let throttles = cpus.map(|cpu| cpu.path().join("thermal_throttle"));
-            masked.extend(throttles.filter(|path| path.is_dir()));
+        if fs::exists(Path::new(CPUS).join("cpu0/thermal_throttle")) {
+            let name = |entry: fs::DirEntry| Path::new(CPUS).join(OsStr::from_bytes(entry.name.to_bytes()));
+            let cpus = fs::entries(CPUS).unwrap_or_default().into_iter().map(name);
+            let throttles = cpus.map(|cpu| cpu.join("thermal_throttle"));
+            masked.extend(throttles.filter(|path| fs::stat(path).is_ok_and(|stat| stat.is_dir())));
         }
         Shut { masked, read_only: READ_ONLY.iter().map(PathBuf::from).collect() }
     }

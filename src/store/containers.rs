@@ -122,7 +122,7 @@ impl Store {
     /// Keeps the document that the container was made from.
     pub fn save_document(&self, id: &str, document: &serde_json::Value) -> Result<()> {
         let path = self.root().join("containers").join(id).join("document.json");
-        std::fs::write(&path, document.to_string()).map_err(|e| Error::io(format!("write {}", path.display()), &e))
+        fs::write_file(path, document.to_string().as_bytes(), 0o666)
     }
 
     /// Writes how the container ended, and that it lives no more.

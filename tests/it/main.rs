@@ -30,6 +30,7 @@ mod tar;
 mod users;
 
 mod archives;
+mod bundle;
 mod check;
 mod commands;
 mod credentials;
@@ -104,6 +105,7 @@ const CASES: &[&[Case]] = &[
     readme::CASES,
     run::CASES,
     explain::CASES,
+    bundle::CASES,
     isolation::CASES,
     ranges::CASES,
     mounts::CASES,

@@ -125,8 +125,14 @@ pub fn refuse(linux: &Linux, missing: &mut Missing) {
     }
     let is_labelled = linux.mount_label.as_ref().is_some_and(|label| !label.is_empty());
     missing.refuse(is_labelled, "linux.mountLabel", "ccrun sets no label of a security module");
-    for (at, device) in linux.devices.iter().enumerate().filter(|(_, device)| !is_everywhere(device)) {
-        let why = format!("{}: no device node can be made in a user namespace", device.path.0.display());
+    let mut others = linux.devices.iter().enumerate().filter(|(_, device)| !is_everywhere(device));
+    if let Some((at, device)) = others.next() {
+        let more = match others.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let path = device.path.0.display();
+        let why = format_args!("{path}{more}: no device node can be made in a user namespace");
         missing.push(format_args!("linux.devices[{at}]"), why);
     }
     linux.unread.keys().for_each(|name| missing.push(format_args!("linux.{name}"), "ccrun does not set it"));

@@ -133,6 +133,12 @@ const KERNEL: [(&str, &str); 6] = [
     ("cgroup", "/sys/fs/cgroup"),
 ];
 
+/// The place of sysfs among them.
+const SYS: usize = 1;
+
+/// The attributes of cgroups in a container.
+const CGROUP: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
 /// The entry's place among [`KERNEL`].
 fn of_kernel(entry: &MountEntry) -> Option<usize> {
     let kind = match entry.kind.as_deref() {
@@ -158,9 +164,19 @@ pub fn translate(entries: &[MountEntry], dir: &Path, own_network: bool, missing:
             continue;
         };
         missing.refuse(options.bind, &place, format_args!("a bind of type '{}'", KERNEL[number].0));
-        missing.refuse(kernel[number].is_some(), &place, format_args!("{} for the second time", KERNEL[number].1));
         refuse_covered(entries, at, missing);
-        kernel[number] = Some(options.fresh());
+        let made = options.fresh();
+        match KERNEL[number].0 {
+            "sysfs" => missing.refuse(!own_network, &place, "sysfs without a network namespace of the container's own"),
+            "cgroup" => {
+                let is_ours = made == Fresh { options: String::new(), attributes: CGROUP };
+                let why = "cgroups are shown with the options ro, nosuid, noexec and nodev alone";
+                missing.refuse(!is_ours, &place, why);
+                missing.refuse(kernel[SYS].is_none(), &place, "/sys/fs/cgroup without a sysfs on /sys before it");
+            }
+            _ => {}
+        }
+        kernel[number] = Some(made);
     }
     let [proc, sys, dev, pts, mqueue, cgroup] = kernel;
     let mut needed = |number: usize, made: Option<Fresh>| {
@@ -173,14 +189,6 @@ pub fn translate(entries: &[MountEntry], dir: &Path, own_network: bool, missing:
         made.unwrap_or_default()
     };
     let (proc, top, pts) = (needed(0, proc), needed(2, dev), needed(3, pts));
-    let why = "sysfs takes a network namespace of the container's own";
-    missing.refuse(sys.is_some() && !own_network, "mounts", why);
-    let read_only = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    if let Some(Fresh { options, attributes }) = &cgroup {
-        let is_ours = options.is_empty() && *attributes == read_only;
-        missing.refuse(!is_ours, "mounts", "cgroups are shown with the options ro, nosuid, noexec and nodev alone");
-        missing.refuse(sys.is_none(), "mounts", "cgroup on /sys/fs/cgroup without sysfs on /sys");
-    }
     (Kernel { proc, sys, dev: Dev { top, pts, shm: None, mqueue }, cgroup: cgroup.is_some() }, mounts)
 }
 
@@ -191,7 +199,11 @@ fn refuse_covered(entries: &[MountEntry], at: usize, missing: &mut Missing) {
     for (before, entry) in entries[..at].iter().enumerate() {
         let other = &entry.destination.0;
         let covers = other.starts_with(ours) || of_kernel(entry).is_none() && ours.starts_with(other);
-        missing.refuse(covers, format_args!("mounts[{at}]"), format_args!("comes after mounts[{before}]"));
+        missing.refuse(
+            covers,
+            format_args!("mounts[{at}]"),
+            format_args!("would come before mounts[{before}], as ccrun makes the kernel's file systems first"),
+        );
     }
 }
 

@@ -17,7 +17,7 @@ pub fn limits(resources: Option<&Resources>, in_group: bool, missing: &mut Missi
     let Resources { memory: bytes, cpu: time, pids, block_io: disks, devices, hugepage_limits, unified, unread } =
         resources;
     let place = |name: &str| format!("linux.resources.{name}");
-    let no_rules = "there is no device cgroup in a user namespace: the device nodes themselves are what is allowed";
+    let no_rules = "ccrun makes no device cgroup: what can be opened is what there is a node of";
     missing.refuse(!devices.is_empty(), place("devices"), no_rules);
     missing.refuse(!hugepage_limits.is_empty(), place("hugepageLimits"), "ccrun does not limit huge pages");
     missing.refuse(!unified.is_empty(), place("unified"), "ccrun writes no files of cgroups by their names");

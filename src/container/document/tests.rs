@@ -6,6 +6,7 @@ use std::path::Path;
 fn bundles() -> Vec<(String, Value)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/bundles");
     let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
     files
         .map(|path| {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();

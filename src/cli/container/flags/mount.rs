@@ -263,7 +263,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(made("/t"), Tmpfs::default());
-        let open = Tmpfs { options: "size=1m,mode=700".into(), exec: true, suid: false, dev: false };
+        let open = Tmpfs { options: "size=1m,mode=700".into(), exec: true, suid: false, dev: false, attributes: 0 };
         assert_eq!(made("/t:size=1m,mode=700,exec"), open);
         for bad in ["/t:bogus", "/t:huge=always", "rel", "/", "/..", "a/../../b"] {
             assert!(tmpfs(bad).is_err(), "{bad}");
