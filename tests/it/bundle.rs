@@ -170,12 +170,15 @@ fn namespaces_are_new_or_the_hosts(t: &Sandbox) {
     let kinds = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
     let host =
         |kind: &str| std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("readlink").display().to_string();
-    let script = "cd /proc/self/ns; readlink user pid mnt ipc uts net cgroup; cat /proc/self/uid_map";
+    let script = "cd /proc/1/ns; for kind in user pid mnt ipc uts net cgroup; do readlink $kind; done; \
+                  cat /proc/self/uid_map";
     let seen = |name: &str, without: &str| {
         let out = outcome(t, name, script, |document| {
             let of = |value: &Value, key: &str, other: &str| value[key] == other;
             let linux = document["linux"]["namespaces"].as_array_mut().expect("a list");
             linux.retain(|namespace| !of(namespace, "type", without));
+            // With a group, which the container is moved into before it makes the namespace.
+            document["linux"]["resources"] = json!({"pids": {"limit": 100}});
             if without == "network" {
                 // sysfs belongs to the network namespace.
                 let mounts = document["mounts"].as_array_mut().expect("a list");
@@ -188,6 +191,7 @@ fn namespaces_are_new_or_the_hosts(t: &Sandbox) {
         [("all", "", ""), ("host-net", "network", "net"), ("host-cgroup", "cgroup", "cgroup")]
     {
         let out = seen(name, without);
+        assert_eq!(out.matches(":[").count(), kinds.len(), "{out}");
         for (kind, inside) in kinds.iter().zip(out.lines()) {
             assert_eq!(inside == host(kind), *kind == shared, "{name}: {kind}: {inside}");
         }

@@ -128,7 +128,7 @@ fn zero_is_no_limit_and_a_group_is_made_all_the_same() {
             "blockIO": {"weight": 0, "leafWeight": 0},
         });
     });
-    assert_eq!(zeros.limits.controllers(), []);
+    assert_eq!((zeros.limits.controllers(), zeros.limits.pids), (Vec::new(), Some(-1)));
     let grouped = spec(|value| value["linux"]["cgroupsPath"] = "/a/b/c".into());
     assert_eq!(grouped.limits.controllers().len(), 1);
     let place = (grouped.cgroup_parent.as_deref(), grouped.cgroup_name.as_deref());
