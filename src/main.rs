@@ -6,6 +6,7 @@ mod error;
 mod host;
 mod image;
 mod isolation;
+mod sort;
 mod store;
 mod sys;
 

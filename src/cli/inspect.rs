@@ -82,7 +82,7 @@ fn pretty(value: &Value, name: &str, depth: usize) -> String {
             let is_ordered = !name.is_empty() || map.contains_key("Id");
             let order = ORDERS.iter().find(|(own, _)| *own == name && is_ordered).map_or("", |(_, order)| order);
             let place = |name: &str| order.split_whitespace().position(|first| first == name).unwrap_or(usize::MAX);
-            fields.sort_by_key(|(name, _)| place(name));
+            crate::sort::by_key(&mut fields, |(name, _)| place(name));
             let line = |(name, value): &(&String, &Value)| {
                 format!("{}: {}", Value::from(name.as_str()), pretty(value, name, depth + 1))
             };

@@ -246,7 +246,7 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
     extras.extend(asked.map(|(wanted, source)| (wanted.target.as_path(), Extra::Asked(wanted, source))));
     // A mount on /a must not hide one on /a/b, nor one on /etc our files there.
     if spec.own_files {
-        extras.sort_by_key(|(target, _)| target.components().count());
+        crate::sort::by_key(&mut extras, |(target, _)| target.components().count());
     }
     let is_image = !matches!(sources.lower, Lower::Host);
     for (target, extra) in extras {

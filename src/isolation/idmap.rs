@@ -105,7 +105,7 @@ impl IdMap {
     /// A map that root writes; `None` if it does not hold container root.
     pub fn of_extents(mut uids: Vec<Extent>, mut gids: Vec<Extent>) -> Option<IdMap> {
         // Others ask the first for container root's ids.
-        [&mut uids, &mut gids].into_iter().for_each(|extents| extents.sort_by_key(|extent| extent.inside));
+        [&mut uids, &mut gids].into_iter().for_each(|extents| crate::sort::by_key(extents, |extent| extent.inside));
         let has_root = [&uids, &gids].iter().all(|extents| extents.first().is_some_and(|first| first.inside == 0));
         has_root.then_some(IdMap { uids, gids, writer: Writer::Ourselves })
     }

@@ -5,7 +5,7 @@ pub fn question<'a>(word: &str, known: impl Iterator<Item = &'a str>, before: &s
     let allowed = (word.chars().count() / 3).clamp(1, 2);
     let near = known.map(|other| (distance(word, other), other)).filter(|(distance, _)| *distance <= allowed);
     let mut near: Vec<(usize, &str)> = near.collect();
-    near.sort_unstable();
+    crate::sort::by_key(&mut near, |word| *word);
     near.dedup();
     let least = near.first().map_or(0, |(distance, _)| *distance);
     let names: Vec<String> = near

@@ -50,7 +50,7 @@ impl Table {
     pub fn groups(&self) -> Vec<&'static str> {
         let mut groups: Vec<&str> =
             self.names().filter_map(|(name, _)| name.split_once(' ')).map(|(group, _)| group).collect();
-        groups.sort_unstable();
+        crate::sort::by_key(&mut groups, |group| *group);
         groups.dedup();
         groups
     }
@@ -61,7 +61,7 @@ impl Table {
             |(name, command): (&'static str, _)| name.split_once(' ').map(|(first, word)| (first, word, command));
         let own = self.names().filter_map(split).filter(|(first, ..)| *first == group);
         let mut words: Vec<_> = own.map(|(_, word, command)| (word, command)).collect();
-        words.sort_unstable_by_key(|(word, _)| *word);
+        crate::sort::by_key(&mut words, |(word, _)| *word);
         words
     }
 

@@ -105,7 +105,7 @@ pub fn newest_first(store: &Store) -> Result<Vec<(Record, State)>> {
             all.push((record, state));
         }
     }
-    all.sort_by(|(a, _), (b, _)| (Reverse(a.created), &a.id).cmp(&(Reverse(b.created), &b.id)));
+    crate::sort::by(&mut all, |(a, _), (b, _)| (Reverse(a.created), &a.id).cmp(&(Reverse(b.created), &b.id)));
     Ok(all)
 }
 

@@ -88,7 +88,7 @@ fn chosen(store: &Store, words: &[&str]) -> Result<Vec<(String, Record)>> {
         return Ok(words.iter().filter_map(|word| found(store.find_container(word).ok()?, word)).collect());
     }
     let mut all: Vec<_> = store.container_ids()?.into_iter().filter_map(|id| found(id.clone(), short(&id))).collect();
-    all.sort_by(|(_, a), (_, b)| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+    crate::sort::by(&mut all, |(_, a), (_, b)| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
     Ok(all)
 }
 

@@ -91,7 +91,7 @@ fn rows(store: &Store, selection: &Selection, whole_ids: bool) -> Result<Vec<Row
             rows.extend(rows_of(store, &image, &own, selection, whole_ids));
         }
     }
-    rows.sort_by(|a, b| (b.created, &a.repository, &a.tag).cmp(&(a.created, &b.repository, &b.tag)));
+    crate::sort::by(&mut rows, |a, b| (b.created, &a.repository, &a.tag).cmp(&(a.created, &b.repository, &b.tag)));
     Ok(rows)
 }
 

@@ -88,7 +88,7 @@ pub fn list(store: &Store) -> Result<(Vec<Ref>, Vec<Error>)> {
     for domain in names(&root) {
         walk(store, &root.join(&domain), &mut vec![domain], &mut found);
     }
-    found.0.sort_by(|a, b| a.reference.cmp(&b.reference));
+    crate::sort::by(&mut found.0, |a, b| a.reference.cmp(&b.reference));
     Ok(found)
 }
 

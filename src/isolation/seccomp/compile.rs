@@ -114,7 +114,7 @@ pub fn compile(rules: &[Rules<'_>], foreign: Action) -> Result<Vec<Instruction>>
     let mut builder = Builder { code: Vec::with_capacity(512), returns: Vec::new() };
     let mut next = builder.ret(foreign);
     let mut archs: Vec<u32> = rules.iter().map(|rules| rules.abi.audit).collect();
-    archs.sort_unstable();
+    crate::sort::by_key(&mut archs, |arch| *arch);
     archs.dedup();
     // The program is written from its end, as jumps only lead forward: the last comparison first. This
     // machine's own architecture is the first of the rules, and so the last to be written.
@@ -159,7 +159,7 @@ fn ranges<'a>(arch: u32, rules: &[Rules<'a>], foreign: Action) -> Vec<Range<'a>>
     };
     add(0, Leaf::Do(foreign));
     let mut abis: Vec<&Rules<'a>> = rules.iter().filter(|rules| rules.abi.audit == arch).collect();
-    abis.sort_unstable_by_key(|rules| rules.abi.bit);
+    crate::sort::by_key(&mut abis, |rules| rules.abi.bit);
     for (at, rules) in abis.iter().enumerate() {
         let bit = rules.abi.bit;
         // Nearly all numbers are small: putting each into its place is quicker than to sort them. A place
@@ -172,7 +172,7 @@ fn ranges<'a>(arch: u32, rules: &[Rules<'a>], foreign: Action) -> Vec<Range<'a>>
                 None => far.push((number, answer)),
             }
         }
-        far.sort_unstable_by_key(|call| call.0);
+        crate::sort::by_key(&mut far, |call| call.0);
         let near = places.iter().filter(|at| **at != 0).map(|at| rules.calls[usize::from(*at) - 1]);
         add(bit, Leaf::Do(rules.unlisted));
         // Where the run of calls with one answer ends that we are in.
