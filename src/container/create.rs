@@ -10,7 +10,8 @@ use crate::isolation::idmap::IdMap;
 use crate::store::containers::{Live, Processes, Record, State};
 use crate::store::locks::Lock;
 use crate::store::{Patience, Store, sweep};
-use crate::sys::{process, signal};
+use crate::sys::{fs, process, signal};
+use std::path::PathBuf;
 use std::time::Instant;
 
 pub use super::callers_terminal::wait_for_foreground;
@@ -105,6 +106,12 @@ pub fn sweep_all(store: &Store) -> Result<()> {
 }
 
 fn sweep_with(store: &Store, patience: Patience) -> Result<()> {
-    let bury = |record: &Record| Cgroup::from_paths(record.cgroup.iter().cloned()).remove();
+    // A group that a bundle has named may be somebody else's by now: it only goes if it is empty.
+    let bury = |record: &Record| {
+        let is_own = |path: &PathBuf| path.file_name().is_some_and(|name| *name == *format!("ccrun-{}", record.id));
+        let (own, named): (Vec<PathBuf>, Vec<PathBuf>) = record.cgroup.iter().cloned().partition(is_own);
+        Cgroup::from_paths(own).remove();
+        named.iter().for_each(|path| drop(fs::rmdir(path)));
+    };
     store.sweep_containers(patience, bury).and(sweep::sweep(store, patience))
 }

@@ -238,9 +238,14 @@ impl ContainerSpec {
     pub fn shut_late(&self) -> Vec<&Path> {
         let cgroup = self.kernel.cgroup.then_some(Path::new("/sys/fs/cgroup"));
         let mounted: Vec<&Path> = self.mounts.iter().map(|mount| mount.target.as_path()).chain(cgroup).collect();
-        let is_late = |path: &Path| {
-            !path.starts_with("/proc") && !path.starts_with("/sys") || mounted.iter().any(|top| path.starts_with(top))
+        // Below a file system of the kernel's own a path is looked up in that, as soon as it is mounted.
+        let is_below = |path: &Path| {
+            let top = if path.starts_with("/sys") { "/sys" } else { "/proc" };
+            let is_there = top == "/proc" || self.kernel.sys.is_some();
+            let is_plain = path.components().all(|part| part != std::path::Component::ParentDir);
+            is_there && is_plain && path.strip_prefix(top).is_ok_and(|rest| rest != Path::new(""))
         };
+        let is_late = |path: &Path| !is_below(path) || mounted.iter().any(|top| path.starts_with(top));
         let mut late: Vec<&Path> = Vec::new();
         for path in self.shut.read_only.iter().chain(&self.shut.masked).map(PathBuf::as_path) {
             if is_late(path) && !late.contains(&path) {

@@ -57,6 +57,9 @@ pub fn listen(listener: Listener) {
     let _ = LISTENER.set(listener);
 }
 
+/// From this step of the command's on its signals, limits and filter are those of the program.
+pub const CLEAN_UP: &str = "signals and descriptors";
+
 const fn step<F>(name: &'static str, challenge: Option<u8>, man: &'static str, why: &'static str, run: F) -> Step<F> {
     Step { lesson: Lesson { name, why, man, challenge }, run }
 }
@@ -197,7 +200,7 @@ pub static COMMAND: &[Step<Command>] = &[
     step("keyring", None, "session-keyring(7)",
         "Joins a session keyring of its own: keys are not in any namespace.",
         command::join_keyring),
-    step("signals and descriptors", Some(1), "execve(2)",
+    step(CLEAN_UP, Some(1), "execve(2)",
         "Unblocks signals and resets those that are ignored; every descriptor but 0, 1 and 2 will close. A program \
          inherits what execve leaves.",
         command::clean_up),
@@ -230,6 +233,11 @@ fn run_all<F: Copy>(side: Side, table: &'static [Step<F>], mut run: impl FnMut(F
         }
         run(*function)?;
     }
+    end(side)
+}
+
+/// Ends a side's explanation.
+fn end(side: Side) -> Result<()> {
     report::switch(false);
     LISTENER.get().map_or(Ok(()), |listener| listener(&Event::Ended { side }))
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
-use libc::{O_DIRECTORY, O_PATH, O_WRONLY, RESOLVE_NO_SYMLINKS};
+use libc::{O_DIRECTORY, O_PATH, O_WRONLY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS};
 use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -237,7 +237,7 @@ fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
 
 /// Opens a file of the kernel's own, `None` where this kernel has no such file.
 fn find(dir: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>> {
-    match fs::openat2_if_there(dir, path, O_PATH, RESOLVE_NO_SYMLINKS) {
+    match fs::openat2_if_there(dir, path, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH) {
         Err(error) if error.errno() == Some(libc::EACCES) => Ok(None),
         Err(error) => Err(error.context(format!("cover {path:?}"))),
         found => found,

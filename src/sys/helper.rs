@@ -42,8 +42,11 @@ impl Helper {
 
     /// Waits for its end; returns how it ended and what it said.
     pub fn finish(self) -> Result<(Status, String)> {
-        let said = fs::read_to_end(self.said.as_fd(), MOST_BYTES)?;
-        Ok((self.child.wait()?, String::from_utf8_lossy(&said).into_owned()))
+        let said = fs::read_to_end(self.said.as_fd(), MOST_BYTES);
+        // Whoever says more does not wait for a reader.
+        drop(self.said);
+        let status = self.child.wait()?;
+        Ok((status, String::from_utf8_lossy(&said?).into_owned()))
     }
 }
 

@@ -37,9 +37,12 @@ pub fn process_vm_writev(pid: pid_t, address: u64, bytes: &[u8]) -> Result<usize
         .map(|written| written as usize)
 }
 
-/// mmap(2) MAP_SHARED: a page of zeros that this process and its clones have in common, until they all end.
-pub fn shared_page() -> Result<&'static [AtomicU64; 512]> {
-    let size = size_of::<[AtomicU64; 512]>();
+/// Memory that several processes share.
+pub type Shared = [AtomicU64; 4096];
+
+/// mmap(2) MAP_SHARED: zeros that this process and its clones have in common, until they all end.
+pub fn shared() -> Result<&'static Shared> {
+    let size = size_of::<Shared>();
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
     // SAFETY: the kernel chooses a place where nothing is mapped.
     let page = unsafe { libc::mmap(std::ptr::null_mut(), size, access, kind, -1, 0) };
@@ -47,7 +50,7 @@ pub fn shared_page() -> Result<&'static [AtomicU64; 512]> {
         let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
         return Err(Error::call("mmap(MAP_SHARED|MAP_ANONYMOUS)", errno));
     }
-    // SAFETY: a page is aligned for atomics and as large as 512 of them, zero is a value of theirs, it is never
+    // SAFETY: a page is aligned for atomics, the memory is as large as all of them, zero is a value of theirs, it is never
     // unmapped, and every process that has it uses atomics alone.
     Ok(unsafe { &*page.cast() })
 }

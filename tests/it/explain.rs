@@ -11,6 +11,7 @@ cases! {
         steps_and_calls_are_printed,
         a_failure_ends_the_explanation,
         a_trace_for_perfetto_is_json,
+        a_reader_who_leaves_stops_nothing,
         without_it_nothing_is_printed;
     Root:
         what_is_printed_is_what_happens
@@ -128,7 +129,9 @@ fn from_heading(processes: &[(u32, Vec<Call>)], heading: &str) -> Vec<Call> {
         .find_map(|(_, calls)| calls.iter().position(is_heading).map(|at| (calls, at)))
         .unwrap_or_else(|| panic!("no process has written {heading}"));
     let own = calls[at].text.split(',').next().unwrap_or_default().to_owned() + ",";
-    let calls = calls[at + 1..].iter().filter(|call| !call.text.starts_with(&own));
+    let waits = own.replace("write(", "{fd=");
+    let is_own = |call: &Call| call.text.starts_with(&own) || call.text.contains(&waits);
+    let calls = calls[at + 1..].iter().filter(|call| !is_own(call));
     calls.filter(|call| call.is_compared()).cloned().collect()
 }
 
@@ -252,14 +255,24 @@ fn a_trace_for_perfetto_is_json(t: &Sandbox) {
         for lane in 1..=3 {
             let (begins, ends, calls) = (of("B", lane), of("E", lane), of("X", lane));
             assert!(calls.len() > 10, "lane {lane} has {} calls", calls.len());
-            // The command's last step ends with the program's first instruction, which nobody sees.
-            assert!(begins.len() - ends.len() <= 1 && begins.len() >= 9, "{} {}", begins.len(), ends.len());
+            assert!(begins.len() == ends.len() && begins.len() >= 9, "{} {}", begins.len(), ends.len());
             let times: Vec<f64> = begins.iter().map(|event| event["ts"].as_f64().expect("ts")).collect();
             assert!(times.is_sorted() && times.iter().all(|time| *time >= 0.0), "{times:?}");
             assert_eq!(of("M", lane)[0]["name"], "thread_name");
             assert!(calls.iter().all(|call| call["dur"].as_f64().is_some_and(|time| time >= 0.0)));
         }
     }
+}
+
+fn a_reader_who_leaves_stops_nothing(t: &Sandbox) {
+    let script = format!(
+        "{{ {} run --rm --explain --rootfs {} sh -c 'echo it ran; exit 3' >ran; echo $? >status; }} 2>&1 | head -n 2",
+        t.ccrun, t.busybox
+    );
+    let out = t.command("sh", &["-c", &script]).env("CCRUN_ROOT", &t.store).ok();
+    assert!(out.stdout.starts_with("[supervisor 1] ") && out.stdout.lines().count() == 2, "{}", out.stdout);
+    let read = |name: &str| std::fs::read_to_string(t.dir.join(name)).expect("read");
+    assert_eq!((read("ran").as_str(), read("status").as_str()), ("it ran\n", "3\n"));
 }
 
 fn without_it_nothing_is_printed(t: &Sandbox) {

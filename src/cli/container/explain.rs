@@ -1,13 +1,14 @@
 //! `--explain`: each step of a start as it happens, and the system calls that it makes.
 //!
-//! Three processes take part, each a clone of the one before, so that all have what is set up here. A page that they
-//! share says whose turn was the last, and keeps the text of an execve(2) that may succeed: then nobody is left to
-//! report it but the supervisor.
+//! Three processes take part, each a clone of the one before, so that all have what is set up here. Memory that they
+//! share says whose turn was the last. From where the command has signals, limits and a filter like the program that it
+//! becomes, its text is kept there, and the supervisor writes it: the explanation must not change what happens.
 
 use crate::cli::args::{Flag, Parsed, maybe};
-use crate::container::steps::{Event, Lesson, Side, listen};
+use crate::container::steps::{CLEAN_UP, Event, Lesson, Side, listen};
 use crate::error::{Error, Result, errno_name};
 use crate::sys::fd::{self, OwnedFd};
+use crate::sys::poll::{self, Readiness};
 use crate::sys::report::{self, Call};
 use crate::sys::{fs, memory, tty};
 use serde_json::json;
@@ -16,7 +17,7 @@ use std::fmt::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 pub const FLAG: Flag =
@@ -25,20 +26,32 @@ pub const FLAG: Flag =
 /// The steps that belong to a lane's number in the shared page.
 const SIDES: [Side; 3] = [Side::Supervisor, Side::Init, Side::Command];
 
-/// Words of the shared page.
+/// Words of the shared memory.
 const LOCK: usize = 0;
 const LAST_LANE: usize = 1;
 const INIT_ENDED: usize = 2;
 const CLOSED: usize = 3;
-const TEXT_SIZE: usize = 4;
-const TEXT: usize = 8;
+/// Nobody reads any more.
+const UNHEARD: usize = 4;
+/// How many bytes are kept, how many of them are a heading, and where the execve that has not returned begins, plus 1.
+const KEPT: usize = 5;
+const HEADING: usize = 6;
+const PENDING: usize = 7;
+/// Whether a step of each lane has begun and not ended.
+const OPEN: usize = 8;
+const TEXT: usize = 16;
+
+/// How long a reader may let us wait, in milliseconds.
+const PATIENCE: i32 = 5000;
 
 struct Explanation {
     to: OwnedFd,
     is_json: bool,
     has_colors: bool,
     began: Instant,
-    page: &'static [AtomicU64; 512],
+    page: &'static memory::Shared,
+    /// Whether it may have to wait for a reader.
+    is_read: bool,
 }
 
 static EXPLANATION: OnceLock<Explanation> = OnceLock::new();
@@ -47,6 +60,7 @@ thread_local! {
     /// Where this process is: its lane, its step, and when the last call or step of it ended.
     static HERE: Cell<(usize, usize, Duration)> = const { Cell::new((0, 0, Duration::ZERO)) };
     static LESSON: Cell<Option<&'static Lesson>> = const { Cell::new(None) };
+    static KEEPS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Begins, if the command line asks for it.
@@ -63,8 +77,9 @@ pub fn begin(parsed: &Parsed) -> Result<()> {
     };
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     let has_colors = file.is_empty() && tty::isatty(fs::standard_stream(2));
-    let page = memory::shared_page()?;
-    let explanation = Explanation { to, is_json, has_colors, began: Instant::now(), page };
+    let is_read = fs::fstat(to.as_fd())?.kind() != libc::S_IFREG;
+    let page = memory::shared()?;
+    let explanation = Explanation { to, is_json, has_colors, began: Instant::now(), page, is_read };
     if is_json {
         explanation.write("[\n");
         for (at, side) in SIDES.into_iter().enumerate() {
@@ -110,6 +125,7 @@ fn hear_step(event: &Event) -> Result<()> {
                 if HERE.get().0 == lane {
                     explanation.end_slice(now);
                 }
+                explanation.page[OPEN + lane].store(1, SeqCst);
                 let why = json!({"why": lesson.why, "man": lesson.man});
                 explanation.line(
                     &json!({"name": lesson.name, "ph": "B", "ts": micros(now), "pid": 1, "tid": lane, "args": why}),
@@ -119,6 +135,14 @@ fn hear_step(event: &Event) -> Result<()> {
             LESSON.set(Some(lesson));
             if !explanation.is_json {
                 explanation.in_turn(0, &header(lane, *number, lesson, explanation.has_colors, true));
+            }
+            if lesson.name == CLEAN_UP {
+                KEEPS.set(true);
+                let heading = header(lane, *number, lesson, explanation.has_colors, false);
+                if !explanation.is_json {
+                    explanation.keep(&heading);
+                    explanation.page[HEADING].store(heading.len() as u64, SeqCst);
+                }
             }
         }
         Event::Ended { side } => {
@@ -159,22 +183,21 @@ fn hear_call(call: &Call<'_>) {
 
 impl Explanation {
     fn call(&self, text: &str, value: Option<i64>, errno: i32) {
-        let Some(value) = value else {
-            return self.keep(text);
-        };
-        let (lane, _, before) = HERE.get();
-        if lane == SIDES.len() {
-            // The kept one has failed.
-            self.page[TEXT_SIZE].store(0, SeqCst);
-        }
+        let (lane, number, before) = HERE.get();
         let now = self.began.elapsed();
+        if let start @ 1.. = self.page[PENDING].load(SeqCst)
+            && KEEPS.get()
+        {
+            // It has returned, and failed.
+            self.page[KEPT].store(start - 1, SeqCst);
+            self.page[PENDING].store(0, SeqCst);
+        }
+        if value.is_none() {
+            self.page[PENDING].store(self.page[KEPT].load(SeqCst) + 1, SeqCst);
+        }
+        // An execve that succeeds returns nothing, and nobody is left to say so.
+        let value = value.unwrap_or(0);
         let result = if value < 0 { format!("-1 {}", errno_name(errno)) } else { value.to_string() };
-        self.show(lane, text, &result, (before, now));
-        let (lane, number, _) = HERE.get();
-        HERE.set((lane, number, now));
-    }
-
-    fn show(&self, lane: usize, text: &str, result: &str, (before, now): (Duration, Duration)) {
         if self.is_json {
             let name = text.split('(').next().unwrap_or_default();
             let (start, length) = (micros(before), micros(now) - micros(before));
@@ -185,27 +208,7 @@ impl Explanation {
         } else {
             self.in_turn(lane, &format!("  {text} = {result}\n"));
         }
-    }
-
-    /// Keeps an execve that is to come: who lives afterwards reports it.
-    fn keep(&self, text: &str) {
-        let (_, number, _) = HERE.get();
-        let bytes = &text.as_bytes()[..text.len().min(8 * (self.page.len() - TEXT))];
-        for (word, part) in self.page[TEXT..].iter().zip(bytes.chunks(8)) {
-            let mut eight = [0; 8];
-            eight[..part.len()].copy_from_slice(part);
-            word.store(u64::from_ne_bytes(eight), SeqCst);
-        }
-        self.page[TEXT_SIZE].store((number as u64) << 32 | bytes.len() as u64, SeqCst);
-    }
-
-    /// The kept execve, which has succeeded, and the number of its step.
-    fn kept(&self) -> Option<(usize, String)> {
-        let size = self.page[TEXT_SIZE].load(SeqCst);
-        let (number, size) = ((size >> 32) as usize, (size & 0xffff_ffff) as usize);
-        let words = self.page[TEXT..].iter().flat_map(|word| word.load(SeqCst).to_ne_bytes());
-        let bytes: Vec<u8> = words.take(size).collect();
-        (size > 0).then(|| (number, String::from_utf8_lossy(&bytes).into_owned()))
+        HERE.set((lane, number, now));
     }
 
     /// The supervisor's end of it: all that the others have to say is there.
@@ -216,33 +219,22 @@ impl Explanation {
         if error.is_none() {
             self.wait_for_init();
         }
-        let now = self.began.elapsed();
-        if let (None, Some((number, text))) = (error, self.kept()) {
-            let lane = SIDES.len();
-            if !self.is_json {
-                self.turn_to(lane, || {
-                    let (bold, plain) = if self.has_colors { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-                    format!("{bold}[command {number}] execve{plain}\n")
-                });
-            }
-            self.show(lane, &text, "0", (now, now));
+        let now = micros(self.began.elapsed());
+        let kept = self.kept();
+        let heading = self.page[HEADING].load(SeqCst) as usize;
+        if kept.len() > heading {
+            let is_last = self.page[LAST_LANE].load(SeqCst) == SIDES.len() as u64;
+            self.write(&kept[if is_last { heading } else { 0 }..]);
         }
-        if let Some(error) = error {
-            let text = if self.is_json {
-                format!(
-                    "{},\n",
-                    json!({"name": error.to_string(), "ph": "i", "s": "g", "ts": micros(now), "pid": 1, "tid": 1})
-                )
-            } else {
-                format!("failed: {error}\n")
-            };
-            self.write(&text);
+        if let (Some(error), false) = (error, self.is_json) {
+            self.write(&format!("failed: {error}\n"));
         }
         if self.is_json {
-            self.write(&format!(
-                "{}\n]\n",
-                json!({"name": "end", "ph": "i", "s": "g", "ts": micros(now), "pid": 1, "tid": 1})
-            ));
+            for lane in (1..=SIDES.len()).filter(|lane| self.page[OPEN + lane].load(SeqCst) != 0) {
+                self.line(&json!({"ph": "E", "ts": now, "pid": 1, "tid": lane}));
+            }
+            let end = error.map_or("end".to_owned(), ToString::to_string);
+            self.write(&format!("{}\n]\n", json!({"name": end, "ph": "i", "s": "g", "ts": now, "pid": 1, "tid": 1})));
         }
     }
 
@@ -257,33 +249,29 @@ impl Explanation {
     fn end_slice(&self, now: Duration) {
         let (lane, _, _) = HERE.get();
         if LESSON.get().is_some() {
+            self.page[OPEN + lane].store(0, SeqCst);
             self.line(&json!({"ph": "E", "ts": micros(now), "pid": 1, "tid": lane}));
         }
     }
 
     /// One event of the trace.
     fn line(&self, event: &serde_json::Value) {
-        self.write(&format!("{event},\n"));
+        self.say(&format!("{event},\n"));
     }
 
-    /// Writes a text of this process's; behind another one's it gets the heading of its step again. `lane` 0: it is
-    /// a heading itself.
+    /// Says a text of this process's; behind another one's it gets the heading of its step again. `lane` 0: it is a
+    /// heading itself.
     fn in_turn(&self, lane: usize, text: &str) {
+        if KEEPS.get() {
+            return self.keep(text);
+        }
         let (own, number, _) = HERE.get();
-        let heading =
-            || LESSON.get().map_or(String::new(), |lesson| header(own, number, lesson, self.has_colors, false));
-        let lane_of_text = if lane == 0 { own } else { lane };
         self.lock();
-        let last = self.page[LAST_LANE].swap(lane_of_text as u64, SeqCst);
-        let again = if lane != 0 && lane == own && last != lane as u64 { heading() } else { String::new() };
+        let last = self.page[LAST_LANE].swap(own as u64, SeqCst);
+        let lesson = LESSON.get().filter(|_| lane != 0 && last != own as u64);
+        let again = lesson.map_or(String::new(), |lesson| header(own, number, lesson, self.has_colors, false));
         self.write(&(again + text));
         self.page[LOCK].store(0, SeqCst);
-    }
-
-    fn turn_to(&self, lane: usize, heading: impl FnOnce() -> String) {
-        if self.page[LAST_LANE].swap(lane as u64, SeqCst) != lane as u64 {
-            self.write(&heading());
-        }
     }
 
     /// Waits for its turn; a process that was killed during its own does not hold the others up for ever.
@@ -294,9 +282,41 @@ impl Explanation {
         }
     }
 
-    /// In one piece, as far as the kernel takes it so. That nobody reads it any more is no reason to fail.
+    fn say(&self, text: &str) {
+        if KEEPS.get() { self.keep(text) } else { self.write(text) }
+    }
+
+    /// Keeps a text of the command's for the supervisor. What there is no room for is lost.
+    fn keep(&self, text: &str) {
+        let start = self.page[KEPT].load(SeqCst) as usize;
+        if TEXT + (start + text.len()).div_ceil(8) > self.page.len() {
+            return;
+        }
+        for (at, byte) in (start..).zip(text.bytes()) {
+            let (word, shift) = (&self.page[TEXT + at / 8], 8 * (at % 8));
+            let others = word.load(SeqCst) & !(0xff << shift);
+            word.store(others | u64::from(byte) << shift, SeqCst);
+        }
+        self.page[KEPT].store((start + text.len()) as u64, SeqCst);
+    }
+
+    fn kept(&self) -> String {
+        let size = self.page[KEPT].load(SeqCst) as usize;
+        let bytes = self.page[TEXT..].iter().flat_map(|word| word.load(SeqCst).to_le_bytes()).take(size);
+        String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
+    }
+
+    /// Writes in one piece, as far as the kernel takes it so. That nobody reads it any more (`2>&1 | head`), or not for
+    /// seconds, is no reason to fail or to wait.
     fn write(&self, text: &str) {
-        let _ = fs::write_all(self.to.as_fd(), text.as_bytes());
+        if self.page[UNHEARD].load(SeqCst) != 0 {
+            return;
+        }
+        let wanted = [(self.to.as_fd(), Readiness { read: false, write: true })];
+        let is_ready = || poll::poll_all(&wanted, PATIENCE).is_ok_and(|ready| ready[0].write);
+        if self.is_read && !is_ready() || fs::write_all(self.to.as_fd(), text.as_bytes()).is_err() {
+            self.page[UNHEARD].store(1, SeqCst);
+        }
     }
 }
 

@@ -214,10 +214,10 @@ fn run(parsed: &Parsed) -> Result<u8> {
         note(SHARED_NETWORK);
     }
     mount::notes(&spec.mounts).iter().for_each(|text| note(text));
+    explain::begin(parsed)?;
     if let Some(file) = &cidfile {
         file.write(&spec.id)?;
     }
-    explain::begin(parsed)?;
     ended(create::run(&store, &map, &spec, lock, &mut note).map_err(explain_guess), cidfile.as_ref())
 }
 

@@ -63,9 +63,9 @@ fn ulimits(entry: &ProcessEntry, missing: &mut Missing) -> Result<Vec<Ulimit>> {
 /// The bounding set. A process has what that allows when it is executed as root, and nothing as another user, whatever
 /// it was effective and permitted before: capabilities(7), "Transformation of capabilities during execve".
 pub fn capabilities(entry: &ProcessEntry, missing: &mut Missing, note: &mut dyn FnMut(&str)) -> Set {
-    // Where nothing is said nothing is taken away.
+    // As runc does: where nothing is said nothing is given.
     let Some(Capabilities { bounding, effective: _, permitted, inheritable, ambient }) = &entry.capabilities else {
-        return Set::ALL;
+        return Set::default();
     };
     let none = "ccrun keeps no capability for programs of other users than root";
     missing.refuse(!inheritable.is_empty(), "process.capabilities.inheritable", none);

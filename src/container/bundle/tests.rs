@@ -106,7 +106,7 @@ fn nothing_of_ccruns_own_is_added() {
     assert!(spec.kernel.dev.shm.is_none() && spec.kernel.dev.mqueue.is_none());
     assert!(!spec.own_files && !spec.init && spec.security.filter.is_none() && spec.hostname.is_empty());
     assert_eq!(spec.limits.controllers(), []);
-    assert_eq!(spec.security.capabilities, crate::isolation::capabilities::Set::ALL);
+    assert_eq!(spec.security.capabilities, crate::isolation::capabilities::Set::default());
     assert_eq!((spec.process.user.as_str(), spec.process.umask, spec.process.env.len()), ("0:0", 0o022, 0));
 }
 

@@ -239,6 +239,7 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
                 emulate(plan, ours, socket)
             })?;
         }
+        super::end(Side::Init)?;
         return Err(Prepare::new(plan, terminal, theirs.as_ref()).run());
     }
     let child = process::fork(|| {

@@ -21,8 +21,9 @@ pub fn mkdir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
 
 /// [`mkdir`] that takes a directory that is there.
 pub fn ensure_dir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
+    let path = path.as_ref();
     match mkdir(path, mode) {
-        Err(error) if error.errno() == Some(libc::EEXIST) => Ok(()),
+        Err(error) if error.errno() == Some(libc::EEXIST) && stat(path).is_ok_and(|stat| stat.is_dir()) => Ok(()),
         made => made,
     }
 }

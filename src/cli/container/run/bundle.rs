@@ -52,11 +52,11 @@ pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
     if spec.network == Network::Host {
         note(SHARED_NETWORK);
     }
+    explain::begin(parsed)?;
     if let Some(file) = &cidfile {
         file.write(&spec.id)?;
     }
     let root = format!("the command was looked for in the root file system of {}", bundle.dir().display());
     let hint = |error: Error| if error.status() == Some(127) { error.hint(root) } else { error };
-    explain::begin(parsed)?;
     ended(create::run(&store, &map, &spec, None, &mut note).map_err(hint), cidfile.as_ref())
 }
