@@ -361,7 +361,8 @@ fn a_root_only_device_stays_roots(t: &Sandbox) {
     let device = root_only();
     let out = t.run(&["--device", device, "/bin/sh", "-c", &format!("ls {device}; : <{device}")]).out().exit(1);
     let note = format!("ccrun: --device {device} can be opened by nobody in the container");
-    assert!(out.stdout == format!("{device}\n") && out.stderr.starts_with(&note), "{} {}", out.stdout, out.stderr);
+    // On a busy machine the command may be faster than who tells of it.
+    assert!(out.stdout == format!("{device}\n") && out.stderr.contains(&note), "{} {}", out.stdout, out.stderr);
     assert!(out.stderr.contains("Permission denied"), "{}", out.stderr);
 }
 
