@@ -72,8 +72,7 @@ impl Store {
         if meta.mode() & 0o077 != 0 {
             close(root, &place, &meta)?;
         }
-        if !format::is_marked(&place)? {
-            check_origin(root, &place)?;
+        if !is_ours(root, &place)? {
             format::mark(&place);
         }
         Ok(place)
@@ -94,9 +93,7 @@ impl Store {
         if meta.mode() & 0o022 != 0 {
             check_contents(root, &dir)?;
         }
-        if !format::is_marked(root)? {
-            check_origin(root, root)?;
-        }
+        is_ours(root, root)?;
         if walked.refusal.is_none() {
             return Ok(walked.path.into());
         }
@@ -213,6 +210,24 @@ fn close(root: &Path, place: &Path, meta: &Metadata) -> Result<()> {
 /// The directories of a store.
 const NAMES: [&str; 10] =
     ["containers", "live", "names", "images", "layers", "refs", "volumes", "registries", "tmp", "partial"];
+
+/// Whether the store has its format number; refuses a directory that has none and is not one of ours.
+fn is_ours(root: &Path, place: &Path) -> Result<bool> {
+    if format::is_marked(place)? {
+        return Ok(true);
+    }
+    match check_origin(root, place) {
+        // Another first command may have made it meanwhile.
+        Err(error) => {
+            if format::is_marked(place)? {
+                Ok(true)
+            } else {
+                Err(error)
+            }
+        }
+        Ok(()) => Ok(false),
+    }
+}
 
 /// Refuses a directory without a format number if something in it has a name of ours and is not what ccrun 0.3 made:
 /// sweeping `tmp` of `/`, or of somebody's home, would take away what other programs keep there.
