@@ -105,8 +105,6 @@ impl Builder<'_> {
             let path = path.join(OsStr::from_bytes(name.to_bytes()));
             // The entry tells of what may be covered by a mount: what counts is what can be opened.
             let Ok(opened) = fs::open(&crate::sys::cstr(&path)?, O_PATH | O_NOFOLLOW, 0) else { continue };
-            // Some file systems do not say it in their directories.
-            let kind = if kind == libc::DT_UNKNOWN { (fs::fstat(opened.as_fd())?.kind() >> 12) as u8 } else { kind };
             if kind == libc::DT_LNK {
                 if let Ok(link) = fs::readlinkat(opened.as_fd(), c"") {
                     fs::symlinkat(&std::ffi::CString::new(link).unwrap_or_default(), target, &name)?;

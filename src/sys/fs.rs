@@ -109,23 +109,21 @@ fn owned(fd: i64) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd as RawFd) }
 }
 
+/// The working directory, for the *at calls.
+// SAFETY: the kernel takes this number for the working directory, which nobody can close.
+pub const CWD: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(libc::AT_FDCWD) };
+
 /// `open(2)`; O_CLOEXEC is always added.
 pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
-    let fd = raw_openat(libc::AT_FDCWD, path, flags, mode);
-    returned(fd, format_args!("openat(AT_FDCWD, {path:?}, {})", OpenFlags(flags))).map(owned)
+    openat(CWD, path, flags, mode)
 }
 
-/// `openat(2)`; O_CLOEXEC is always added.
+/// `openat(2)`; O_CLOEXEC is always added. Not by musl, whose open(3) sets it by a second call.
 pub fn openat(dir: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> Result<OwnedFd> {
     let dir = dir.as_raw_fd();
-    returned(raw_openat(dir, name, flags, mode), format_args!("openat({}, {name:?}, {})", Fd(dir), OpenFlags(flags)))
-        .map(owned)
-}
-
-/// Past musl, whose open(3) sets close-on-exec by a second call.
-fn raw_openat(dir: RawFd, name: &CStr, flags: i32, mode: u32) -> i64 {
     // SAFETY: the name is a C string that lives through the call.
-    unsafe { libc::syscall(libc::SYS_openat, dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) }
+    let fd = unsafe { libc::syscall(libc::SYS_openat, dir, name.as_ptr(), flags | libc::O_CLOEXEC, mode) };
+    returned(fd, format_args!("openat({}, {name:?}, {})", Fd(dir), OpenFlags(flags))).map(owned)
 }
 
 /// How often openat2 is asked again: after a mount or rename anywhere on the machine it cannot be sure where a `..`
@@ -262,13 +260,13 @@ pub fn fstat(fd: BorrowedFd<'_>) -> Result<Stat> {
     Ok(unsafe { stat.assume_init() }.into())
 }
 
-/// `fstatat(2)`; with AT_SYMLINK_NOFOLLOW a symlink is told of itself.
+/// `fstatat(2)`; with AT_SYMLINK_NOFOLLOW a symlink is told of itself. Not by musl, which chooses among three calls.
 pub fn fstatat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Stat> {
     let dir = dir.as_raw_fd();
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the name is a C string and `stat` has room for what the kernel writes.
-    let done = unsafe { libc::fstatat(dir, name.as_ptr(), stat.as_mut_ptr(), flags) };
-    returned(done.into(), format_args!("newfstatat({}, {name:?}, {})", Fd(dir), AtFlags(flags)))?;
+    let done = unsafe { libc::syscall(libc::SYS_newfstatat, dir, name.as_ptr(), stat.as_mut_ptr(), flags) };
+    returned(done, format_args!("newfstatat({}, {name:?}, {})", Fd(dir), AtFlags(flags)))?;
     // SAFETY: the call succeeded, so the kernel has filled the structure.
     Ok(unsafe { stat.assume_init() }.into())
 }

@@ -27,14 +27,9 @@ pub fn listen(listener: Listener) {
     let _ = LISTENER.set(listener);
 }
 
-/// Whether there is a listener.
-pub fn is_heard() -> bool {
-    LISTENER.get().is_some()
-}
-
 /// Begins or ends the reports of this process. A clone goes on as its parent did.
 pub fn switch(on: bool) {
-    IS_ON.store(on && is_heard(), Ordering::Relaxed);
+    IS_ON.store(on && LISTENER.get().is_some(), Ordering::Relaxed);
 }
 
 /// Whether calls are reported now.

@@ -1,22 +1,17 @@
-//! Files by path, for places that nobody but their user can change.
+//! Files by path, for places that nobody but their user can change: the *at calls from the working directory.
 
-use super::{DirEntry, Stat, getdents, open};
+use super::{CWD, DirEntry, Stat, fchownat, fstatat, getdents, mkdirat, open, readlinkat, symlinkat, unlinkat};
 use crate::error::Result;
-use crate::sys::shown::Fd;
-use crate::sys::{cstr, returned};
-use libc::{AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW};
+use crate::sys::cstr;
+use libc::{AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW};
 use std::ffi::OsString;
-use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// `mkdirat(2)`; EEXIST if something is there.
 pub fn mkdir(path: impl AsRef<Path>, mode: u32) -> Result<()> {
-    let path = cstr(path.as_ref())?;
-    // SAFETY: the path is a C string that lives through the call.
-    let done = unsafe { libc::syscall(libc::SYS_mkdirat, AT_FDCWD, path.as_ptr(), mode) };
-    returned(done, format_args!("mkdirat(AT_FDCWD, {path:?}, 0{mode:o})")).map(drop)
+    mkdirat(CWD, &cstr(path.as_ref())?, mode)
 }
 
 /// [`mkdir`] that takes a directory that is there.
@@ -42,60 +37,32 @@ pub fn mkdir_all(path: impl AsRef<Path>, mode: u32) -> Result<()> {
 
 /// `symlinkat(2)`; EEXIST if something is there.
 pub fn symlink(target: impl AsRef<Path>, path: impl AsRef<Path>) -> Result<()> {
-    let (target, path) = (cstr(target.as_ref())?, cstr(path.as_ref())?);
-    // SAFETY: both are C strings that live through the call.
-    let done = unsafe { libc::syscall(libc::SYS_symlinkat, target.as_ptr(), AT_FDCWD, path.as_ptr()) };
-    returned(done, format_args!("symlinkat({target:?}, AT_FDCWD, {path:?})")).map(drop)
+    symlinkat(&cstr(target.as_ref())?, CWD, &cstr(path.as_ref())?)
 }
 
 /// `readlinkat(2)`.
 pub fn readlink(path: impl AsRef<Path>) -> Result<PathBuf> {
-    let path = cstr(path.as_ref())?;
-    // Linux keeps no longer target, so that one call is enough.
-    let mut target = [0u8; libc::PATH_MAX as usize];
-    // SAFETY: the path is a C string, and the kernel writes at most as many bytes as `target` has.
-    let size =
-        unsafe { libc::syscall(libc::SYS_readlinkat, AT_FDCWD, path.as_ptr(), target.as_mut_ptr(), target.len()) };
-    let size = returned(size, format_args!("readlinkat(AT_FDCWD, {path:?})"))? as usize;
-    Ok(OsString::from_vec(target[..size].to_vec()).into())
+    readlinkat(CWD, &cstr(path.as_ref())?).map(|target| OsString::from_vec(target).into())
 }
 
 /// `unlinkat(2)`: removes a file.
 pub fn unlink(path: impl AsRef<Path>) -> Result<()> {
-    remove(path.as_ref(), 0)
+    unlinkat(CWD, &cstr(path.as_ref())?, 0)
 }
 
 /// `unlinkat(2)` with AT_REMOVEDIR: removes an empty directory.
 pub fn rmdir(path: impl AsRef<Path>) -> Result<()> {
-    remove(path.as_ref(), AT_REMOVEDIR)
-}
-
-fn remove(path: &Path, flags: i32) -> Result<()> {
-    let path = cstr(path)?;
-    // SAFETY: the path is a C string that lives through the call.
-    let done = unsafe { libc::syscall(libc::SYS_unlinkat, AT_FDCWD, path.as_ptr(), flags) };
-    returned(done, format_args!("unlinkat(AT_FDCWD, {path:?}, {})", crate::sys::shown::AtFlags(flags))).map(drop)
+    unlinkat(CWD, &cstr(path.as_ref())?, AT_REMOVEDIR)
 }
 
 /// `newfstatat(2)`: what a path leads to.
 pub fn stat(path: impl AsRef<Path>) -> Result<Stat> {
-    stat_with(path.as_ref(), 0)
+    fstatat(CWD, &cstr(path.as_ref())?, 0)
 }
 
 /// `newfstatat(2)` with AT_SYMLINK_NOFOLLOW: what is at a path, a symlink too.
 pub fn lstat(path: impl AsRef<Path>) -> Result<Stat> {
-    stat_with(path.as_ref(), AT_SYMLINK_NOFOLLOW)
-}
-
-fn stat_with(path: &Path, flags: i32) -> Result<Stat> {
-    let path = cstr(path)?;
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the path is a C string, and `stat` has room for what the kernel writes.
-    let done = unsafe { libc::syscall(libc::SYS_newfstatat, AT_FDCWD, path.as_ptr(), stat.as_mut_ptr(), flags) };
-    let call = format_args!("newfstatat({}, {path:?}, {})", Fd(AT_FDCWD), crate::sys::shown::AtFlags(flags));
-    returned(done, call)?;
-    // SAFETY: the call succeeded, so the kernel has filled the structure.
-    Ok(unsafe { stat.assume_init() }.into())
+    fstatat(CWD, &cstr(path.as_ref())?, AT_SYMLINK_NOFOLLOW)
 }
 
 /// Whether a path leads to something that can be looked at.
@@ -105,13 +72,10 @@ pub fn exists(path: impl AsRef<Path>) -> bool {
 
 /// `fchownat(2)`; a symlink is followed.
 pub fn chown(path: impl AsRef<Path>, uid: u32, gid: u32) -> Result<()> {
-    let path = cstr(path.as_ref())?;
-    // SAFETY: the path is a C string that lives through the call.
-    let done = unsafe { libc::syscall(libc::SYS_fchownat, AT_FDCWD, path.as_ptr(), uid, gid, 0) };
-    returned(done, format_args!("fchownat(AT_FDCWD, {path:?}, {uid}, {gid}, 0)")).map(drop)
+    fchownat(CWD, &cstr(path.as_ref())?, uid, gid, 0)
 }
 
-/// The names in a directory, without `.` and `..`.
+/// The names in a directory, without `.` and `..`, each with its type.
 pub fn entries(path: impl AsRef<Path>) -> Result<Vec<DirEntry>> {
     let dir = open(&cstr(path.as_ref())?, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
     let mut all = Vec::new();
@@ -120,6 +84,14 @@ pub fn entries(path: impl AsRef<Path>) -> Result<Vec<DirEntry>> {
         if some.is_empty() {
             return Ok(all);
         }
-        all.extend(some);
+        all.extend(some.into_iter().map(|mut entry| {
+            // Some file systems do not say it in their directories.
+            if entry.kind == libc::DT_UNKNOWN
+                && let Ok(stat) = fstatat(dir.as_fd(), &entry.name, AT_SYMLINK_NOFOLLOW)
+            {
+                entry.kind = (stat.kind() >> 12) as u8;
+            }
+            entry
+        }));
     }
 }
