@@ -9,7 +9,7 @@ mod supervisor;
 
 pub use supervisor::{Start, Started};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::report;
 use std::sync::OnceLock;
 
@@ -221,6 +221,11 @@ pub fn lessons() -> Vec<(Side, Vec<&'static Lesson>)> {
         table.iter().map(|step| &step.lesson).collect()
     }
     vec![(Side::Supervisor, of(SUPERVISOR)), (Side::Init, of(INIT)), (Side::Command, of(COMMAND))]
+}
+
+/// What an earlier step has left.
+fn made<T>(from_before: Option<T>) -> Result<T> {
+    from_before.ok_or_else(|| Error::new("a step comes before the one that it needs"))
 }
 
 /// Runs a table from its beginning, to its end or the first error.

@@ -123,24 +123,32 @@ impl Cover<'_> {
     }
 }
 
+/// What to cover with, what to shut, and which of it only when everything is mounted.
+pub type Shutting<'a, 'b> = (&'a mut Cover<'b>, &'a Shut, &'a [&'a Path]);
+
 /// Mounts /proc of this PID namespace inside `root`, sets the switches of the container's own namespaces, and shuts
 /// what of `shut` is in it and not `late`. All goes by the new mount's descriptor, wherever somebody may move it to.
 pub fn mount_proc(
     root: BorrowedFd<'_>,
     wanted: &Fresh,
     settings: &[Setting],
-    (cover, shut, late): (&mut Cover<'_>, &Shut, &[&Path]),
+    shutting: Shutting<'_, '_>,
 ) -> Result<()> {
     let proc = wanted.make(c"proc").map_err(covered)?;
     mounts::attach_below(root, c"proc", proc.as_fd())?;
     settings.iter().try_for_each(|setting| setting.write(proc.as_fd()))?;
-    for name in Shut::below(&shut.read_only, "/proc", late)? {
+    shut_below(proc.as_fd(), "/proc", shutting)
+}
+
+/// Shuts what is in `dir`, which is mounted on `top`, and not late.
+fn shut_below(dir: BorrowedFd<'_>, top: &str, (cover, shut, late): Shutting<'_, '_>) -> Result<()> {
+    for name in Shut::below(&shut.read_only, top, late)? {
         // Bound on itself, then the new mount alone is made read-only.
-        let Some(place) = find(proc.as_fd(), &name)? else { continue };
+        let Some(place) = find(dir, &name)? else { continue };
         let copy = mounts::clone_tree(place.as_fd(), false, MOUNT_ATTR_RDONLY, None)?;
         mount::move_mount(copy.as_fd(), place.as_fd())?;
     }
-    Shut::below(&shut.masked, "/proc", late)?.iter().try_for_each(|name| cover.hide(proc.as_fd(), name))
+    Shut::below(&shut.masked, top, late)?.iter().try_for_each(|name| cover.hide(dir, name))
 }
 
 /// A proc of this PID namespace, as it comes.
@@ -155,12 +163,7 @@ fn covered(error: Error) -> Error {
 
 /// Mounts /sys inside `root`: our own network namespace's as `wanted`, if it is ours, else the host's, read-only.
 /// Where the kernel refuses both, an empty directory stands in.
-pub fn mount_sys(
-    root: BorrowedFd<'_>,
-    wanted: &Fresh,
-    own_network: bool,
-    (cover, shut, late): (&mut Cover<'_>, &Shut, &[&Path]),
-) -> Result<()> {
+pub fn mount_sys(root: BorrowedFd<'_>, wanted: &Fresh, own_network: bool, shutting: Shutting<'_, '_>) -> Result<()> {
     let made = if own_network {
         wanted.make(c"sysfs")
     } else {
@@ -177,16 +180,11 @@ pub fn mount_sys(
         other => other?,
     };
     mounts::attach_below(root, c"sys", sys.as_fd())?;
-    for name in Shut::below(&shut.read_only, "/sys", late)? {
-        let Some(place) = find(sys.as_fd(), &name)? else { continue };
-        let copy = mounts::clone_tree(place.as_fd(), false, MOUNT_ATTR_RDONLY, None)?;
-        mount::move_mount(copy.as_fd(), place.as_fd())?;
-    }
-    Shut::below(&shut.masked, "/sys", late)?.iter().try_for_each(|name| cover.hide(sys.as_fd(), name))
+    shut_below(sys.as_fd(), "/sys", shutting)
 }
 
 /// Shuts `late`, when everything is mounted: by path, with `root` as `/`.
-pub fn shut_late(root: BorrowedFd<'_>, cover: &mut Cover<'_>, shut: &Shut, late: &[&Path]) -> Result<()> {
+pub fn shut_late(root: BorrowedFd<'_>, (cover, shut, late): Shutting<'_, '_>) -> Result<()> {
     for path in late {
         let Some(place) = mounts::find_inside(root, path)? else { continue };
         if shut.read_only.iter().any(|other| other == path) {

@@ -10,7 +10,7 @@ use crate::cli::args::{Command, Parsed, many, one, switch, utf8};
 use crate::cli::image::pull;
 use crate::cli::output::note;
 use crate::cli::{names, store};
-use crate::container::create::{self, Outcome};
+use crate::container::create;
 use crate::container::spec::{ContainerSpec, Kernel, Mount, Request, Root, Security, Source};
 use crate::error::{Error, Result};
 use crate::image::local::images::Image;
@@ -20,6 +20,7 @@ use crate::isolation::idmap::IdMap;
 use crate::isolation::network::Network;
 use crate::isolation::procfs::Shut;
 use crate::isolation::sysctl::{self, Setting};
+use crate::store::Store;
 use crate::store::locks::Lock;
 use crate::sys::signal;
 use operand::Wanted;
@@ -209,21 +210,28 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if let Some(image) = image.filter(|image| !image.is_whole(&store)) {
         return Err(Error::new(format!("image {} was removed just now", image.id.short())));
     }
-    let explain_guess = |error: Error| if error.status() == Some(127) { error.hint(wanted.explain()) } else { error };
     if spec.network == Network::Host {
         note(SHARED_NETWORK);
     }
     mount::notes(&spec.mounts).iter().for_each(|text| note(text));
-    explain::begin(parsed)?;
-    if let Some(file) = &cidfile {
-        file.write(&spec.id)?;
-    }
-    ended(create::run(&store, &map, &spec, lock, &mut note).map_err(explain_guess), cidfile.as_ref())
+    start(parsed, (&store, &map), &spec, lock, cidfile.as_ref(), || wanted.explain())
 }
 
-/// The exit status of a container that has ended, or never was.
-pub fn ended(outcome: Result<Outcome>, cidfile: Option<&CidFile>) -> Result<u8> {
-    let outcome = outcome.inspect_err(|error| {
+/// Runs the container to its end; returns the exit status. `searched` says where its command was looked for.
+pub fn start(
+    parsed: &Parsed,
+    (store, map): (&Store, &IdMap),
+    spec: &ContainerSpec,
+    lock: Option<Lock>,
+    cidfile: Option<&CidFile>,
+    searched: impl Fn() -> String,
+) -> Result<u8> {
+    explain::begin(parsed)?;
+    if let Some(file) = cidfile {
+        file.write(&spec.id)?;
+    }
+    let hint = |error: Error| if error.status() == Some(127) { error.hint(searched()) } else { error };
+    let outcome = create::run(store, map, spec, lock, &mut note).map_err(hint).inspect_err(|error| {
         explain::failed(error);
         // As in Docker the file stays where only the command could not be run.
         if let (Some(file), None | Some(125)) = (cidfile, error.status()) {

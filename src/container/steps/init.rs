@@ -4,14 +4,14 @@
 //! inside (undumpable): its memory and its descriptors are the host's.
 
 use super::command::Prepare;
-use super::{INIT, Side, run_all};
+use super::{INIT, Side, made, run_all};
 use crate::container::plan::{Plan, fail, message, note};
 use crate::container::trees::Trees;
 use crate::container::{emulation, filesystem, handover, jobs};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
 use crate::isolation::emulation::Emulator;
-use crate::isolation::procfs::Cover;
+use crate::isolation::procfs::{Cover, Shutting};
 use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
 use crate::sys::fd::OwnedFd;
@@ -19,6 +19,7 @@ use crate::sys::process::{self, Status, pid_t};
 use crate::sys::signal::SignalFd;
 use crate::sys::{cred, namespace, poll, report, signal, socket, tty};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 /// The life of PID 1; returns its exit status. The end of `socket` tells the supervisor that the command runs;
 /// `reports` takes what becomes of it then, if a shell may want to know.
@@ -54,6 +55,8 @@ pub struct Build<'a> {
     root: Option<OwnedFd>,
     /// What hides directories, once one has been hidden.
     empty: Option<OwnedFd>,
+    /// What is shut when everything is mounted.
+    late: Vec<&'a Path>,
     dev: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
     built: Option<Built>,
@@ -63,7 +66,8 @@ impl<'a> Build<'a> {
     fn new(plan: &'a Plan<'a>, socket: &'a OwnedFd, outer: Option<&'a OwnedFd>) -> Build<'a> {
         let (devices, received, more, sources) = (None, None, None, None);
         let (root, empty, dev, terminal, built) = (None, None, None, None, None);
-        Build { plan, socket, outer, devices, received, more, sources, root, empty, dev, terminal, built }
+        let late = plan.spec.shut_late();
+        Build { plan, socket, outer, devices, received, more, sources, root, empty, late, dev, terminal, built }
     }
 
     fn run(mut self) -> Result<Built> {
@@ -75,14 +79,14 @@ impl<'a> Build<'a> {
         made(self.root.as_ref()).map(AsFd::as_fd)
     }
 
-    fn cover(&mut self) -> Result<Cover<'_>> {
-        Ok(Cover::new(made(self.devices.as_ref())?.null(), self.empty.take()))
+    /// Lets `act` shut what it mounts in the root file system.
+    fn shutting(&mut self, act: impl FnOnce(BorrowedFd<'_>, Shutting<'_, '_>) -> Result<()>) -> Result<()> {
+        let Build { plan, devices, root, empty, late, .. } = self;
+        let mut cover = Cover::new(made(devices.as_ref())?.null(), empty.take());
+        act(made(root.as_ref())?.as_fd(), (&mut cover, &plan.spec.shut, late))?;
+        *empty = cover.into_empty();
+        Ok(())
     }
-}
-
-/// What an earlier step has left.
-fn made<T>(from_before: Option<T>) -> Result<T> {
-    from_before.ok_or_else(|| Error::new("a step of PID 1's comes before the one that it needs"))
 }
 
 pub fn name_itself(_: &mut Build<'_>) -> Result<()> {
@@ -153,25 +157,14 @@ pub fn mount_root(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn mount_proc(build: &mut Build<'_>) -> Result<()> {
-    let (spec, root) = (build.plan.spec, made(build.root.take())?);
-    let mut cover = build.cover()?;
-    let shut = (&mut cover, &spec.shut, &spec.shut_late()[..]);
-    procfs::mount_proc(root.as_fd(), &spec.kernel.proc, &spec.settings, shut)?;
-    build.empty = cover.into_empty();
-    build.root = Some(root);
-    Ok(())
+    let spec = build.plan.spec;
+    build.shutting(|root, shutting| procfs::mount_proc(root, &spec.kernel.proc, &spec.settings, shutting))
 }
 
 pub fn mount_sys(build: &mut Build<'_>) -> Result<()> {
     let spec = build.plan.spec;
     let Some(sys) = &spec.kernel.sys else { return Ok(()) };
-    let root = made(build.root.take())?;
-    let mut cover = build.cover()?;
-    let shut = (&mut cover, &spec.shut, &spec.shut_late()[..]);
-    procfs::mount_sys(root.as_fd(), sys, spec.network.is_own(), shut)?;
-    build.empty = cover.into_empty();
-    build.root = Some(root);
-    Ok(())
+    build.shutting(|root, shutting| procfs::mount_sys(root, sys, spec.network.is_own(), shutting))
 }
 
 pub fn mount_cgroups(build: &mut Build<'_>) -> Result<()> {
@@ -191,13 +184,9 @@ pub fn mount_dev(build: &mut Build<'_>) -> Result<()> {
 
 pub fn mount_volumes(build: &mut Build<'_>) -> Result<()> {
     let sources = made(build.sources.take())?;
-    let spec = build.plan.spec;
     filesystem::mount_extras(build.plan, sources, build.root()?)?;
     made(build.more.as_ref())?.mount(build.root()?)?;
-    let root = made(build.root.take())?;
-    procfs::shut_late(root.as_fd(), &mut build.cover()?, &spec.shut, &spec.shut_late())?;
-    build.root = Some(root);
-    Ok(())
+    build.shutting(procfs::shut_late)
 }
 
 pub fn open_terminal(build: &mut Build<'_>) -> Result<()> {

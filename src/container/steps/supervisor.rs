@@ -1,6 +1,6 @@
 //! The supervisor's side: what only it can make, and the clone that makes PID 1.
 
-use super::{SUPERVISOR, Side, init, run_all};
+use super::{SUPERVISOR, Side, init, made, run_all};
 use crate::container::plan::{Plan, message};
 use crate::container::spec::{ContainerSpec, Mount, Root, Source};
 use crate::container::streams::Streams;
@@ -94,11 +94,6 @@ impl<'a> Start<'a> {
     fn has_process_between(&self) -> bool {
         outer::is_needed(self.spec)
     }
-}
-
-/// What an earlier step has left.
-fn made<T>(from_before: Option<T>) -> Result<T> {
-    from_before.ok_or_else(|| Error::new("a step of the supervisor's comes before the one that it needs"))
 }
 
 /// The directories of the container's volumes, owned by container root, and those of the host that are missing.

@@ -1,14 +1,13 @@
 //! `ccrun run --bundle`: a container from an OCI bundle.
 
-use super::{SHARED_NETWORK, ended, init};
+use super::{SHARED_NETWORK, init, start};
 use crate::cli::args::{Flag, Parsed, one};
 use crate::cli::container::flags::cidfile::CidFile;
 use crate::cli::container::flags::streams::{Ids, Streams};
-use crate::cli::container::{explain, shown};
+use crate::cli::container::shown;
 use crate::cli::output::note;
 use crate::cli::{names, store};
 use crate::container::bundle::{Asked, Bundle};
-use crate::container::create;
 use crate::error::{Error, Result};
 use crate::isolation::network::Network;
 use std::path::Path;
@@ -52,11 +51,6 @@ pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
     if spec.network == Network::Host {
         note(SHARED_NETWORK);
     }
-    explain::begin(parsed)?;
-    if let Some(file) = &cidfile {
-        file.write(&spec.id)?;
-    }
-    let root = format!("the command was looked for in the root file system of {}", bundle.dir().display());
-    let hint = |error: Error| if error.status() == Some(127) { error.hint(root) } else { error };
-    ended(create::run(&store, &map, &spec, None, &mut note).map_err(hint), cidfile.as_ref())
+    let searched = || format!("the command was looked for in the root file system of {}", bundle.dir().display());
+    start(parsed, (&store, &map), &spec, None, cidfile.as_ref(), searched)
 }
