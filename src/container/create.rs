@@ -1,5 +1,6 @@
 //! The supervisor's side of a run: make the container, wait, take everything away.
 
+use super::document::Document;
 use super::outcome;
 use super::spec::ContainerSpec;
 use super::steps::{Start, Started};
@@ -7,12 +8,12 @@ use super::supervise::{self, Ended};
 use crate::error::Result;
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
-use crate::store::containers::{Live, Processes, Record, State};
+use crate::store::containers::{Container, Live, State, Status, clock};
 use crate::store::locks::Lock;
 use crate::store::{Patience, Store, sweep};
 use crate::sys::{fs, process, signal};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use super::callers_terminal::wait_for_foreground;
 
@@ -23,12 +24,12 @@ pub struct Outcome {
     pub interrupted: bool,
 }
 
-/// Runs the container to its end. `lock` keeps the image in the store until the
-/// container is on record; `say` tells the user what is not an error.
+/// Runs the container that `document` describes, which `spec` is in ccrun's terms, to its end. `lock` keeps the image
+/// in the store until the container is written down; `say` tells the user what is not an error.
 pub fn run(
     store: &Store,
     map: &IdMap,
-    spec: &ContainerSpec,
+    (spec, document): (&ContainerSpec, &Document),
     lock: Option<Lock>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Outcome> {
@@ -39,9 +40,10 @@ pub fn run(
         sweep(store)?;
         store.create_container(&spec.id, &spec.name).map_err(|_| error)
     })?;
-    let outcome = run_in(store, map, spec, &live, lock, say);
+    let mut state = State { created: clock(), ..State::default() };
+    let outcome = run_in((store, &live), map, (spec, document), &mut state, lock, say);
     let tidied = match &outcome {
-        Ok(outcome) if !spec.remove => store.finish_container(&live, outcome.code),
+        Ok(_) if !spec.remove => store.finish_container(&live, &state),
         // A container that never ran leaves nothing behind.
         _ => store.remove_named(&spec.id, &spec.name),
     };
@@ -55,16 +57,16 @@ pub fn run(
 }
 
 fn run_in(
-    store: &Store,
+    (store, live): (&Store, &Live),
     map: &IdMap,
-    spec: &ContainerSpec,
-    live: &Live,
+    (spec, document): (&ContainerSpec, &Document),
+    state: &mut State,
     lock: Option<Lock>,
     say: &mut dyn FnMut(&str),
 ) -> Result<Outcome> {
     let began = Instant::now();
     let mut cgroup = Cgroup::default();
-    let outcome = Start::new((store, live), (map, spec), &mut cgroup, lock, say).run();
+    let outcome = Start::new((store, live), map, (spec, document), (&mut cgroup, state), lock, say).run();
     let outcome = outcome.and_then(|Started { child, watched, ids: _ids }| {
         let Ended { status, interrupted, lost } = supervise::watch(&child, watched)?;
         // A reader that has gone away (`ccrun run … | head`) is no failure.
@@ -72,11 +74,10 @@ fn run_in(
         if let Some(error) = &lost {
             say(&format!("output of the container was lost: {error}"));
         }
-        if outcome::tell(spec, began.elapsed(), &cgroup, status, say) {
-            live.note_oom_kill();
-        }
+        state.oom_killed = outcome::tell(spec, began.elapsed(), &cgroup, status, say);
         // The command could not know.
         let code = if lost.is_some() { status.code().max(1) } else { status.code() };
+        (state.status, state.finished, state.exit_code) = (Status::Exited, Some(clock()), code);
         Ok(Outcome { code, interrupted })
     });
     cgroup.remove();
@@ -85,11 +86,20 @@ fn run_in(
 
 /// Ends a running container by SIGKILL, and waits until its supervisor has seen to the rest.
 pub fn kill(store: &Store, id: &str) -> Result<()> {
-    let Some(Processes { supervisor, init }) = store.container_processes(id)? else { return Ok(()) };
+    // It may still be starting.
+    let State { supervisor, init, .. } = loop {
+        match store.state(id)? {
+            state if state.is_alive && state.init.is_none() => std::thread::sleep(Duration::from_millis(2)),
+            state => break state,
+        }
+    };
     // Only as long as its supervisor lives is the number sure to be its child's and not a stranger's.
-    let Ok(init) = process::pidfd_open(init) else { return store.wait_for_end(id) };
-    if store.container_state(id)? == State::Running && process::parent_of(init.pid()) == Some(supervisor) {
-        init.signal(libc::SIGKILL)?;
+    if let (Some(supervisor), Some(init)) = (supervisor, init)
+        && let Ok(child) = process::pidfd_open(init.pid)
+        && store.is_alive(id)?
+        && process::parent_of(init.pid) == Some(supervisor.pid)
+    {
+        child.signal(libc::SIGKILL)?;
     }
     store.wait_for_end(id)
 }
@@ -107,9 +117,9 @@ pub fn sweep_all(store: &Store) -> Result<()> {
 
 fn sweep_with(store: &Store, patience: Patience) -> Result<()> {
     // A group that a bundle has named may be somebody else's by now: it only goes if it is empty.
-    let bury = |record: &Record| {
-        let is_own = |path: &PathBuf| path.file_name().is_some_and(|name| *name == *format!("ccrun-{}", record.id));
-        let (own, named): (Vec<PathBuf>, Vec<PathBuf>) = record.cgroup.iter().cloned().partition(is_own);
+    let bury = |Container { id, state, .. }: &Container| {
+        let is_own = |path: &PathBuf| path.file_name().is_some_and(|name| *name == *format!("ccrun-{id}"));
+        let (own, named): (Vec<PathBuf>, Vec<PathBuf>) = state.cgroup.iter().cloned().partition(is_own);
         Cgroup::from_paths(own).remove();
         named.iter().for_each(|path| drop(fs::rmdir(path)));
     };

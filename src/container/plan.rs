@@ -6,6 +6,7 @@ use super::streams::Streams;
 use crate::error::Error;
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::host_mounts;
+use crate::isolation::seccomp::Filter;
 use crate::sys::fd::OwnedFd;
 use crate::sys::process::Child;
 use crate::sys::socket;
@@ -15,6 +16,8 @@ use std::path::Path;
 /// What the child needs to know beside the specification.
 pub struct Plan<'a> {
     pub spec: &'a ContainerSpec,
+    /// What judges the command's system calls.
+    pub filter: Option<&'a Filter>,
     /// The container's directory in the store.
     pub dir: &'a Path,
     /// Whether container root is the only id.

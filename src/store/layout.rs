@@ -5,7 +5,7 @@
 //! layers/<diff id>/               a layer's files, immutable once the name exists; beside them its record and notes
 //! images/<image id>/              config.json and manifest.json, as served
 //! refs/<domain>/<path>/_tags/…    small files that name an image
-//! containers/<id>/                upper, work, config.json, hosts, …
+//! containers/<id>/                upper, work, config.json (the OCI document), state.json, hosts, …
 //! live/<id>                       locked by the supervisor of a running container
 //! names/<name>                    holds the id of the container called so
 //! volumes/<name>/_data

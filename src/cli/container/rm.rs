@@ -6,7 +6,6 @@ use crate::cli::words::{self, Outcome};
 use crate::container::create;
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::containers::State;
 
 pub static COMMAND: Command = Command {
     name: "rm",
@@ -35,7 +34,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
 
 fn remove(store: &Store, word: &str, force: bool) -> Result<()> {
     let id = store.find_container(word)?;
-    if store.container_state(&id)? == State::Running {
+    if store.is_alive(&id)? {
         if !force {
             return Err(Error::new(format!(
                 "You cannot remove a running container {id}. Stop the container before attempting removal or force \

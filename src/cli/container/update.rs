@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::isolation::cgroup::limits::PERIOD;
 use crate::isolation::cgroup::{Cgroup, Limits};
 use crate::store::Store;
-use crate::store::containers::State;
 
 pub static COMMAND: Command = Command {
     name: "update",
@@ -53,10 +52,10 @@ fn run(parsed: &Parsed) -> Result<u8> {
 fn update(store: &Store, word: &str, limits: &Limits) -> Result<()> {
     let id = store.find_container(word)?;
     let cannot = |error: Error| error.context(format!("Cannot update container {word}"));
-    if store.container_state(&id)? != State::Running {
+    if !store.state(&id)?.is_running() {
         return Err(cannot(Error::new(format!("Container {id} is not running"))));
     }
-    let group = Cgroup::from_paths(store.record(&id)?.cgroup);
+    let group = Cgroup::from_paths(store.state(&id)?.cgroup);
     if group.is_none() {
         return Err(cannot(
             Error::new("it was started without a cgroup, so that nothing limits it")

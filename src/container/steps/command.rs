@@ -124,7 +124,7 @@ pub fn set_limits(prepare: &mut Prepare<'_>) -> Result<()> {
 }
 
 pub fn give_up_power(prepare: &mut Prepare<'_>) -> Result<()> {
-    shut(&prepare.plan.spec.security, prepare.user.uid)
+    shut(&prepare.plan.spec.security, prepare.plan.filter, prepare.user.uid)
 }
 
 pub fn execute(prepare: &mut Prepare<'_>) -> Result<()> {
@@ -132,15 +132,15 @@ pub fn execute(prepare: &mut Prepare<'_>) -> Result<()> {
 }
 
 /// The system call filter, and the end of our own power. A filter judges us too, so that it comes when
-///    nothing is left to do that a profile might forbid: capset and execve alone, or with no_new_privs,
-///    which allows it without a capability, execve alone. Docker's runtime needs more of a profile.
-fn shut(security: &Security, uid: u32) -> Result<()> {
+/// nothing is left to do that a profile might forbid: capset and execve alone, or with no_new_privs,
+/// which allows it without a capability, execve alone. Docker's runtime needs more of a profile.
+fn shut(security: &Security, filter: Option<&Filter>, uid: u32) -> Result<()> {
     if security.no_new_privileges {
         capabilities::keep(security.capabilities, uid)?;
         cred::set_no_new_privs()?;
-        return security.filter.as_ref().map_or(Ok(()), Filter::load);
+        return filter.map_or(Ok(()), Filter::load);
     }
-    if let Some(filter) = &security.filter {
+    if let Some(filter) = filter {
         if uid != 0 {
             capabilities::keep_admin()?;
         }

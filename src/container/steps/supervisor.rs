@@ -1,8 +1,9 @@
 //! The supervisor's side: what only it can make, and the clone that makes PID 1.
 
 use super::{SUPERVISOR, Side, init, made, run_all};
+use crate::container::document::Document;
 use crate::container::plan::{Plan, message};
-use crate::container::spec::{ContainerSpec, Mount, Root, Source};
+use crate::container::spec::{ContainerSpec, Root, Source};
 use crate::container::streams::Streams;
 use crate::container::supervise::Watched;
 use crate::container::{handover, jobs, outer, trees};
@@ -12,7 +13,7 @@ use crate::isolation::idmap::IdMap;
 use crate::isolation::ranges::{self, Range};
 use crate::isolation::{devices, host_mounts, namespaces, oom, rlimit};
 use crate::store::Store;
-use crate::store::containers::{Live, Processes, Record, clock};
+use crate::store::containers::{Live, ProcessId, State, Status, clock};
 use crate::store::locks::Lock;
 use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, Child};
@@ -33,10 +34,12 @@ pub struct Start<'a> {
     pub store: &'a Store,
     pub map: &'a IdMap,
     pub spec: &'a ContainerSpec,
+    pub document: &'a Document,
     pub live: &'a Live,
+    pub state: &'a mut State,
     /// Tells the user what is not an error.
     pub say: &'a mut dyn FnMut(&str),
-    /// Keeps the image in the store until the container is on record.
+    /// Keeps the image in the store until the container is written down.
     pub lock: Option<Lock>,
     /// To be removed by whoever made this, however the start ends.
     pub cgroup: &'a mut Cgroup,
@@ -62,12 +65,13 @@ struct Made {
 impl<'a> Start<'a> {
     pub fn new(
         (store, live): (&'a Store, &'a Live),
-        (map, spec): (&'a IdMap, &'a ContainerSpec),
-        cgroup: &'a mut Cgroup,
+        map: &'a IdMap,
+        (spec, document): (&'a ContainerSpec, &'a Document),
+        (cgroup, state): (&'a mut Cgroup, &'a mut State),
         lock: Option<Lock>,
         say: &'a mut dyn FnMut(&str),
     ) -> Start<'a> {
-        Start { store, map, spec, live, say, lock, cgroup, made: Made::default() }
+        Start { store, map, spec, document, live, state, say, lock, cgroup, made: Made::default() }
     }
 
     /// Runs the table; nothing of the container runs after an error.
@@ -115,7 +119,7 @@ pub fn make_volumes(start: &mut Start<'_>) -> Result<()> {
 }
 
 /// Whatever happens from here on, a sweeper finds it.
-pub fn save_record(start: &mut Start<'_>) -> Result<()> {
+pub fn save_container(start: &mut Start<'_>) -> Result<()> {
     let spec = start.spec;
     let name = spec.cgroup_name.clone().unwrap_or_else(|| format!("ccrun-{}", spec.id));
     let cgroup = Cgroup::plan(&name, &spec.limits, spec.cgroup_parent.as_deref())?;
@@ -123,9 +127,9 @@ pub fn save_record(start: &mut Start<'_>) -> Result<()> {
     if let Some(taken) = cgroup.paths().find(|path| spec.cgroup_name.is_some() && fs::exists(path)) {
         return Err(Error::new(format!("cgroup {} is there already", taken.display())));
     }
+    start.state.cgroup = cgroup.paths().map(Path::to_owned).collect();
     *start.cgroup = cgroup;
-    start.store.save_record(&record(spec, start.cgroup))?;
-    spec.document.as_ref().map_or(Ok(()), |document| start.store.save_document(&spec.id, document))?;
+    start.store.save_container(&spec.id, &start.document.to_json(), start.state)?;
     start.lock = None;
     if let Some(text) = start.cgroup.discarded() {
         (start.say)(text);
@@ -152,9 +156,13 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
     let (spec, map) = (start.spec, start.map);
     start.made.host = if map.is_shifted() && spec.root == Root::Host { host_mounts::copies()? } else { Vec::new() };
     let supervisor = process::pidfd_open(process::getpid())?;
+    let security = &spec.security;
+    let filter = security.seccomp.compile(security.capabilities);
+    let filter = filter.map_err(|error| error.context("seccomp profile"))?;
     let plan = Plan {
         streams: made(start.made.streams.as_ref())?,
         supervisor: &supervisor,
+        filter: filter.as_ref(),
         spec,
         dir: &start.live.dir,
         single_id: map.is_single(),
@@ -246,7 +254,11 @@ pub fn hand_over(start: &mut Start<'_>) -> Result<()> {
 /// Takes PID 1's messages until it closes its side, which execve does.
 pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
     let child = made(start.made.child.as_ref())?;
-    start.live.note(Processes { supervisor: process::getpid(), init: child.pid() })?;
+    let known = |pid| ProcessId { pid, start: process::start_time(pid).unwrap_or_default() };
+    let state = &mut *start.state;
+    (state.supervisor, state.init) = (Some(known(process::getpid())), Some(known(child.pid())));
+    (state.status, state.started) = (Status::Running, Some(clock()));
+    start.store.save_state(start.live, state)?;
     let socket = made(start.made.socket.take())?;
     let mut buffer = vec![0; message::MOST_BYTES + 1];
     loop {
@@ -269,29 +281,4 @@ fn own_ids(start: &mut Start<'_>) -> Option<trees::Own> {
         (start.say)(&format!("containers share their host ids here, none has a range of its own ({why})"));
     }
     own.ok().flatten()
-}
-
-fn record(spec: &ContainerSpec, cgroup: &Cgroup) -> Record {
-    Record {
-        id: spec.id.clone(),
-        name: spec.name.clone(),
-        image: spec.image.clone(),
-        image_id: spec.image_id.clone(),
-        command: spec.process.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        created: clock(),
-        remove: spec.remove,
-        cgroup: cgroup.paths().map(Path::to_owned).collect(),
-        stop_signal: spec.stop_signal.clone(),
-        init: spec.init,
-        volumes: spec.mounts.iter().filter_map(volume).collect(),
-        shown: spec.shown.clone(),
-    }
-}
-
-/// The name of a volume that is mounted.
-fn volume(mount: &Mount) -> Option<String> {
-    match &mount.source {
-        Source::Volume(name) => Some(name.clone()),
-        _ => None,
-    }
 }
