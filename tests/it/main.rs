@@ -58,6 +58,7 @@ mod pull;
 mod ranges;
 mod readme;
 mod run;
+mod saved;
 mod seccomp;
 mod stats;
 mod store;
@@ -104,6 +105,7 @@ const CASES: &[&[Case]] = &[
     limits::places::CASES,
     readme::CASES,
     run::CASES,
+    saved::CASES,
     explain::CASES,
     bundle::CASES,
     isolation::CASES,
