@@ -3,7 +3,7 @@
 //! They are read behind the walls, where container root is the one who looks: so owners are those that the
 //! container knows, and nothing is closed. What is mounted into a container (`/proc`, volumes) is not in it.
 
-use super::walls::NamespaceWalls;
+use super::sandbox::NamespaceSandbox;
 use crate::error::{Error, Result};
 use crate::image::local::images;
 use crate::image::tar::writer::Writer;
@@ -35,12 +35,12 @@ pub fn export(store: &Store, map: &IdMap, id: &str, out: &File) -> Result<()> {
     };
     let dir = store.root().join("containers").join(id);
     let layers = image.overlay(store)?.layers;
-    let walls = NamespaceWalls { map: map.clone() };
-    let walled = walls.spawn_on(|| Opened::open(&dir, &layers), |opened| opened.merged(), &mut || {
+    let sandbox = NamespaceSandbox { map: map.clone() };
+    let sandboxed = sandbox.spawn_on(|| Opened::open(&dir, &layers), |opened| opened.merged(), &mut || {
         let out = out.try_clone().map_err(|error| Error::io("dup", &error))?;
         write(out).map(|()| Vec::new())
     })?;
-    walled.wait()?;
+    sandboxed.wait()?;
     // Its files may have gone while we read them.
     store.container(id).map(drop).map_err(|_| Error::new("the container was removed while it was exported"))
 }

@@ -7,7 +7,7 @@ use crate::cli::args::{Command, Parsed, one, switch};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::units::{duration, utc};
 use crate::cli::{filter, output, store};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::containers::{Container, State, Status, now, short};
@@ -57,7 +57,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let most = most(parsed)?;
     let (store, _) = store::look(parsed)?;
     // What killed supervisors have left is not worth a failure here.
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     selection.find_containers(&store)?;
     let whole = parsed.is_on("no-trunc");
     // As Docker does: who asks for those that have ended wants to see them.

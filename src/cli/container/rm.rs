@@ -3,7 +3,7 @@
 use crate::cli::args::{Command, Parsed, switch};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -23,7 +23,7 @@ pub static COMMAND: Command = Command {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     let force = parsed.is_on("force");
     words::each(parsed, |word| match remove(&store, word, force) {
         Ok(()) => Ok(Outcome::Done(format!("{word}\n"))),
@@ -41,7 +41,7 @@ fn remove(store: &Store, word: &str, force: bool) -> Result<()> {
                  remove"
             )));
         }
-        create::kill(store, &id)?;
+        supervisor::kill(store, &id)?;
     }
     store.remove_container(&id)
 }

@@ -6,14 +6,14 @@ pub mod request;
 use super::flags::cidfile::CidFile;
 use super::flags::streams::{Ids, Streams};
 use super::flags::{device, environment, limits, mount, operand, security, ulimit};
-use super::{explain, scope, shown};
+use super::{explain, notices, scope, shown};
 use crate::cli::args::{Command, Parsed, many, one, switch, utf8};
 use crate::cli::image::pull;
 use crate::cli::output::note;
 use crate::cli::{names, store};
-use crate::container::create;
 use crate::container::document::Document;
 use crate::container::spec::{ContainerSpec, Mount, Root, Security, Source};
+use crate::container::{Order, supervisor};
 use crate::error::{Error, Result};
 use crate::image::local::images::Image;
 use crate::image::platform::Platform;
@@ -144,7 +144,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let streams = Streams::read(parsed)?;
     if streams.asks_for_keys() {
         // Before any lock is taken: the shell may stop us here for as long as it likes.
-        create::wait_for_foreground()?;
+        supervisor::wait_for_foreground()?;
     }
 
     scope::enter(parsed, &limits)?;
@@ -233,13 +233,16 @@ pub fn start(
         file.write(&spec.id)?;
     }
     let hint = |error: Error| if error.status() == Some(127) { error.hint(searched()) } else { error };
-    let outcome = create::run(store, map, (spec, document), lock, &mut note).map_err(hint).inspect_err(|error| {
-        explain::failed(error);
-        // As in Docker the file stays where only the command could not be run.
-        if let (Some(file), None | Some(125)) = (cidfile, error.status()) {
-            file.remove();
-        }
-    })?;
+    let outcome =
+        supervisor::run(&Order { store, map, spec, document }, lock, &mut |notice| note(&notices::text(&notice)))
+            .map_err(hint)
+            .inspect_err(|error| {
+                explain::failed(error);
+                // As in Docker the file stays where only the command could not be run.
+                if let (Some(file), None | Some(125)) = (cidfile, error.status()) {
+                    file.remove();
+                }
+            })?;
     if outcome.interrupted {
         // A shell that runs a loop stops only if it sees what ended us.
         let _ = signal::die_by(libc::SIGINT);

@@ -4,8 +4,8 @@ use crate::cli::args::{Command, Parsed, switch};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::units::{binary, size};
 use crate::cli::{output, store};
-use crate::container::create;
 use crate::container::stats::{self, Sample};
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::isolation::processes::Processes;
 use crate::store::Store;
@@ -57,7 +57,7 @@ const UNKNOWN: &str = "--";
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     let words = parsed.words()?;
     // Whoever names one that is not there is told before anything is shown.
     for word in &words {

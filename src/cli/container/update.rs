@@ -4,7 +4,7 @@ use super::flags::limits::{self, *};
 use crate::cli::args::{Command, Parsed};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::limits::PERIOD;
 use crate::isolation::cgroup::{Cgroup, Limits};
@@ -45,7 +45,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         limits.cpu.period = limits.cpu.quota.map(|_| PERIOD);
     }
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     words::each(parsed, |word| update(&store, word, &limits).map(|()| Outcome::Done(format!("{word}\n"))))
 }
 

@@ -3,7 +3,7 @@
 use crate::cli::args::{Command, Parsed, switch};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::Result;
 use crate::image::local::images;
 use crate::image::local::remove::{Removed, User, remove};
@@ -29,7 +29,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         None if force => Ok(Outcome::Forgiven(images::not_found(word))),
         None => Err(images::not_found(word)),
     })?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     Ok(status)
 }
 

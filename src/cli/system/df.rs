@@ -8,7 +8,7 @@ use crate::cli::image::rmi;
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::{self, units};
 use crate::cli::store;
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::Result;
 use crate::image::digest::Digest;
 use crate::image::local::images::{self, Image};
@@ -53,7 +53,7 @@ struct Usage {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     let usage = Usage::of(&store)?;
     let text = match parsed.text("format")? {
         None if parsed.is_on("verbose") => each::shown(&usage, &refs::list(&store)?.0),

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::seccomp::Filter;
 use crate::isolation::{capabilities, keyring, procfs, rlimit};
+use crate::sys::channel::Channel;
 use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, namespace, process, signal, tty};
 use libc::{O_DIRECTORY, O_PATH};
@@ -23,14 +24,14 @@ pub struct Prepare<'a> {
     plan: &'a Plan<'a>,
     terminal: Option<OwnedFd>,
     /// At its other end somebody is ready to emulate root.
-    channel: Option<&'a OwnedFd>,
+    channel: Option<&'a Channel>,
     user: User,
     args: Vec<CString>,
     env: Vec<CString>,
 }
 
 impl<'a> Prepare<'a> {
-    pub fn new(plan: &'a Plan<'a>, terminal: Option<OwnedFd>, channel: Option<&'a OwnedFd>) -> Prepare<'a> {
+    pub fn new(plan: &'a Plan<'a>, terminal: Option<OwnedFd>, channel: Option<&'a Channel>) -> Prepare<'a> {
         Prepare { plan, terminal, channel, user: User::default(), args: Vec::new(), env: Vec::new() }
     }
 
