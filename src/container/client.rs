@@ -85,7 +85,9 @@ pub fn run(connection: Connection, supervisor: &Child) -> Result<Outcome> {
         front.leave();
         return Ok(Outcome { code: 0, interrupted: false });
     }
-    // What the supervisor has said and done last.
+    // First what the container has written, then what the supervisor has said.
+    front.finish(&signals, &mut far)?;
+    front.hold_others(false);
     front.finish(&signals, &mut far)?;
     let _ = supervisor.wait();
     outcome?;
@@ -96,6 +98,7 @@ fn stand_between(far: &mut Far, terminal: OwnedFd, signals: &SignalFd, front: &m
     while !far.is_running {
         wait(far, None, front, -1)?;
     }
+    front.hold_others(true);
     front.connect(&terminal, true, far)?;
     front.detach_by(DetachKeys::docker());
     // Its end shows at the other side.
@@ -108,6 +111,7 @@ fn stand_between(far: &mut Far, terminal: OwnedFd, signals: &SignalFd, front: &m
         }
     }
     if front.is_detached {
+        front.flush()?;
         far.channel.send(&Message::Detach, &[])?;
     }
     Ok(())

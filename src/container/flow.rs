@@ -119,7 +119,7 @@ impl Flow {
 
     /// Reads what is there, without waiting; returns whether anything has to be written.
     pub fn fill(&mut self) -> bool {
-        if !self.waits_to_write() {
+        if !self.waits_to_write() && !self.paused {
             self.read(&mut |_| ());
         }
         self.waits_to_write()

@@ -93,6 +93,23 @@ impl Front {
         self.keys = Some(keys);
     }
 
+    /// Whether what does not come from the container's terminal is to wait.
+    pub fn hold_others(&mut self, wait: bool) {
+        self.flows.iter_mut().filter(|flow| !flow.is_of_terminal).for_each(|flow| flow.paused = wait);
+    }
+
+    /// Hands on what was typed and still waits.
+    pub fn flush(&mut self) -> Result<()> {
+        for input in self.flows.iter_mut().filter(|flow| flow.is_input()) {
+            input.paused = true;
+            while let Some(wanted) = input.wants() {
+                poll::poll_all(&[wanted], -1)?;
+                let _ = input.step(&mut |_| ());
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves the caller's terminal as it was.
     pub fn leave(&mut self) {
         self.terminal.leave();

@@ -40,9 +40,9 @@ pub fn files(host: &[Copy]) -> impl Iterator<Item = &OwnedFd> {
 /// of `host`, in whose place they come.
 pub fn take(between: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Result<(Handed, Vec<OwnedFd>)> {
     let (dir, host) = (plan.dir, plan.host);
-    let ready = between.expect("the process that makes PID 1")?;
+    let ready = between.receive_from("the process that makes PID 1")?;
     if plan.mapped {
-        supervisor.expect("the supervisor")?;
+        supervisor.receive_from("the supervisor")?;
     }
     let (Message::Mounts { keys, .. }, _) = ready else {
         return Err(Error::new("PID 1 was told nothing of its mounts"));

@@ -237,7 +237,7 @@ impl Handed {
     pub fn receive(channel: &Channel) -> Result<Handed> {
         let mut all = Vec::new();
         loop {
-            let (Message::Mounts { keys, is_last }, fds) = channel.expect("the supervisor")? else {
+            let (Message::Mounts { keys, is_last }, fds) = channel.receive_from("the supervisor")? else {
                 return Err(Error::new("the supervisor sent something else than mounts"));
             };
             all.extend(keys.into_iter().zip(fds));

@@ -104,7 +104,7 @@ fn lock_host(dir: &Path) -> Result<()> {
 
 /// The supervisor's side: PID 1, which the process between has made, when that has ended.
 pub fn receive(channel: &Channel, between: &Child) -> Result<Child> {
-    let (message, fds) = channel.expect("the process that makes PID 1")?;
+    let (message, fds) = channel.receive_from("the process that makes PID 1")?;
     let (Message::Started(pid), Some(pidfd)) = (message, fds.into_iter().next()) else {
         return Err(Error::new("PID 1 was not introduced"));
     };

@@ -54,7 +54,7 @@ fn enter<T>(
     single: bool,
 ) -> Result<()> {
     // 1. Nothing is ours before the id map is written.
-    parent.expect("the parent process")?;
+    parent.receive_from("the parent process")?;
     cred::set_undumpable()?;
     // 2. The directories are opened while we still are the caller: the store lets nobody else in.
     let opened = open()?;

@@ -186,7 +186,11 @@ impl Channel {
     /// The next message with its descriptors; `None` when the other side is gone.
     pub fn receive(&self) -> Result<Option<(Message, Vec<OwnedFd>)>> {
         let mut buffer = vec![0; MOST_BYTES];
-        let (size, fds) = socket::receive(self.0.as_fd(), &mut buffer)?;
+        let (size, fds) = match socket::receive(self.0.as_fd(), &mut buffer) {
+            // The other side has closed without reading all; what it has sent before that is still here.
+            Err(error) if error.errno() == Some(libc::ECONNRESET) => socket::receive(self.0.as_fd(), &mut buffer)?,
+            received => received?,
+        };
         if size == 0 {
             return Ok(None);
         }
@@ -203,7 +207,7 @@ impl Channel {
     }
 
     /// The same where the other side has failed or is gone: `who` is named then.
-    pub fn expect(&self, who: &str) -> Result<(Message, Vec<OwnedFd>)> {
+    pub fn receive_from(&self, who: &str) -> Result<(Message, Vec<OwnedFd>)> {
         match self.receive()? {
             Some((Message::Failed(error), _)) => Err(error),
             Some(other) => Ok(other),
@@ -288,20 +292,24 @@ mod tests {
             assert_eq!((format!("{got:?}"), fds.len()), (format!("{message:?}"), 1));
         }
         assert_eq!(one.fail(Error::new("x".repeat(1 << 20)).hint("y")), 125);
-        let error = other.expect("nobody").err().unwrap().to_string();
+        let error = other.receive_from("nobody").err().unwrap().to_string();
         assert!(error.starts_with("xxx") || error.ends_with('y'), "{}", error.len());
         for garbled in [&b"?"[..], b"P", b"B1", b"N123456789012\0"] {
             socket::send(one.as_fd(), garbled, &[]).unwrap();
             assert!(other.receive().is_err(), "{garbled:?}");
         }
+        // Its last words arrive, also if it was not listening.
+        one.send(&Message::Go, &[]).unwrap();
+        other.send(&Message::Downloaded, &[]).unwrap();
         drop(one);
+        assert!(matches!(other.receive().unwrap(), Some((Message::Go, _))));
         assert!(other.receive().unwrap().is_none());
-        assert_eq!(other.expect("the helper").err().unwrap().to_string(), "the helper ended");
+        assert_eq!(other.receive_from("the helper").err().unwrap().to_string(), "the helper ended");
     }
 
     #[test]
     fn a_helper_talks_and_its_end_shows() {
-        let (child, channel) = fork(0, None, |channel| match channel.expect("the parent") {
+        let (child, channel) = fork(0, None, |channel| match channel.receive_from("the parent") {
             Ok((Message::Go, _)) => i32::from(channel.send(&Message::Done(b"x".to_vec()), &[]).is_err()),
             _ => 9,
         })

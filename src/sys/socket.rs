@@ -1,11 +1,11 @@
 //! Sockets of this machine alone: pairs, and those with a name in the file system (unix(7)).
 
-use super::returned;
 use super::shown::Fd;
+use super::{fs, returned};
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 
 /// The most descriptors that one message carries here (the kernel allows 253).
 pub const MAX_FDS: usize = 64;
@@ -57,6 +57,8 @@ fn socket() -> Result<OwnedFd> {
 pub fn listen(path: &CStr) -> Result<OwnedFd> {
     let (socket, address) = (socket()?, address(path)?);
     let (fd, size) = (socket.as_raw_fd(), std::mem::size_of_val(&address) as libc::socklen_t);
+    // Linux gives the file the mode that the socket has (unix(7)).
+    fs::fchmod(socket.as_fd(), 0o600)?;
     // SAFETY: the address lives for the time of the call.
     let ret = unsafe { libc::bind(fd, (&raw const address).cast(), size) };
     returned(ret.into(), format_args!("bind({}, {path:?})", Fd(fd)))?;

@@ -51,6 +51,7 @@ mod listing;
 mod login;
 mod mounts;
 mod options;
+mod owner;
 mod packages;
 mod places;
 mod privileges;
@@ -105,6 +106,7 @@ const CASES: &[&[Case]] = &[
     limits::places::CASES,
     readme::CASES,
     run::CASES,
+    owner::CASES,
     saved::CASES,
     explain::CASES,
     bundle::CASES,

@@ -196,7 +196,12 @@ impl<'a> Near<'a> {
             }
             match attached.as_ref().map(|client| self.obey(client)).transpose()?.flatten() {
                 None => {}
-                Some(Left::Detached) => (attached, flows) = (None, self.flows_to_nobody()?),
+                Some(Left::Detached) => {
+                    attached = None;
+                    // What was typed before still goes through.
+                    flows.retain(|flow| !flow.is_output());
+                    flows.extend(self.flow_to_nobody()?);
+                }
                 Some(Left::HungUp) => {
                     flows.clear();
                     self.hang_up();
@@ -207,12 +212,9 @@ impl<'a> Near<'a> {
                 }
             }
         };
-        // What was written before the end still goes to the client.
-        flows.retain(|flow| flow.is_output());
-        while flows.iter_mut().any(Flow::fill) {
-            let wanted: Vec<_> = flows.iter().filter_map(Flow::wants).collect();
-            poll::poll_all(&wanted, -1)?;
-            flows.iter_mut().for_each(|flow| drop(flow.step(&mut |_| ())));
+        flows.retain(Flow::is_output);
+        if let Some(client) = &attached {
+            show_the_rest(&mut flows, client)?;
         }
         control.close(dir);
         Ok(Ended { status, interrupted: false, lost: None })
@@ -229,10 +231,10 @@ impl<'a> Near<'a> {
     }
 
     /// A program that writes does not wait for somebody to come.
-    fn flows_to_nobody(&self) -> Result<Vec<Flow>> {
-        let Some(master) = &self.master else { return Ok(Vec::new()) };
+    fn flow_to_nobody(&self) -> Result<Option<Flow>> {
+        let Some(master) = &self.master else { return Ok(None) };
         let null = fs::open(c"/dev/null", libc::O_WRONLY, 0)?;
-        Ok(vec![Flow::new(End::Ours(master.try_clone()?), End::Ours(null)).of_terminal()])
+        Ok(Some(Flow::new(End::Ours(master.try_clone()?), End::Ours(null)).of_terminal()))
     }
 
     /// Does what the client wants.
@@ -262,6 +264,25 @@ impl<'a> Near<'a> {
             }
         });
     }
+}
+
+/// What was written before the end still goes to the client, until that one wants no more.
+fn show_the_rest(flows: &mut [Flow], client: &Channel) -> Result<()> {
+    while flows.iter_mut().map(Flow::fill).filter(|waits| *waits).count() > 0 {
+        let mut wanted = vec![(client.as_fd(), READ)];
+        wanted.extend(flows.iter().filter_map(Flow::wants));
+        poll::poll_all(&wanted, -1)?;
+        let ends = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+        while let Some(next) = client.next()? {
+            match next {
+                Next::Message(Message::Signal(number)) if !ends.contains(&number) => {}
+                Next::Message(Message::Resize(_)) => {}
+                _ => return Ok(()),
+            }
+        }
+        flows.iter_mut().for_each(|flow| drop(flow.step(&mut |_| ())));
+    }
+    Ok(())
 }
 
 /// How a client has left.

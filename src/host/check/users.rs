@@ -50,7 +50,7 @@ fn try_namespaces(map: &IdMap) -> Result<()> {
 }
 
 fn inside(parent: &Channel, single: bool) -> Result<()> {
-    parent.expect("the parent process")?;
+    parent.receive_from("the parent process")?;
     rootfs::become_root(single)?;
     rootfs::make_private()
         .and_then(|()| procfs::fresh().map(drop))

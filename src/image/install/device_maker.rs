@@ -34,7 +34,7 @@ impl DeviceMaker {
         const MAKER: &str = "the process that makes devices";
         let channel = self.channel.as_ref().ok_or_else(|| Error::new(format!("{MAKER} ended")))?;
         channel.send(&Message::MakeDevice { mode, major, minor, name: name.to_owned() }, &[dir])?;
-        channel.expect(MAKER).map(drop)
+        channel.receive_from(MAKER).map(drop)
     }
 }
 
