@@ -21,10 +21,9 @@ fn of_image(store: &Store, record: &Record) -> u64 {
 }
 
 /// Adds what `--size` asks for: the bytes that the container has written, and those of all its files.
-pub fn add_to(store: &Store, mut value: Value) -> Result<Value> {
-    let record = store.record(value["Id"].as_str().unwrap_or_default())?;
+pub fn add_to(store: &Store, record: &Record, value: &mut Value) -> Result<()> {
     let own = store.usage(&store.root().join("containers").join(&record.id).join("upper"))?;
     value["SizeRw"] = own.into();
-    value["SizeRootFs"] = (own + of_image(store, &record)).into();
-    Ok(value)
+    value["SizeRootFs"] = (own + of_image(store, record)).into();
+    Ok(())
 }

@@ -1,8 +1,11 @@
 //! `ccrun run --bundle`: a container from an OCI bundle.
 
-use super::{SHARED_NETWORK, init, start};
-use crate::cli::args::{Flag, Parsed, one};
-use crate::cli::container::flags::cidfile::CidFile;
+use super::{SHARED_NETWORK, start};
+use crate::cli::args::{Flag, Parsed};
+use crate::cli::container::explain;
+use crate::cli::container::flags::cidfile::{CIDFILE, CidFile};
+use crate::cli::container::flags::container::{BUNDLE, INIT, NAME, NO_INIT, RM, STATS, init};
+use crate::cli::container::flags::pull::QUIET;
 use crate::cli::container::flags::streams::{Ids, Streams};
 use crate::cli::container::shown;
 use crate::cli::output::note;
@@ -12,31 +15,39 @@ use crate::error::{Error, Result};
 use crate::isolation::network::Network;
 use std::path::Path;
 
-pub const FLAG: Flag = one(None, "bundle", "DIR", "Run the OCI bundle in DIR, as its config.json says (root only)");
-
 /// What may be said beside it: all else stands in config.json.
-const BESIDE: [&str; 9] = ["explain", "bundle", "name", "cidfile", "rm", "stats", "init", "no-init", "quiet"];
+const BESIDE: [Flag; 9] = [
+    explain::FLAG.flag,
+    BUNDLE.flag,
+    NAME.flag,
+    CIDFILE.flag,
+    RM.flag,
+    STATS.flag,
+    INIT.flag,
+    NO_INIT.flag,
+    QUIET.flag,
+];
 
 pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
-    if let Some((flag, _)) = parsed.in_order().find(|(flag, _)| !BESIDE.contains(flag)) {
-        return Err(Error::new(format!("conflicting options: cannot specify both --bundle and --{flag}"))
+    if let Some(flag) = parsed.given().find(|flag| BESIDE.iter().all(|beside| beside.long != flag.long)) {
+        return Err(Error::new(format!("conflicting options: cannot specify both --bundle and --{}", flag.long))
             .hint("a bundle's config.json says it"));
     }
     if let Some(operand) = parsed.operands.first() {
         return Err(Error::new(format!("--bundle takes no command: {}", operand.to_string_lossy()))
             .hint("it stands in config.json, process.args"));
     }
-    let name = parsed.text("name")?.map(names::check_container).transpose()?;
+    let name = parsed.get(NAME)?;
     let cidfile = CidFile::read(parsed)?;
     let bundle = Bundle::read(dir)?;
     let streams = Streams::without_terminal()?;
     let asked = Asked {
         id: names::random_id()?,
-        name: name.map(str::to_owned).unwrap_or_default(),
+        name: name.unwrap_or_default(),
         streams: streams.of_command(true, Ids { single: false, root: true }),
         init: init(parsed),
-        remove: parsed.is_on("rm"),
-        stats: parsed.is_on("stats"),
+        remove: parsed.is_on(RM),
+        stats: parsed.is_on(STATS),
     };
     let mut spec = bundle.spec(asked, &mut note)?;
     let (store, map) = store::open(parsed)?;
