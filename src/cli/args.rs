@@ -7,4 +7,4 @@ pub mod parse;
 pub mod table;
 
 pub use command::{Command, Parsed, utf8};
-pub use flag::{Flag, Many, Maybe, One, Switch, Typed, Value, many, maybe, one, switch};
+pub use flag::{Flag, Kind, Many, Maybe, One, Switch, Typed, many, maybe, one, switch};

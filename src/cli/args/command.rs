@@ -65,8 +65,7 @@ impl Parsed {
 
     /// All values of a flag, in order.
     pub fn many(&self, flag: Many) -> impl Iterator<Item = &OsStr> {
-        let long = self.listed(&flag.flag);
-        self.flags.iter().filter(move |(flag, _)| flag.long == long).map(|(_, value)| value.as_os_str())
+        self.all(self.listed(&flag.flag)).into_iter()
     }
 
     /// All values of a flag as text, in order.
@@ -91,7 +90,7 @@ impl Parsed {
     /// in the code.
     fn listed(&self, flag: &Flag) -> &'static str {
         debug_assert!(
-            self.command.flags.iter().any(|own| own.long == flag.long && own.value == flag.value),
+            self.command.flags.iter().any(|own| own.long == flag.long && own.kind == flag.kind),
             "ccrun {} does not list --{}",
             self.command.name,
             flag.long
@@ -115,9 +114,13 @@ impl Parsed {
     }
 
     #[inline(never)]
+    fn all(&self, long: &str) -> Vec<&OsStr> {
+        self.flags.iter().filter(|(flag, _)| flag.long == long).map(|(_, value)| value.as_os_str()).collect()
+    }
+
+    #[inline(never)]
     fn all_texts(&self, long: &str) -> Result<Vec<&str>> {
-        let values = self.flags.iter().filter(|(flag, _)| flag.long == long);
-        values.map(|(_, value)| utf8(value, &format!("--{long}"))).collect()
+        self.all(long).into_iter().map(|value| utf8(value, &format!("--{long}"))).collect()
     }
 
     /// The operands as text.

@@ -5,23 +5,25 @@ use crate::error::{Error, Result};
 /// What the parser and the help know of a flag.
 #[derive(Clone, Copy)]
 pub struct Flag {
+    pub kind: Kind,
     pub short: Option<char>,
     pub long: &'static str,
-    pub value: Value,
+    /// What the help calls its value.
+    pub value: &'static str,
     pub help: &'static str,
 }
 
 /// What a flag takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Value {
+pub enum Kind {
     /// Nothing: it is on, or `--flag=false` and off.
     Switch,
     /// Nothing, or a value in the same word: `--flag=VALUE`.
-    Maybe(&'static str),
+    Maybe,
     /// One value, the last one given counts.
-    One(&'static str),
+    One,
     /// Any number of values, in order.
-    Many(&'static str),
+    Many,
 }
 
 /// A flag that is on or off.
@@ -59,22 +61,19 @@ pub struct Typed<T> {
 pub type Parse<T> = fn(&Flag, &str) -> Result<Option<T>>;
 
 pub const fn switch(short: Option<char>, long: &'static str, help: &'static str) -> Switch {
-    Switch { flag: Flag { short, long, value: Value::Switch, help } }
+    Switch { flag: Flag { kind: Kind::Switch, short, long, value: "", help } }
 }
 
-/// The help calls the value `name`.
-pub const fn maybe(long: &'static str, name: &'static str, help: &'static str) -> Maybe {
-    Maybe { flag: Flag { short: None, long, value: Value::Maybe(name), help } }
+pub const fn maybe(long: &'static str, value: &'static str, help: &'static str) -> Maybe {
+    Maybe { flag: Flag { kind: Kind::Maybe, short: None, long, value, help } }
 }
 
-/// The help calls the value `name`.
-pub const fn one(short: Option<char>, long: &'static str, name: &'static str, help: &'static str) -> One {
-    One { flag: Flag { short, long, value: Value::One(name), help } }
+pub const fn one(short: Option<char>, long: &'static str, value: &'static str, help: &'static str) -> One {
+    One { flag: Flag { kind: Kind::One, short, long, value, help } }
 }
 
-/// The help calls each value `name`.
-pub const fn many(short: Option<char>, long: &'static str, name: &'static str, help: &'static str) -> Many {
-    Many { flag: Flag { short, long, value: Value::Many(name), help } }
+pub const fn many(short: Option<char>, long: &'static str, value: &'static str, help: &'static str) -> Many {
+    Many { flag: Flag { kind: Kind::Many, short, long, value, help } }
 }
 
 impl One {

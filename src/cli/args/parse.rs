@@ -1,7 +1,7 @@
 //! Arguments, read by the table; nothing is done yet.
 
 use super::command::{Command, Parsed};
-use super::flag::{Flag, Value};
+use super::flag::{Flag, Kind};
 use super::nearest;
 use super::table::{Named, Table};
 use crate::error::{Error, Result};
@@ -77,11 +77,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
                     .hint(format!("{near}see 'ccrun {} --help'", command.name))
                     .with_status(command.failure)
             })?;
-            let value = match (flag.value, value) {
-                (Value::Switch, value) => switch_value(value)
+            let value = match (flag.kind, value) {
+                (Kind::Switch, value) => switch_value(value)
                     .ok_or_else(|| wrong(format!("invalid argument for --{}: it is true or false", flag.long)))?,
                 (_, Some(value)) => value,
-                (Value::Maybe(_), None) => OsString::new(),
+                (Kind::Maybe, None) => OsString::new(),
                 (_, None) => args.next().ok_or_else(|| wrong(format!("flag needs an argument: --{}", flag.long)))?,
             };
             parsed.flags.push((flag, value));
@@ -121,7 +121,7 @@ fn short_flags(
     for (at, c) in text.char_indices().skip(1) {
         let flag = short(command, c).ok_or_else(|| format!("unknown shorthand flag: '{c}' in {text}"))?;
         let tail = &text[at + c.len_utf8()..];
-        if flag.value == Value::Switch {
+        if flag.kind == Kind::Switch {
             if let Some(value) = tail.strip_prefix('=') {
                 let value = switch_value(Some(value.into()))
                     .ok_or_else(|| format!("invalid argument for -{c}: it is true or false"))?;

@@ -26,7 +26,8 @@ const RATES: [(Many, Rate); 4] = [
 
 pub fn devices(parsed: &Parsed) -> Result<BlockIo> {
     let mut all = BlockIo::default();
-    for (flag, (), value) in parsed.in_order(&[(BLKIO_WEIGHT_DEVICE, ())]) {
+    for value in parsed.many(BLKIO_WEIGHT_DEVICE) {
+        let flag = &BLKIO_WEIGHT_DEVICE.flag;
         let text = utf8(value, flag.long)?;
         let (path, weight) = split(flag, text)?;
         let weight = weight.parse().ok().filter(|weight| *weight == 0 || (10..=1000).contains(weight));

@@ -1,6 +1,6 @@
 //! `--name`, `--rm`, `--init` and their like: what goes for the container as a whole.
 
-use crate::cli::args::{One, Parsed, Switch, Typed, one, switch};
+use crate::cli::args::{Flag, One, Parsed, Switch, Typed, one, switch};
 use crate::cli::names;
 use crate::error::{Error, Result};
 use crate::isolation::network::Network;
@@ -9,14 +9,14 @@ pub const BUNDLE: One = one(None, "bundle", "DIR", "Run the OCI bundle in DIR, a
 pub const NAME: Typed<String> = one(None, "name", "NAME", "Name of the container")
     .parsed_by(|_, text| names::check_container(text).map(|name| Some(name.to_owned())));
 pub const HOSTNAME: Typed<String> =
-    one(Some('h'), "hostname", "NAME", "Host name inside (default container)").parsed_by(|_, text| hostname(text));
+    one(Some('h'), "hostname", "NAME", "Host name inside (default container)").parsed_by(hostname);
 pub const NETWORK: Typed<Network> = one(
     None,
     "network",
     "none|host",
     "Containers have no network yet but loopback (none, the default), or the host's (host)",
 )
-.parsed_by(|_, text| network(text));
+.parsed_by(network);
 pub const READ_ONLY: Switch = switch(None, "read-only", "Make the root file system read-only");
 pub const INIT: Switch =
     switch(None, "init", "Make ccrun PID 1, which reaps processes and passes signals on (default)");
@@ -32,7 +32,7 @@ pub fn init(parsed: &Parsed) -> Option<bool> {
     parsed.switch(INIT)
 }
 
-fn network(name: &str) -> Result<Option<Network>> {
+fn network(_: &Flag, name: &str) -> Result<Option<Network>> {
     match name {
         "none" => Ok(Some(Network::None)),
         "host" => Ok(Some(Network::Host)),
@@ -40,7 +40,7 @@ fn network(name: &str) -> Result<Option<Network>> {
     }
 }
 
-fn hostname(name: &str) -> Result<Option<String>> {
+fn hostname(_: &Flag, name: &str) -> Result<Option<String>> {
     // What hostname(7) allows; it becomes part of files and of the environment.
     let valid = !name.is_empty()
         && name.len() <= 64

@@ -1,14 +1,14 @@
 //! `--pull`, `--platform` and their like: how the image of a new container is found.
 
-use crate::cli::args::{Parsed, Switch, Typed, one, switch};
+use crate::cli::args::{Flag, Parsed, Switch, Typed, one, switch};
 use crate::cli::image::pull::{self, jobs, platform};
 use crate::error::{Error, Result};
 use crate::image::local::images::{Image, not_found};
 use crate::image::platform::Platform;
 use crate::store::Store;
 
-pub const PULL: Typed<When> = one(None, "pull", "WHEN", "Pull the image: always, missing (default) or never")
-    .parsed_by(|_, text| When::parse(text).map(Some));
+pub const PULL: Typed<When> =
+    one(None, "pull", "WHEN", "Pull the image: always, missing (default) or never").parsed_by(when);
 pub const PLATFORM: Typed<Platform> = platform("Platform of the image, if it is not this machine's");
 pub const QUIET: Switch = switch(Some('q'), "quiet", "Do not show the progress of a pull");
 
@@ -20,16 +20,14 @@ pub enum When {
     Never,
 }
 
-impl When {
-    fn parse(text: &str) -> Result<When> {
-        match text {
-            "always" => Ok(When::Always),
-            "missing" => Ok(When::Missing),
-            "never" => Ok(When::Never),
-            _ => Err(Error::new(format!(
-                "invalid pull option: '{text}': must be one of \"always\", \"missing\" or \"never\""
-            ))),
-        }
+fn when(_: &Flag, text: &str) -> Result<Option<When>> {
+    match text {
+        "always" => Ok(Some(When::Always)),
+        "missing" => Ok(Some(When::Missing)),
+        "never" => Ok(Some(When::Never)),
+        _ => Err(Error::new(format!(
+            "invalid pull option: '{text}': must be one of \"always\", \"missing\" or \"never\""
+        ))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `ccrun run --bundle`: a container from an OCI bundle.
 
 use super::{SHARED_NETWORK, start};
-use crate::cli::args::{Flag, Parsed};
+use crate::cli::args::Parsed;
 use crate::cli::container::explain;
 use crate::cli::container::flags::cidfile::{CIDFILE, CidFile};
 use crate::cli::container::flags::container::{BUNDLE, INIT, NAME, NO_INIT, RM, STATS, init};
@@ -16,20 +16,20 @@ use crate::isolation::network::Network;
 use std::path::Path;
 
 /// What may be said beside it: all else stands in config.json.
-const BESIDE: [Flag; 9] = [
-    explain::FLAG.flag,
-    BUNDLE.flag,
-    NAME.flag,
-    CIDFILE.flag,
-    RM.flag,
-    STATS.flag,
-    INIT.flag,
-    NO_INIT.flag,
-    QUIET.flag,
+const BESIDE: [&str; 9] = [
+    explain::FLAG.flag.long,
+    BUNDLE.flag.long,
+    NAME.flag.long,
+    CIDFILE.flag.long,
+    RM.flag.long,
+    STATS.flag.long,
+    INIT.flag.long,
+    NO_INIT.flag.long,
+    QUIET.flag.long,
 ];
 
 pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
-    if let Some(flag) = parsed.given().find(|flag| BESIDE.iter().all(|beside| beside.long != flag.long)) {
+    if let Some(flag) = parsed.given().find(|flag| !BESIDE.contains(&flag.long)) {
         return Err(Error::new(format!("conflicting options: cannot specify both --bundle and --{}", flag.long))
             .hint("a bundle's config.json says it"));
     }
