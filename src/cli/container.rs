@@ -7,6 +7,7 @@ pub mod inspect;
 mod notices;
 pub mod prune;
 pub mod ps;
+mod request;
 pub mod rm;
 pub mod run;
 mod scope;

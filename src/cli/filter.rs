@@ -1,23 +1,19 @@
 //! `--filter NAME=VALUE`: what a command is about.
 
-use crate::cli::args::{Flag, Parsed, many, utf8};
+use crate::cli::args::{Many, Parsed, many};
 use crate::cli::output::units;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
-/// For commands whose `-f` is no force.
-pub const FILTER: Flag = many(Some('f'), "filter", "NAME=VALUE", "Take only what it says; may be given many times");
-/// For those whose `-f` is.
-pub const LONG: Flag = many(None, "filter", "NAME=VALUE", "Take only what it says: until=, label=");
+pub const FILTER: Many = many(Some('f'), "filter", "NAME=VALUE", "Take only what it says; may be given many times");
 
 /// What a command line's filters say.
 pub struct Filters(Vec<(String, String)>);
 
 impl Filters {
-    /// The filters of a command that knows those called `known`.
-    pub fn parse(parsed: &Parsed, known: &[&str]) -> Result<Filters> {
-        let read = |text: &std::ffi::OsStr| {
-            let text = utf8(text, "--filter")?;
+    /// The values of `flag` for a command that knows the filters called `known`.
+    pub fn parse(parsed: &Parsed, flag: Many, known: &[&str]) -> Result<Filters> {
+        let read = |text: &str| {
             let (name, value) = text.split_once('=').ok_or_else(|| {
                 Error::new(format!("invalid argument '{text}' for --filter: bad format of filter"))
                     .hint("it is NAME=VALUE")
@@ -32,7 +28,7 @@ impl Filters {
             }
             Err(Error::new(format!("invalid filter '{name}'")).hint(format!("there are {}", known.join(", "))))
         };
-        parsed.many("filter").map(read).collect::<Result<_>>().map(Filters)
+        parsed.texts(flag)?.into_iter().map(read).collect::<Result<_>>().map(Filters)
     }
 
     pub fn is_empty(&self) -> bool {

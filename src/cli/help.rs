@@ -1,7 +1,7 @@
 //! Help, made from the table.
 
 use super::args::table::Table;
-use super::args::{Command, Flag, Value};
+use super::args::{Command, Flag, Kind};
 use super::container::run;
 use crate::container::steps::{Side, lessons};
 use std::fmt::Write;
@@ -49,10 +49,10 @@ pub fn of(command: &Command) -> String {
     }
     let left = |flag: &Flag| {
         let short = flag.short.map_or("    ".to_owned(), |c| format!("-{c}, "));
-        match flag.value {
-            Value::Switch => format!("{short}--{}", flag.long),
-            Value::Maybe(name) => format!("{short}--{}[={name}]", flag.long),
-            Value::One(name) | Value::Many(name) => format!("{short}--{} {name}", flag.long),
+        match flag.kind {
+            Kind::Switch => format!("{short}--{}", flag.long),
+            Kind::Maybe => format!("{short}--{}[={}]", flag.long, flag.value),
+            Kind::One | Kind::Many => format!("{short}--{} {}", flag.long, flag.value),
         }
     };
     let width = command.flags.iter().map(|flag| left(flag).len()).max().unwrap_or(0);

@@ -1,7 +1,6 @@
 //! What every `inspect` does: all that is known of each thing, as Docker's JSON.
 
-use super::args::{Flag, Parsed, one};
-use super::container::size;
+use super::args::{One, Parsed, one};
 use super::output::format::Template;
 use super::{output, store};
 use crate::container::supervisor;
@@ -9,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use serde_json::Value;
 
-pub const FORMAT: Flag = one(Some('f'), "format", "TEMPLATE", "Print what the template makes of each");
+pub const FORMAT: One = one(Some('f'), "format", "TEMPLATE", "Print what the template makes of each");
 
 /// The fields that stand first in objects of a name, in Docker's order; those not named here follow.
 const ORDERS: &[(&str, &str)] = &[
@@ -34,26 +33,23 @@ const ORDERS: &[(&str, &str)] = &[
 const PROCESS: &str = "Pid ContainerPid Uid Gid Groups HostUid HostGid Capabilities";
 
 /// Finds the thing that a word names, and tells all of it.
-type Find = dyn Fn(&Store, &str) -> Result<Option<Value>>;
+type Find<'a> = dyn Fn(&Store, &str) -> Result<Option<Value>> + 'a;
 
 /// Shows each thing that the command line names; returns the exit status.
-pub fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Result<u8> {
-    let template = parsed.text("format")?.filter(|text| *text != "json").map(Template::parse).transpose()?;
+pub fn inspect(parsed: &Parsed, find: &Find<'_>, missing: &dyn Fn(&str) -> Error) -> Result<u8> {
+    let template = parsed.text(FORMAT)?.filter(|text| *text != "json").map(Template::parse).transpose()?;
     let (store, _) = store::look(parsed)?;
     let _ = supervisor::sweep(&store);
     let mut found = Vec::new();
     let mut errors = Vec::new();
     for word in parsed.words()? {
         match find(&store, word) {
-            Ok(Some(value)) if parsed.is_on("size") && value["State"].is_object() => {
-                found.push(size::add_to(&store, value)?);
-            }
             Ok(Some(value)) => found.push(value),
             Ok(None) => errors.push(missing(word)),
             Err(error) => errors.push(error),
         }
     }
-    let text = match (&template, parsed.text("format")?) {
+    let text = match (&template, parsed.text(FORMAT)?) {
         (Some(template), _) => {
             let lines = found.iter().map(|value| template.render(value).map(|line| line + "\n"));
             lines.collect::<Result<String>>()?

@@ -1,6 +1,6 @@
 //! What every `prune` does: it asks, removes, and reports what is gone.
 
-use super::args::{Flag, Parsed, switch};
+use super::args::{Many, Parsed, Switch, many, switch};
 use super::output::{self, units};
 use super::{prompt, store};
 use crate::container::supervisor;
@@ -10,14 +10,15 @@ use crate::image::local::remove::Removed;
 use crate::isolation::idmap::IdMap;
 use crate::store::Store;
 
-pub const FORCE: Flag = switch(Some('f'), "force", "Do not ask");
+pub const FILTER: Many = many(None, "filter", "NAME=VALUE", "Take only what it says: until=, label=");
+pub const FORCE: Switch = switch(Some('f'), "force", "Do not ask");
 
 /// The filters of those that remove containers or images.
 pub const FILTERS: &[&str] = &["label", "until"];
 
 /// Asks, unless `--force` says not to. The answer is what comes on stdin, terminal or not.
 pub fn confirm(parsed: &Parsed, warning: &str) -> Result<bool> {
-    if parsed.is_on("force") {
+    if parsed.is_on(FORCE) {
         return Ok(true);
     }
     let answer = prompt::line(&format!("{warning}Are you sure you want to continue? [y/N] "))?;

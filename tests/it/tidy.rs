@@ -1,6 +1,7 @@
 //! The rules of style, as tests: what a reader may rely on everywhere in src/.
 
 mod circles;
+mod flags;
 
 use crate::sandbox::{Sandbox, walk};
 use crate::{cases, skip, users};
@@ -11,6 +12,7 @@ cases! {
         the_source_is_formatted,
         imports_point_down_only,
         no_files_import_each_other,
+        commands_list_the_flags_that_they_read,
         a_module_is_a_file_beside_its_folder,
         unsafe_is_only_in_sys_and_says_why,
         a_start_makes_its_calls_through_sys,
@@ -222,6 +224,10 @@ fn a_start_makes_its_calls_through_sys(_: &Sandbox) {
 
 fn no_files_import_each_other(_: &Sandbox) {
     none("files do not import each other, in circles of any length", circles::find(&source()));
+}
+
+fn commands_list_the_flags_that_they_read(_: &Sandbox) {
+    none("a command lists each flag that is read for it", flags::read_but_not_listed(&source()));
 }
 
 fn a_module_is_a_file_beside_its_folder(_: &Sandbox) {

@@ -1,5 +1,6 @@
 //! A command with its flags, from which parser and help are made, and what a command line says for it.
 
+use super::flag::{Flag, Many, Maybe, One, Switch, Typed};
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 
@@ -19,80 +20,107 @@ pub struct Command {
     pub run: fn(&Parsed) -> Result<u8>,
 }
 
-/// An option of a command.
-pub struct Flag {
-    pub short: Option<char>,
-    pub long: &'static str,
-    pub value: Value,
-    pub help: &'static str,
-}
-
-/// What a flag takes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Value {
-    /// Nothing: it is on, or `--flag=false` and off.
-    Switch,
-    /// Nothing, or a value in the same word: `--flag=VALUE`.
-    Maybe(&'static str),
-    /// One value, the last one given counts.
-    One(&'static str),
-    /// Any number of values, in order.
-    Many(&'static str),
-}
-
-/// A flag that takes no value.
-pub const fn switch(short: Option<char>, long: &'static str, help: &'static str) -> Flag {
-    Flag { short, long, value: Value::Switch, help }
-}
-
-/// A flag that may have a value, called `name` in the help.
-pub const fn maybe(long: &'static str, name: &'static str, help: &'static str) -> Flag {
-    Flag { short: None, long, value: Value::Maybe(name), help }
-}
-
-/// A flag that takes one value, called `name` in the help.
-pub const fn one(short: Option<char>, long: &'static str, name: &'static str, help: &'static str) -> Flag {
-    Flag { short, long, value: Value::One(name), help }
-}
-
-/// A flag that may be given many times.
-pub const fn many(short: Option<char>, long: &'static str, name: &'static str, help: &'static str) -> Flag {
-    Flag { short, long, value: Value::Many(name), help }
-}
-
 /// A command line that fits its command's table.
 pub struct Parsed {
     pub command: &'static Command,
     /// `--root DIR` before the command.
     pub root: Option<OsString>,
-    pub(super) flags: Vec<(&'static str, OsString)>,
+    pub(super) flags: Vec<(&'static Flag, OsString)>,
     pub operands: Vec<OsString>,
 }
 
 impl Parsed {
     /// Whether a switch is on.
-    pub fn is_on(&self, long: &str) -> bool {
-        self.one(long).is_some_and(|value| value != "false")
+    pub fn is_on(&self, switch: Switch) -> bool {
+        self.switch(switch) == Some(true)
     }
 
-    /// The value of a flag, the last one given.
-    pub fn one(&self, long: &str) -> Option<&OsStr> {
-        self.flags.iter().rev().find(|(name, _)| *name == long).map(|(_, value)| value.as_os_str())
+    /// Whether a switch is on or off, if the user says so.
+    pub fn switch(&self, switch: Switch) -> Option<bool> {
+        self.last_switch(self.listed(&switch.flag))
+    }
+
+    /// The value of a flag; empty if it was given without one.
+    pub fn maybe(&self, flag: Maybe) -> Option<&OsStr> {
+        self.last(self.listed(&flag.flag)).map(|(_, value)| value.as_os_str())
+    }
+
+    /// The value of a flag.
+    pub fn one(&self, flag: One) -> Option<&OsStr> {
+        self.last(self.listed(&flag.flag)).map(|(_, value)| value.as_os_str())
     }
 
     /// The value of a flag as text.
-    pub fn text(&self, long: &str) -> Result<Option<&str>> {
-        self.one(long).map(|value| utf8(value, long)).transpose()
+    pub fn text(&self, flag: One) -> Result<Option<&str>> {
+        Ok(self.last_text(self.listed(&flag.flag))?.map(|(_, text)| text))
+    }
+
+    /// The value of a flag, parsed.
+    pub fn get<T>(&self, flag: Typed<T>) -> Result<Option<T>> {
+        match self.last_text(self.listed(&flag.flag))? {
+            Some((given, text)) => (flag.parse)(given, text),
+            None => Ok(None),
+        }
     }
 
     /// All values of a flag, in order.
-    pub fn many<'a>(&'a self, long: &'a str) -> impl Iterator<Item = &'a OsStr> {
-        self.flags.iter().filter(move |(name, _)| *name == long).map(|(_, value)| value.as_os_str())
+    pub fn many(&self, flag: Many) -> impl Iterator<Item = &OsStr> {
+        self.all(self.listed(&flag.flag)).into_iter()
     }
 
-    /// The flags in the order given, for those whose order among each other counts.
-    pub fn in_order(&self) -> impl Iterator<Item = (&'static str, &OsStr)> {
-        self.flags.iter().map(|(name, value)| (*name, value.as_os_str()))
+    /// All values of a flag as text, in order.
+    pub fn texts(&self, flag: Many) -> Result<Vec<&str>> {
+        self.all_texts(self.listed(&flag.flag))
+    }
+
+    /// The values of several flags in the order given, each with its flag and what is said of that here.
+    pub fn in_order<'a, T: Copy>(&'a self, flags: &'a [(Many, T)]) -> impl Iterator<Item = (&'a Flag, T, &'a OsStr)> {
+        self.flags.iter().filter_map(|(given, value)| {
+            let (flag, what) = flags.iter().find(|(flag, _)| self.listed(&flag.flag) == given.long)?;
+            Some((&flag.flag, *what, value.as_os_str()))
+        })
+    }
+
+    /// The flags in the order given.
+    pub fn given(&self) -> impl Iterator<Item = &'static Flag> {
+        self.flags.iter().map(|(flag, _)| *flag)
+    }
+
+    /// The name of a flag, by which its values are found. That a command reads one which it does not list is a mistake
+    /// in the code.
+    fn listed(&self, flag: &Flag) -> &'static str {
+        debug_assert!(
+            self.command.flags.iter().any(|own| own.long == flag.long && own.kind == flag.kind),
+            "ccrun {} does not list --{}",
+            self.command.name,
+            flag.long
+        );
+        flag.long
+    }
+
+    #[inline(never)]
+    fn last(&self, long: &str) -> Option<&(&'static Flag, OsString)> {
+        self.flags.iter().rev().find(|(flag, _)| flag.long == long)
+    }
+
+    #[inline(never)]
+    fn last_switch(&self, long: &str) -> Option<bool> {
+        self.last(long).map(|(_, value)| value != "false")
+    }
+
+    #[inline(never)]
+    fn last_text(&self, long: &str) -> Result<Option<(&'static Flag, &str)>> {
+        self.last(long).map(|(flag, value)| Ok((*flag, utf8(value, long)?))).transpose()
+    }
+
+    #[inline(never)]
+    fn all(&self, long: &str) -> Vec<&OsStr> {
+        self.flags.iter().filter(|(flag, _)| flag.long == long).map(|(_, value)| value.as_os_str()).collect()
+    }
+
+    #[inline(never)]
+    fn all_texts(&self, long: &str) -> Result<Vec<&str>> {
+        self.all(long).into_iter().map(|value| utf8(value, &format!("--{long}"))).collect()
     }
 
     /// The operands as text.

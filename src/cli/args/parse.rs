@@ -1,6 +1,7 @@
 //! Arguments, read by the table; nothing is done yet.
 
-use super::command::{Command, Flag, Parsed, Value};
+use super::command::{Command, Parsed};
+use super::flag::{Flag, Kind};
 use super::nearest;
 use super::table::{Named, Table};
 use crate::error::{Error, Result};
@@ -76,14 +77,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
                     .hint(format!("{near}see 'ccrun {} --help'", command.name))
                     .with_status(command.failure)
             })?;
-            let value = match (flag.value, value) {
-                (Value::Switch, value) => switch_value(value)
+            let value = match (flag.kind, value) {
+                (Kind::Switch, value) => switch_value(value)
                     .ok_or_else(|| wrong(format!("invalid argument for --{}: it is true or false", flag.long)))?,
                 (_, Some(value)) => value,
-                (Value::Maybe(_), None) => OsString::new(),
+                (Kind::Maybe, None) => OsString::new(),
                 (_, None) => args.next().ok_or_else(|| wrong(format!("flag needs an argument: --{}", flag.long)))?,
             };
-            parsed.flags.push((flag.long, value));
+            parsed.flags.push((flag, value));
         } else if bytes.len() > 1 && bytes[0] == b'-' {
             short_flags(&arg, command, &mut args, &mut parsed.flags).map_err(wrong)?;
         } else {
@@ -114,27 +115,27 @@ fn short_flags(
     arg: &OsStr,
     command: &'static Command,
     rest: &mut impl Iterator<Item = OsString>,
-    flags: &mut Vec<(&'static str, OsString)>,
+    flags: &mut Vec<(&'static Flag, OsString)>,
 ) -> std::result::Result<(), String> {
     let text = arg.to_str().ok_or_else(|| format!("unknown flag: {}", arg.display()))?;
     for (at, c) in text.char_indices().skip(1) {
         let flag = short(command, c).ok_or_else(|| format!("unknown shorthand flag: '{c}' in {text}"))?;
         let tail = &text[at + c.len_utf8()..];
-        if flag.value == Value::Switch {
+        if flag.kind == Kind::Switch {
             if let Some(value) = tail.strip_prefix('=') {
                 let value = switch_value(Some(value.into()))
                     .ok_or_else(|| format!("invalid argument for -{c}: it is true or false"))?;
-                flags.push((flag.long, value));
+                flags.push((flag, value));
                 return Ok(());
             }
-            flags.push((flag.long, "true".into()));
+            flags.push((flag, "true".into()));
             continue;
         }
         let value = match tail.strip_prefix('=').unwrap_or(tail) {
             "" if tail.is_empty() => rest.next().ok_or_else(|| format!("flag needs an argument: '{c}' in {text}"))?,
             value => value.into(),
         };
-        flags.push((flag.long, value));
+        flags.push((flag, value));
         return Ok(());
     }
     Ok(())
@@ -154,19 +155,19 @@ fn switch_value(value: Option<OsString>) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{many, one, switch};
+    use super::super::flag::{Many, One, Switch, many, one, switch};
     use super::*;
+
+    const INTERACTIVE: Switch = switch(Some('i'), "interactive", "");
+    const TTY: Switch = switch(Some('t'), "tty", "");
+    const MEMORY: One = one(Some('m'), "memory", "BYTES", "");
+    const ENV: Many = many(Some('e'), "env", "NAME=VALUE", "");
 
     static RUN: Command = Command {
         name: "run",
         usage: "",
         summary: "",
-        flags: &[
-            switch(Some('i'), "interactive", ""),
-            switch(Some('t'), "tty", ""),
-            one(Some('m'), "memory", "BYTES", ""),
-            many(Some('e'), "env", "NAME=VALUE", ""),
-        ],
+        flags: &[INTERACTIVE.flag, TTY.flag, MEMORY.flag, ENV.flag],
         operands: (1, usize::MAX),
         runs_program: true,
         failure: 125,
@@ -188,9 +189,9 @@ mod tests {
     #[test]
     fn everything_after_the_first_operand_belongs_to_the_command() {
         let p = parsed("run -it -m 64m -eA=1 --env B=2 alpine ls -l --memory").unwrap();
-        assert!(p.is_on("interactive") && p.is_on("tty"));
-        assert_eq!(p.one("memory").unwrap(), "64m");
-        assert_eq!(p.many("env").collect::<Vec<_>>(), ["A=1", "B=2"]);
+        assert!(p.is_on(INTERACTIVE) && p.is_on(TTY));
+        assert_eq!(p.one(MEMORY).unwrap(), "64m");
+        assert_eq!(p.many(ENV).collect::<Vec<_>>(), ["A=1", "B=2"]);
         assert_eq!(p.operands, ["alpine", "ls", "-l", "--memory"]);
         assert_eq!(parsed("run -- -i").unwrap().operands, ["-i"]);
     }
@@ -200,17 +201,17 @@ mod tests {
         for line in
             ["run -m64m x", "run -m=64m x", "run -m 64m x", "run --memory=64m x", "run --memory 64m x", "run -itm64m x"]
         {
-            assert_eq!(parsed(line).unwrap().one("memory").unwrap(), "64m", "{line}");
+            assert_eq!(parsed(line).unwrap().one(MEMORY).unwrap(), "64m", "{line}");
         }
-        assert!(!parsed("run --tty=false x").unwrap().is_on("tty"));
-        assert!(!parsed("run -t=0 x").unwrap().is_on("tty"));
-        assert!(!parsed("run x").unwrap().is_on("tty"));
+        assert!(!parsed("run --tty=false x").unwrap().is_on(TTY));
+        assert!(!parsed("run -t=0 x").unwrap().is_on(TTY));
+        assert!(!parsed("run x").unwrap().is_on(TTY));
     }
 
     #[test]
     fn a_command_has_dockers_two_words_too() {
         let p = parsed("container run -it alpine ls").unwrap();
-        assert!(p.is_on("tty") && p.operands == ["alpine", "ls"] && p.command.name == "run");
+        assert!(p.is_on(TTY) && p.operands == ["alpine", "ls"] && p.command.name == "run");
         for (line, text) in [
             ("container", "help on the group container"),
             ("container --help", "help on the group container"),

@@ -4,7 +4,7 @@
 //! share says whose turn was the last. From where the command has signals, limits and a filter like the program that it
 //! becomes, its text is kept there, and the supervisor writes it: the explanation must not change what happens.
 
-use crate::cli::args::{Flag, Parsed, maybe};
+use crate::cli::args::{Maybe, Parsed, maybe};
 use crate::container::steps::{CLEAN_UP, Event, Lesson, Side, listen};
 use crate::error::{Error, Result, errno_name};
 use crate::sys::fd::{self, OwnedFd};
@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-pub const FLAG: Flag =
+pub const FLAG: Maybe =
     maybe("explain", "FILE", "Print each step of the start with its system calls; a .json is for ui.perfetto.dev");
 
 /// The steps that belong to a lane's number in the shared page.
@@ -65,7 +65,7 @@ thread_local! {
 
 /// Begins, if the command line asks for it.
 pub fn begin(parsed: &Parsed) -> Result<()> {
-    let Some(file) = parsed.one("explain") else { return Ok(()) };
+    let Some(file) = parsed.maybe(FLAG) else { return Ok(()) };
     let path = Path::new(file);
     let to = if file.is_empty() {
         duplicate(fs::standard_stream(2))?

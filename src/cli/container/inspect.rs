@@ -2,7 +2,8 @@
 
 mod security;
 
-use crate::cli::args::{Command, Flag, switch};
+use super::size;
+use crate::cli::args::{Command, Switch, switch};
 use crate::cli::inspect::{FORMAT, inspect};
 use crate::cli::output::units::exact;
 use crate::error::{Error, Result};
@@ -16,19 +17,22 @@ pub static COMMAND: Command = Command {
     name: "container inspect",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     summary: "Tell all about containers",
-    flags: &[FORMAT, SECURITY, SIZE],
+    flags: &[FORMAT.flag, SECURITY.flag, SIZE.flag],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,
-    run: |parsed| inspect(parsed, if parsed.is_on("security") { &in_force } else { &find }, &missing),
+    run: |parsed| {
+        let find = |store: &Store, word: &str| find(store, word, parsed.is_on(SIZE));
+        inspect(parsed, if parsed.is_on(SECURITY) { &in_force } else { &find }, &missing)
+    },
 };
 
-pub const SIZE: Flag = switch(Some('s'), "size", "Show how much room containers take");
-pub const SECURITY: Flag =
+pub const SIZE: Switch = switch(Some('s'), "size", "Show how much room containers take");
+pub const SECURITY: Switch =
     switch(None, "security", "Tell what is in force for running containers, read from the kernel");
 
-pub fn find(store: &Store, word: &str) -> Result<Option<Value>> {
-    describe(store, &store.find_container(word)?).map(Some)
+pub fn find(store: &Store, word: &str, size: bool) -> Result<Option<Value>> {
+    describe(store, &store.find_container(word)?, size).map(Some)
 }
 
 /// What is in force for a running container.
@@ -40,7 +44,8 @@ pub fn missing(word: &str) -> Error {
     Error::new(format!("No such object: {word}"))
 }
 
-pub fn describe(store: &Store, id: &str) -> Result<Value> {
+/// All of a container; `size` adds how much room it takes.
+pub fn describe(store: &Store, id: &str, size: bool) -> Result<Value> {
     let container = store.container(id)?;
     let (command, shown) = (container.command(), container.shown());
     let image = container.image_id().and_then(images::id_of_record);
@@ -73,6 +78,9 @@ pub fn describe(store: &Store, id: &str) -> Result<Value> {
     });
     if let Some(signal) = container.stop_signal() {
         value["Config"]["StopSignal"] = signal.into();
+    }
+    if size {
+        size::add_to(store, &container, &mut value)?;
     }
     Ok(value)
 }

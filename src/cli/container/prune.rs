@@ -1,7 +1,7 @@
 //! `ccrun container prune`.
 
 use crate::cli::args::{Command, Parsed};
-use crate::cli::filter::{self, Filters};
+use crate::cli::filter::Filters;
 use crate::cli::prune::{self, FILTERS, FORCE, Gone};
 use crate::error::Result;
 use crate::image::local::prune::Pruned;
@@ -11,7 +11,7 @@ pub static COMMAND: Command = Command {
     name: "container prune",
     usage: "[OPTIONS]",
     summary: "Remove all stopped containers",
-    flags: &[filter::LONG, FORCE],
+    flags: &[prune::FILTER.flag, FORCE.flag],
     operands: (0, 0),
     runs_program: false,
     failure: 1,
@@ -19,7 +19,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let filters = Filters::parse(parsed, FILTERS)?;
+    let filters = Filters::parse(parsed, prune::FILTER, FILTERS)?;
     if !prune::confirm(parsed, "WARNING! This will remove all stopped containers.\n")? {
         return Ok(0);
     }

@@ -3,7 +3,7 @@
 mod select;
 
 use super::size;
-use crate::cli::args::{Command, Parsed, one, switch};
+use crate::cli::args::{Command, One, Parsed, Switch, one, switch};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::units::{duration, utc};
 use crate::cli::{filter, output, store};
@@ -15,19 +15,26 @@ use select::Selection;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 
+const ALL: Switch = switch(Some('a'), "all", "Show those that have ended too");
+const LAST: One = one(Some('n'), "last", "NUMBER", "Show the newest containers, those that have ended too");
+const LATEST: Switch = switch(Some('l'), "latest", "Show the newest container, even if it has ended");
+const NO_TRUNC: Switch = switch(None, "no-trunc", "Do not cut anything short");
+const QUIET: Switch = switch(Some('q'), "quiet", "Show ids only");
+const SIZE: Switch = switch(Some('s'), "size", "Show how much room they take");
+
 pub static COMMAND: Command = Command {
     name: "ps",
     usage: "[OPTIONS]",
     summary: "List containers",
     flags: &[
-        switch(Some('a'), "all", "Show those that have ended too"),
-        filter::FILTER,
-        listing::FORMAT,
-        one(Some('n'), "last", "NUMBER", "Show the newest containers, those that have ended too"),
-        switch(Some('l'), "latest", "Show the newest container, even if it has ended"),
-        switch(None, "no-trunc", "Do not cut anything short"),
-        switch(Some('q'), "quiet", "Show ids only"),
-        switch(Some('s'), "size", "Show how much room they take"),
+        ALL.flag,
+        filter::FILTER.flag,
+        listing::FORMAT.flag,
+        LAST.flag,
+        LATEST.flag,
+        NO_TRUNC.flag,
+        QUIET.flag,
+        SIZE.flag,
     ],
     operands: (0, 0),
     runs_program: false,
@@ -59,21 +66,21 @@ fn run(parsed: &Parsed) -> Result<u8> {
     // What killed supervisors have left is not worth a failure here.
     let _ = supervisor::sweep(&store);
     selection.find_containers(&store)?;
-    let whole = parsed.is_on("no-trunc");
+    let whole = parsed.is_on(NO_TRUNC);
     // As Docker does: who asks for those that have ended wants to see them.
-    let all = parsed.is_on("all") || most.is_some() || selection.takes_ended();
+    let all = parsed.is_on(ALL) || most.is_some() || selection.takes_ended();
     let mut found = newest_first(&store)?;
     found.retain(|container| (all || container.state.is_running()) && selection.takes(container));
     found.truncate(most.unwrap_or(usize::MAX));
-    let format = parsed.text("format")?;
+    let format = parsed.text(listing::FORMAT)?;
     let with_size =
-        parsed.is_on("size") || format.is_some_and(|format| format.contains("Size") || format.contains("json"));
+        parsed.is_on(SIZE) || format.is_some_and(|format| format.contains("Size") || format.contains("json"));
     let rows = found.iter().map(|container| {
         let mut fields = fields(container, whole);
         fields["Size"] = if with_size { size::shown(&store, container)?.into() } else { "".into() };
         Ok(fields)
     });
-    let default = match (parsed.is_on("quiet"), parsed.is_on("size")) {
+    let default = match (parsed.is_on(QUIET), parsed.is_on(SIZE)) {
         (true, _) => "{{.ID}}",
         (_, false) => "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
         (_, true) => {
@@ -86,10 +93,10 @@ fn run(parsed: &Parsed) -> Result<u8> {
 
 /// How many containers are asked for.
 fn most(parsed: &Parsed) -> Result<Option<usize>> {
-    if parsed.is_on("latest") {
+    if parsed.is_on(LATEST) {
         return Ok(Some(1));
     }
-    let Some(text) = parsed.text("last")? else { return Ok(None) };
+    let Some(text) = parsed.text(LAST)? else { return Ok(None) };
     let number: i64 =
         text.parse().map_err(|_| Error::new(format!("invalid argument \"{text}\" for --last: it is a number")))?;
     Ok(usize::try_from(number).ok().filter(|number| *number > 0))

@@ -1,20 +1,21 @@
 //! `ccrun rm`.
 
-use crate::cli::args::{Command, Parsed, switch};
+use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
 use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
+const FORCE: Switch = switch(Some('f'), "force", "Kill those that run; do not mind those that are not there");
+const VOLUMES: Switch =
+    switch(Some('v'), "volumes", "Accepted for Docker's sake: anonymous volumes always go with their container");
+
 pub static COMMAND: Command = Command {
     name: "rm",
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     summary: "Remove containers",
-    flags: &[
-        switch(Some('f'), "force", "Kill those that run; do not mind those that are not there"),
-        switch(Some('v'), "volumes", "Accepted for Docker's sake: anonymous volumes always go with their container"),
-    ],
+    flags: &[FORCE.flag, VOLUMES.flag],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,
@@ -24,7 +25,7 @@ pub static COMMAND: Command = Command {
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
     let _ = supervisor::sweep(&store);
-    let force = parsed.is_on("force");
+    let force = parsed.is_on(FORCE);
     words::each(parsed, |word| match remove(&store, word, force) {
         Ok(()) => Ok(Outcome::Done(format!("{word}\n"))),
         Err(error) if force && store.find_container(word).is_err() => Ok(Outcome::Forgiven(error)),

@@ -1,14 +1,15 @@
 //! `ccrun run`.
 
 mod bundle;
-pub mod request;
 
 use super::flags::cidfile::CidFile;
+use super::flags::container::{BUNDLE, HOSTNAME, NAME, NETWORK, READ_ONLY, RM, STATS, init};
+use super::flags::pull::Pull;
 use super::flags::streams::{Ids, Streams};
-use super::flags::{device, environment, limits, mount, operand, security, ulimit};
+use super::flags::{self, device, mount, operand, process, resources, security};
+use super::request::{self, Request};
 use super::{explain, notices, scope, shown};
-use crate::cli::args::{Command, Parsed, many, one, switch, utf8};
-use crate::cli::image::pull;
+use crate::cli::args::{Command, Parsed};
 use crate::cli::output::note;
 use crate::cli::{names, store};
 use crate::container::document::Document;
@@ -16,7 +17,6 @@ use crate::container::spec::{ContainerSpec, Mount, Root, Security, Source};
 use crate::container::{Order, supervisor};
 use crate::error::{Error, Result};
 use crate::image::local::images::Image;
-use crate::image::platform::Platform;
 use crate::isolation::host_view;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::network::Network;
@@ -26,8 +26,6 @@ use crate::store::Store;
 use crate::store::locks::Lock;
 use crate::sys::signal;
 use operand::Wanted;
-use request::Request;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// What `run --help` says beside its flags.
@@ -45,78 +43,7 @@ pub static COMMAND: Command = Command {
     name: "run",
     usage: "[OPTIONS] [IMAGE] COMMAND [ARG...]",
     summary: "Run a command in a new container",
-    flags: &[
-        one(
-            None,
-            "rootfs",
-            "DIR[:rw]",
-            "Run on the files in DIR, which are not changed; rw: writes go through ($CCRUN_ROOTFS)",
-        ),
-        bundle::FLAG,
-        one(None, "image", "IMAGE", "Run on this image; all operands are the command"),
-        one(None, "pull", "WHEN", "Pull the image: always, missing (default) or never"),
-        one(None, "platform", "OS/ARCH", "Platform of the image, if it is not this machine's"),
-        pull::JOBS,
-        switch(Some('i'), "interactive", "Pass stdin on, to the terminal too"),
-        switch(Some('t'), "tty", "Give the container a terminal"),
-        many(Some('e'), "env", "NAME[=VALUE]", "Set a variable, or pass the caller's on"),
-        many(None, "env-file", "FILE", "Read variables from a file"),
-        one(Some('w'), "workdir", "DIR", "Working directory in the container"),
-        one(Some('u'), "user", "USER[:GROUP]", "Names or ids to run as"),
-        many(None, "group-add", "GROUP", "Name or id of one more group to be in, or keep-groups: the caller's own"),
-        one(None, "name", "NAME", "Name of the container"),
-        one(None, "cidfile", "FILE", "Write the container's id to a new file"),
-        one(Some('h'), "hostname", "NAME", "Host name inside (default container)"),
-        one(None, "entrypoint", "PROGRAM", "Run this in place of the image's entrypoint"),
-        switch(None, "rm", "Remove the container when it ends"),
-        many(Some('v'), "volume", "SOURCE:DIR[:ro]", "Mount a file or directory of the host or a named volume"),
-        many(None, "mount", "type=…,…", "Mount a bind, volume or tmpfs, in words"),
-        many(None, "tmpfs", "DIR[:OPTIONS]", "Mount an empty file system in memory"),
-        switch(None, "read-only", "Make the root file system read-only"),
-        switch(None, "init", "Make ccrun PID 1, which reaps processes and passes signals on (default)"),
-        switch(None, "no-init", "Make the command itself PID 1"),
-        one(
-            None,
-            "network",
-            "none|host",
-            "Containers have no network yet but loopback (none, the default), or the host's (host)",
-        ),
-        limits::MEMORY,
-        limits::MEMORY_SWAP,
-        limits::MEMORY_RESERVATION,
-        one(None, "memory-swappiness", "NUMBER", "How readily memory is swapped out, 0 to 100 (cgroup v1 only)"),
-        limits::CPUS,
-        limits::CPU_SHARES,
-        limits::CPU_QUOTA,
-        limits::CPU_PERIOD,
-        limits::CPUSET_CPUS,
-        limits::CPUSET_MEMS,
-        limits::PIDS_LIMIT,
-        limits::BLKIO_WEIGHT,
-        many(None, "blkio-weight-device", "DEVICE:NUMBER", "Share of one busy disk"),
-        many(None, "device-read-bps", "DEVICE:BYTES", "Limit of bytes read from a disk in a second"),
-        many(None, "device-write-bps", "DEVICE:BYTES", "Limit of bytes written to a disk in a second"),
-        many(None, "device-read-iops", "DEVICE:NUMBER", "Limit of reads from a disk in a second"),
-        many(None, "device-write-iops", "DEVICE:NUMBER", "Limit of writes to a disk in a second"),
-        one(None, "oom-score-adj", "NUMBER", "Whom the kernel ends first when out of memory, -1000 to 1000"),
-        switch(None, "oom-kill-disable", "Refused: use --oom-score-adj"),
-        one(None, "shm-size", "BYTES", "Size of /dev/shm (default 64m)"),
-        one(None, "cgroup-parent", "PATH", "Cgroup of the host, from its top, below which the container's is made"),
-        switch(None, "stats", "Tell at the end what time and memory it took"),
-        many(None, "cap-add", "NAME", "Give a capability more than the default ones, or ALL"),
-        many(None, "cap-drop", "NAME", "Take a capability away, or ALL"),
-        switch(None, "privileged", "Give all that the caller's user namespace can have, which is no root's power"),
-        many(None, "security-opt", "OPTION", security::OPTIONS),
-        many(None, "ulimit", "NAME=SOFT[:HARD]", "Limit of each process, such as nofile=1024:4096; -1 for none"),
-        many(
-            None,
-            "device",
-            "HOST[:CONTAINER]",
-            "Show a device of the host, or all in a directory, to be opened by whom it lets",
-        ),
-        switch(Some('q'), "quiet", "Do not show the progress of a pull"),
-        explain::FLAG,
-    ],
+    flags: flags::OF_RUN,
     operands: (0, usize::MAX),
     runs_program: true,
     failure: 125,
@@ -124,23 +51,21 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    if let Some(dir) = parsed.one("bundle") {
+    if let Some(dir) = parsed.one(BUNDLE) {
         return bundle::run(parsed, Path::new(dir));
     }
     // Everything that can be wrong with the arguments is found before anything is made.
-    let limits = limits::read(parsed)?;
-    let (shm_size, cgroup_parent) = (limits::shm_size(parsed)?, limits::cgroup_parent(parsed)?);
-    let network = network(parsed)?;
+    let limits = resources::read(parsed)?;
+    let (shm_size, cgroup_parent) = (resources::shm_size(parsed)?, resources::cgroup_parent(parsed)?);
+    let network = parsed.get(NETWORK)?.unwrap_or(Network::None);
     let security = security::read(parsed)?;
     let mounts = mount::read(parsed)?;
     let devices = device::read(parsed)?;
-    let hostname = hostname(parsed)?;
-    let name = parsed.text("name")?.map(names::check_container).transpose()?;
+    let hostname = parsed.get(HOSTNAME)?.unwrap_or_else(|| "container".to_owned());
+    let name = parsed.get(NAME)?;
     let cidfile = CidFile::read(parsed)?;
-    let request = request(parsed)?;
-    let wanted_platform = parsed.text("platform")?.map(Platform::parse).transpose()?;
-    pull::jobs(parsed)?;
-    let when = When::parse(parsed.text("pull")?.unwrap_or("missing"))?;
+    let request = process::read(parsed)?;
+    let pull = Pull::read(parsed)?;
     let streams = Streams::read(parsed)?;
     if streams.asks_for_keys() {
         // Before any lock is taken: the shell may stop us here for as long as it likes.
@@ -151,10 +76,9 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let (store, map) = store::open(parsed)?;
     let (wanted, command) = operand::understand(parsed, &store)?;
     let image = match &wanted {
-        Wanted::Image(word) => Some(
-            find_image(parsed, &store, word, when, wanted_platform.as_ref())
-                .map_err(|error| operand::explain_guess(parsed, word, error))?,
-        ),
+        Wanted::Image(word) => {
+            Some(pull.image(&store, word).map_err(|error| operand::explain_guess(parsed, word, error))?)
+        }
         _ => None,
     };
     let config = image.as_ref().map(|image| &image.config);
@@ -170,10 +94,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     };
     let process = request.process(config, &hostname, here.as_deref().unwrap_or(Path::new("/")))?;
     let id = names::random_id()?;
-    let name = match name {
-        Some(name) => name.to_owned(),
-        None => names::random_name(&store, &id),
-    };
+    let name = name.unwrap_or_else(|| names::random_name(&store, &id));
     let mut spec = ContainerSpec {
         name,
         image: wanted.to_string(),
@@ -181,7 +102,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         hostname,
         domainname: None,
         root: root(&wanted, image.as_ref(), &store)?,
-        read_only: parsed.is_on("read-only"),
+        read_only: parsed.is_on(READ_ONLY),
         kernel: request::kernel(map.is_single(), shm_size, security.privileged),
         own_files: true,
         mounts: with_image_volumes(mounts, config.map(|config| &config.volumes[..]).unwrap_or_default()),
@@ -195,10 +116,10 @@ fn run(parsed: &Parsed) -> Result<u8> {
         cgroup_parent,
         cgroup_name: None,
         cgroup_namespace: true,
-        stats: parsed.is_on("stats"),
+        stats: parsed.is_on(STATS),
         security,
         init: init(parsed).unwrap_or(true),
-        remove: parsed.is_on("rm"),
+        remove: parsed.is_on(RM),
         stop_signal: config.and_then(|config| config.stop_signal.clone()),
         shown: serde_json::Value::Null,
         id,
@@ -264,52 +185,6 @@ fn settings(map: &IdMap, network: Network, security: &Security, user: &str) -> V
     settings
 }
 
-/// Whether ccrun is PID 1, if the user says so.
-pub fn init(parsed: &Parsed) -> Option<bool> {
-    if parsed.is_on("no-init") {
-        return Some(false);
-    }
-    parsed.one("init").map(|value| value != "false")
-}
-
-/// When to pull an image.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum When {
-    Always,
-    Missing,
-    Never,
-}
-
-impl When {
-    fn parse(text: &str) -> Result<When> {
-        match text {
-            "always" => Ok(When::Always),
-            "missing" => Ok(When::Missing),
-            "never" => Ok(When::Never),
-            _ => Err(Error::new(format!(
-                "invalid pull option: '{text}': must be one of \"always\", \"missing\" or \"never\""
-            ))),
-        }
-    }
-}
-
-fn find_image(
-    parsed: &Parsed,
-    store: &crate::store::Store,
-    word: &str,
-    when: When,
-    platform: Option<&Platform>,
-) -> Result<Image> {
-    let here = if when == When::Always { None } else { pull::find(store, word, platform)? };
-    if let Some(image) = here {
-        return Ok(image);
-    }
-    if when == When::Never {
-        return Err(crate::image::local::images::not_found(word).hint("--pull=never forbids to fetch it"));
-    }
-    pull::for_run(parsed, store, word, platform)
-}
-
 fn root(wanted: &Wanted, image: Option<&Image>, store: &crate::store::Store) -> Result<Root> {
     match (wanted, image) {
         (Wanted::Rootfs { path, writable }, _) => {
@@ -340,44 +215,4 @@ fn with_image_volumes(mut mounts: Vec<Mount>, volumes: &[String]) -> Vec<Mount> 
         }
     }
     mounts
-}
-
-fn network(parsed: &Parsed) -> Result<Network> {
-    match parsed.text("network")? {
-        None | Some("none") => Ok(Network::None),
-        Some("host") => Ok(Network::Host),
-        Some(other) => Err(Error::new(format!("network {other} not found")).hint("there are none and host")),
-    }
-}
-
-fn hostname(parsed: &Parsed) -> Result<String> {
-    let name = parsed.text("hostname")?.unwrap_or("container");
-    // What hostname(7) allows; it becomes part of files and of the environment.
-    let valid = !name.is_empty()
-        && name.len() <= 64
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-        && !name.starts_with(['-', '.']);
-    if valid {
-        Ok(name.to_owned())
-    } else {
-        Err(Error::new(format!("invalid hostname: {name}"))
-            .hint("it is made of letters, digits, - and ., at most 64 of them"))
-    }
-}
-
-fn request(parsed: &Parsed) -> Result<Request> {
-    Ok(Request {
-        command: Vec::new(),
-        entrypoint: parsed.one("entrypoint").map(OsStr::to_owned),
-        env: environment::read(parsed)?,
-        workdir: parsed.one("workdir").map(PathBuf::from),
-        user: parsed.text("user")?.map(str::to_owned),
-        groups: parsed
-            .many("group-add")
-            .map(|group| utf8(group, "--group-add").map(str::to_owned))
-            .collect::<Result<_>>()?,
-        ulimits: ulimit::read(parsed)?,
-        oom_score_adj: limits::oom_score_adj(parsed)?,
-        ..Request::default()
-    })
 }

@@ -5,6 +5,7 @@
 //! takes power over both. So the manager is asked to start us there: as a *scope*,
 //! which keeps our process, terminal and environment as they are.
 
+use super::flags::resources::CGROUP_PARENT;
 use crate::cli::args::Parsed;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::{Cgroup, Limits};
@@ -19,7 +20,7 @@ const BEEN_THERE: &str = "CCRUN_IN_SCOPE";
 /// Becomes the same command line in a scope of its own, if `limits` take a cgroup that cannot be had here and can be
 /// had there. Does nothing if not: whoever makes the cgroup will say what is missing.
 pub fn enter(parsed: &Parsed, limits: &Limits) -> Result<()> {
-    let needless = || parsed.one("cgroup-parent").is_some() || std::env::var_os(BEEN_THERE).is_some();
+    let needless = || parsed.one(CGROUP_PARENT).is_some() || std::env::var_os(BEEN_THERE).is_some();
     if cred::geteuid() == 0 || limits.controllers().is_empty() || needless() || !Cgroup::is_for_systemd(limits) {
         return Ok(());
     }

@@ -1,8 +1,14 @@
 //! What `inspect` is to show of a new container, as far as it is not Docker's default: taken from the flags, because
 //! what the kernel gets is no longer in the user's words.
 
-use super::flags::limits;
-use crate::cli::args::{Parsed, utf8};
+use super::flags::cidfile::CIDFILE;
+use super::flags::device::DEVICE;
+use super::flags::limits::CPUS;
+use super::flags::mount::{TMPFS, VOLUME};
+use super::flags::process::{ENTRYPOINT, GROUP_ADD, WORKDIR};
+use super::flags::resources;
+use super::flags::security::{CAP_ADD, CAP_DROP, SECURITY_OPT};
+use crate::cli::args::{Many, Parsed};
 use crate::container::anonymous;
 use crate::container::spec::{ContainerSpec, Direct, Mount, Source, Stream};
 use crate::error::Result;
@@ -26,7 +32,7 @@ fn process(
     command: &[String],
     config: Option<&Config>,
 ) -> Result<Map<String, Value>> {
-    let own = parsed.text("entrypoint")?;
+    let own = parsed.text(ENTRYPOINT)?;
     let of_image = |list: fn(&Config) -> &Vec<String>| config.map(list).filter(|list| !list.is_empty()).cloned();
     let entrypoint = match own {
         Some(entrypoint) => Some(vec![entrypoint.to_owned()]).filter(|_| !entrypoint.is_empty()),
@@ -52,7 +58,7 @@ fn process(
     set("Entrypoint", entrypoint.into());
     set("Cmd", cmd.into());
     // Docker's is empty where nobody has said one.
-    let cwd = parsed.one("workdir").is_some() || config.is_some_and(|config| !config.working_dir.is_empty());
+    let cwd = parsed.one(WORKDIR).is_some() || config.is_some_and(|config| !config.working_dir.is_empty());
     set("WorkingDir", if cwd { spec.process.cwd.to_string_lossy().into() } else { "".into() });
     if !volumes.is_empty() {
         set("Volumes", volumes.into());
@@ -62,23 +68,22 @@ fn process(
 }
 
 fn host(parsed: &Parsed, spec: &ContainerSpec) -> Result<Map<String, Value>> {
-    let texts = |flag: &'static str| -> Result<Vec<String>> {
-        parsed.many(flag).map(|value| utf8(value, flag).map(str::to_owned)).collect()
-    };
+    let texts =
+        |flag: Many| -> Result<Vec<String>> { Ok(parsed.texts(flag)?.into_iter().map(str::to_owned).collect()) };
     let mut shown = limits(parsed, &spec.limits)?;
     let mut set = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
     let lists = [
-        ("CapAdd", texts("cap-add")?.iter().map(|name| capability(name)).collect()),
-        ("CapDrop", texts("cap-drop")?.iter().map(|name| capability(name)).collect()),
-        ("GroupAdd", texts("group-add")?),
-        ("SecurityOpt", texts("security-opt")?),
+        ("CapAdd", texts(CAP_ADD)?.iter().map(|name| capability(name)).collect()),
+        ("CapDrop", texts(CAP_DROP)?.iter().map(|name| capability(name)).collect()),
+        ("GroupAdd", texts(GROUP_ADD)?),
+        ("SecurityOpt", texts(SECURITY_OPT)?),
         // A volume without a name is none of them.
-        ("Binds", texts("volume")?.into_iter().filter(|text| text.contains(':')).collect()),
+        ("Binds", texts(VOLUME)?.into_iter().filter(|text| text.contains(':')).collect()),
     ];
     for (name, list) in lists.into_iter().filter(|(_, list): &(_, Vec<String>)| !list.is_empty()) {
         set(name, list.into());
     }
-    let tmpfs = texts("tmpfs")?;
+    let tmpfs = texts(TMPFS)?;
     if !tmpfs.is_empty() {
         let split = tmpfs.iter().map(|text| text.split_once(':').unwrap_or((text, "")));
         set("Tmpfs", split.map(|(dir, options)| (dir.to_owned(), options.into())).collect::<Map<_, _>>().into());
@@ -86,9 +91,9 @@ fn host(parsed: &Parsed, spec: &ContainerSpec) -> Result<Map<String, Value>> {
     set("NetworkMode", if spec.network == Network::Host { "host".into() } else { "none".into() });
     set("ReadonlyRootfs", spec.read_only.into());
     set("Privileged", spec.security.privileged.into());
-    set("ShmSize", limits::shm_size(parsed)?.into());
+    set("ShmSize", resources::shm_size(parsed)?.into());
     set("OomScoreAdj", spec.process.oom_score_adj.unwrap_or(0).into());
-    if let Some(path) = parsed.text("cidfile")? {
+    if let Some(path) = parsed.text(CIDFILE)? {
         set("ContainerIDFile", path.into());
     }
     if let Some(parent) = &spec.cgroup_parent {
@@ -105,7 +110,7 @@ fn host(parsed: &Parsed, spec: &ContainerSpec) -> Result<Map<String, Value>> {
         let target = parts.next().filter(|target| target.starts_with('/')).unwrap_or(source);
         json!({ "PathOnHost": source, "PathInContainer": target, "CgroupPermissions": "rwm" })
     };
-    set("Devices", texts("device")?.iter().map(device).collect::<Vec<_>>().into());
+    set("Devices", texts(DEVICE)?.iter().map(device).collect::<Vec<_>>().into());
     Ok(shown)
 }
 
@@ -126,7 +131,7 @@ fn limits(parsed: &Parsed, limits: &Limits) -> Result<Map<String, Value>> {
     set("MemoryReservation", memory.reservation.map(Value::from));
     set("MemorySwappiness", memory.swappiness.map(Value::from));
     set("CpuShares", cpu.shares.map(Value::from));
-    match parsed.text("cpus")?.and_then(|text| text.parse::<f64>().ok()) {
+    match parsed.get(CPUS)? {
         Some(cpus) => drop(set("NanoCpus", Some(((cpus * 1e9).round() as i64).into()))),
         None => {
             set("CpuQuota", cpu.quota.map(Value::from));
@@ -142,7 +147,7 @@ fn limits(parsed: &Parsed, limits: &Limits) -> Result<Map<String, Value>> {
 
 /// What is mounted, but for `--tmpfs`, which Docker shows elsewhere. `inspect` adds where volumes are.
 fn mounts(parsed: &Parsed, spec: &ContainerSpec) -> Vec<Value> {
-    let short: Vec<&str> = parsed.many("volume").filter_map(|text| text.to_str()).collect();
+    let short: Vec<&str> = parsed.many(VOLUME).filter_map(|text| text.to_str()).collect();
     let options = |mount: &Mount| {
         let target = mount.target.display().to_string();
         let own = short.iter().map(|text| text.split(':').collect::<Vec<_>>());
@@ -150,7 +155,7 @@ fn mounts(parsed: &Parsed, spec: &ContainerSpec) -> Vec<Value> {
         own.next().and_then(|parts| parts.get(2).map(|options| (*options).to_owned()))
     };
     let in_words = |target: &str| {
-        parsed.many("tmpfs").all(|text| text.to_str().unwrap_or_default().split(':').next() != Some(target))
+        parsed.many(TMPFS).all(|text| text.to_str().unwrap_or_default().split(':').next() != Some(target))
     };
     let shown = |(at, mount): (usize, &Mount)| {
         let target = mount.target.display().to_string();

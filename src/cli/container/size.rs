@@ -21,10 +21,9 @@ fn of_image(store: &Store, container: &Container) -> u64 {
 }
 
 /// Adds what `--size` asks for: the bytes that the container has written, and those of all its files.
-pub fn add_to(store: &Store, mut value: Value) -> Result<Value> {
-    let container = store.container(value["Id"].as_str().unwrap_or_default())?;
+pub fn add_to(store: &Store, container: &Container, value: &mut Value) -> Result<()> {
     let own = store.usage(&store.root().join("containers").join(&container.id).join("upper"))?;
     value["SizeRw"] = own.into();
-    value["SizeRootFs"] = (own + of_image(store, &container)).into();
-    Ok(value)
+    value["SizeRootFs"] = (own + of_image(store, container)).into();
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `ccrun stats`: what containers use, again and again.
 
-use crate::cli::args::{Command, Parsed, switch};
+use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::units::{binary, size};
 use crate::cli::{output, store};
@@ -17,16 +17,15 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+const ALL: Switch = switch(Some('a'), "all", "Show those that have ended too");
+const NO_STREAM: Switch = switch(None, "no-stream", "Show it once");
+const NO_TRUNC: Switch = switch(None, "no-trunc", "Do not cut anything short");
+
 pub static COMMAND: Command = Command {
     name: "stats",
     usage: "[OPTIONS] [CONTAINER...]",
     summary: "Show what containers use",
-    flags: &[
-        switch(Some('a'), "all", "Show those that have ended too"),
-        listing::FORMAT,
-        switch(None, "no-stream", "Show it once"),
-        switch(None, "no-trunc", "Do not cut anything short"),
-    ],
+    flags: &[ALL.flag, listing::FORMAT.flag, NO_STREAM.flag, NO_TRUNC.flag],
     operands: (0, usize::MAX),
     runs_program: false,
     failure: 1,
@@ -70,7 +69,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         std::thread::sleep(INTERVAL);
         let rows = rows(parsed, &store, &words, &mut before)?;
         let text = table(parsed, &rows)?;
-        if parsed.is_on("no-stream") {
+        if parsed.is_on(NO_STREAM) {
             output::print(&text)?;
             return Ok(0);
         }
@@ -106,13 +105,13 @@ fn look(store: &Store, words: &[&str], before: &mut HashMap<String, Sample>) -> 
 
 fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut HashMap<String, Sample>) -> Result<Vec<Value>> {
     let before = look(store, words, now)?;
-    let all = parsed.is_on("all") || !words.is_empty();
+    let all = parsed.is_on(ALL) || !words.is_empty();
     let mut rows = Vec::new();
     for (word, container) in chosen(store, words)? {
         let sample = now.get(&container.id);
         // Between two looks it may have ended, or just begun.
         if sample.is_some() || (all && !container.state.is_running()) {
-            rows.push(fields(&word, &container, sample, before.get(&container.id), parsed.is_on("no-trunc")));
+            rows.push(fields(&word, &container, sample, before.get(&container.id), parsed.is_on(NO_TRUNC)));
         }
     }
     Ok(rows)
@@ -155,7 +154,7 @@ fn fields(word: &str, container: &Container, now: Option<&Sample>, before: Optio
 fn table(parsed: &Parsed, rows: &[Value]) -> Result<String> {
     let is_told = rows.iter().any(|row| row["Pressure"] != UNKNOWN);
     let default = if is_told { format!("{COLUMNS}\t{{{{.Pressure}}}}") } else { COLUMNS.to_owned() };
-    listing::show(parsed.text("format")?, &default, HEADINGS, rows)
+    listing::show(parsed.text(listing::FORMAT)?, &default, HEADINGS, rows)
 }
 
 /// Shows it in the place of what was shown before, on a terminal; else below. False when nobody reads any more.

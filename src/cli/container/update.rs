@@ -15,17 +15,17 @@ pub static COMMAND: Command = Command {
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
     summary: "Change the limits of containers that run",
     flags: &[
-        MEMORY,
-        MEMORY_SWAP,
-        MEMORY_RESERVATION,
-        CPUS,
-        CPU_SHARES,
-        CPU_QUOTA,
-        CPU_PERIOD,
-        CPUSET_CPUS,
-        CPUSET_MEMS,
-        PIDS_LIMIT,
-        BLKIO_WEIGHT,
+        MEMORY.flag,
+        MEMORY_SWAP.flag,
+        MEMORY_RESERVATION.flag,
+        CPUS.flag,
+        CPU_SHARES.flag,
+        CPU_QUOTA.flag,
+        CPU_PERIOD.flag,
+        CPUSET_CPUS.flag,
+        CPUSET_MEMS.flag,
+        PIDS_LIMIT.flag,
+        BLKIO_WEIGHT.flag,
     ],
     operands: (1, usize::MAX),
     runs_program: false,
@@ -41,7 +41,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         );
     }
     // A number of CPUs is a quota of the ordinary period, whatever the container's has been.
-    if parsed.one("cpus").is_some() {
+    if parsed.get(CPUS)?.is_some() {
         limits.cpu.period = limits.cpu.quota.map(|_| PERIOD);
     }
     let (store, _) = store::look(parsed)?;

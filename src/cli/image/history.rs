@@ -1,6 +1,6 @@
 //! `ccrun history`.
 
-use crate::cli::args::{Command, Parsed, switch};
+use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::{self, units};
 use crate::cli::store;
@@ -10,16 +10,15 @@ use crate::image::local::layers::Notes;
 use crate::store::Store;
 use serde_json::{Value, json};
 
+const HUMAN: Switch = switch(Some('H'), "human", "Sizes and times for humans; on unless --human=false");
+const NO_TRUNC: Switch = switch(None, "no-trunc", "Do not cut anything short");
+const QUIET: Switch = switch(Some('q'), "quiet", "Show only ids");
+
 pub static COMMAND: Command = Command {
     name: "history",
     usage: "[OPTIONS] IMAGE",
     summary: "Show how an image was made, step by step",
-    flags: &[
-        listing::FORMAT,
-        switch(Some('H'), "human", "Sizes and times for humans; on unless --human=false"),
-        switch(None, "no-trunc", "Do not cut anything short"),
-        switch(Some('q'), "quiet", "Show only ids"),
-    ],
+    flags: &[listing::FORMAT.flag, HUMAN.flag, NO_TRUNC.flag, QUIET.flag],
     operands: (1, 1),
     runs_program: false,
     failure: 1,
@@ -43,14 +42,14 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let word = parsed.words()?.first().copied().unwrap_or_default();
     let found = images::find(&store, word)?.ok_or_else(|| images::not_found(word))?;
     let image = images::load(&store, &found.id)?.ok_or_else(|| images::not_found(word))?;
-    let human = parsed.one("human").is_none_or(|value| value != "false");
-    let default = match (parsed.is_on("quiet"), human) {
+    let human = parsed.switch(HUMAN).unwrap_or(true);
+    let default = match (parsed.is_on(QUIET), human) {
         (true, _) => "{{.ID}}",
         (_, true) => "table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
         (_, false) => "table {{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
     };
-    let steps = steps(&store, &image, human, parsed.is_on("no-trunc"));
-    output::print(&listing::show(parsed.text("format")?, default, HEADINGS, &steps)?)?;
+    let steps = steps(&store, &image, human, parsed.is_on(NO_TRUNC));
+    output::print(&listing::show(parsed.text(listing::FORMAT)?, default, HEADINGS, &steps)?)?;
     Ok(0)
 }
 

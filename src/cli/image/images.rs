@@ -1,7 +1,7 @@
 //! `ccrun images`.
 
 use super::selection::{Selection, created};
-use crate::cli::args::{Command, Parsed, switch};
+use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::filter::{FILTER, Filters};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::{self, units};
@@ -14,18 +14,16 @@ use crate::image::reference::Reference;
 use crate::store::Store;
 use serde_json::{Value, json};
 
+const ALL: Switch = switch(Some('a'), "all", "Accepted for Docker's sake: all images are always shown");
+const DIGESTS: Switch = switch(None, "digests", "Show digests");
+const NO_TRUNC: Switch = switch(None, "no-trunc", "Show ids in full");
+const QUIET: Switch = switch(Some('q'), "quiet", "Show only ids");
+
 pub static COMMAND: Command = Command {
     name: "images",
     usage: "[OPTIONS] [REPOSITORY[:TAG]]",
     summary: "List the images that are here",
-    flags: &[
-        switch(Some('a'), "all", "Accepted for Docker's sake: all images are always shown"),
-        switch(None, "digests", "Show digests"),
-        FILTER,
-        listing::FORMAT,
-        switch(None, "no-trunc", "Show ids in full"),
-        switch(Some('q'), "quiet", "Show only ids"),
-    ],
+    flags: &[ALL.flag, DIGESTS.flag, FILTER.flag, listing::FORMAT.flag, NO_TRUNC.flag, QUIET.flag],
     operands: (0, 1),
     runs_program: false,
     failure: 1,
@@ -55,19 +53,19 @@ struct Row {
 }
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let filters = Filters::parse(parsed, Selection::KNOWN)?;
+    let filters = Filters::parse(parsed, FILTER, Selection::KNOWN)?;
     let (store, _) = store::look(parsed)?;
     // What a killed pull left is not worth a failure here.
     let _ = supervisor::sweep(&store);
     let selection = Selection::new(&store, filters, parsed.words()?.first().copied())?;
-    let rows = rows(&store, &selection, parsed.is_on("no-trunc"))?;
+    let rows = rows(&store, &selection, parsed.is_on(NO_TRUNC))?;
     let rows: Vec<Value> = rows.into_iter().map(|row| row.fields).collect();
-    let default = match (parsed.is_on("quiet"), parsed.is_on("digests")) {
+    let default = match (parsed.is_on(QUIET), parsed.is_on(DIGESTS)) {
         (true, _) => "{{.ID}}",
         (_, true) => "table {{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
         (_, false) => "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
     };
-    output::print(&listing::show(parsed.text("format")?, default, HEADINGS, &rows)?)?;
+    output::print(&listing::show(parsed.text(listing::FORMAT)?, default, HEADINGS, &rows)?)?;
     Ok(0)
 }
 

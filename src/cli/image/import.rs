@@ -1,7 +1,7 @@
 //! `ccrun import`.
 
 use super::{load, pull};
-use crate::cli::args::{Command, Parsed, many, one, utf8};
+use crate::cli::args::{Command, Many, One, Parsed, Typed, many, one, utf8};
 use crate::cli::output::progress::Display;
 use crate::cli::{output, store};
 use crate::error::{Error, Result};
@@ -11,15 +11,16 @@ use crate::image::reference::Reference;
 use crate::store::drafts;
 use std::ffi::OsStr;
 
+const CHANGE: Many =
+    many(Some('c'), "change", "INSTRUCTION", "Apply a Dockerfile instruction: CMD, ENTRYPOINT, ENV, EXPOSE, …");
+const MESSAGE: One = one(Some('m'), "message", "TEXT", "What the image's history says");
+const PLATFORM: Typed<Platform> = pull::platform("The platform that the image is for");
+
 pub static COMMAND: Command = Command {
     name: "import",
     usage: "[OPTIONS] FILE|- [REPOSITORY[:TAG]]",
     summary: "Make an image of a root file system's tar",
-    flags: &[
-        many(Some('c'), "change", "INSTRUCTION", "Apply a Dockerfile instruction: CMD, ENTRYPOINT, ENV, EXPOSE, …"),
-        one(Some('m'), "message", "TEXT", "What the image's history says"),
-        one(None, "platform", "OS/ARCH", "The platform that the image is for"),
-    ],
+    flags: &[CHANGE.flag, MESSAGE.flag, PLATFORM.flag],
     operands: (1, 2),
     runs_program: false,
     failure: 1,
@@ -38,9 +39,9 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if name.as_ref().is_some_and(|name| name.digest().is_some()) {
         return Err(Error::new("cannot import digest reference").hint("give a name and a tag"));
     }
-    let platform = parsed.text("platform")?.map_or_else(|| Ok(Platform::host()), Platform::parse)?;
-    let changes = parsed.many("change").map(|value| utf8(value, "change")).collect::<Result<Vec<_>>>()?;
-    let message = parsed.text("message")?.unwrap_or("Imported from -");
+    let platform = parsed.get(PLATFORM)?.unwrap_or_else(Platform::host);
+    let changes = parsed.many(CHANGE).map(|value| utf8(value, CHANGE.flag.long)).collect::<Result<Vec<_>>>()?;
+    let message = parsed.text(MESSAGE)?.unwrap_or("Imported from -");
     let input = load::open(Some(source).filter(|source| *source != "-").map(OsStr::new))?;
     let (store, map) = store::open(parsed)?;
     // What cannot be swept takes space but is in nobody's way.

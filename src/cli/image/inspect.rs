@@ -12,7 +12,7 @@ pub static COMMAND: Command = Command {
     name: "image inspect",
     usage: "[OPTIONS] IMAGE [IMAGE...]",
     summary: "Tell all about images",
-    flags: &[FORMAT],
+    flags: &[FORMAT.flag],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,

@@ -1,7 +1,7 @@
 //! `ccrun load`.
 
 use super::pull;
-use crate::cli::args::{Command, Parsed, one, switch};
+use crate::cli::args::{Command, One, Parsed, Switch, Typed, one, switch};
 use crate::cli::output::progress::Display;
 use crate::cli::{output, store};
 use crate::error::{Error, Result};
@@ -13,15 +13,16 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
 
+const INPUT: One =
+    one(Some('i'), "input", "FILE", "Read from an archive or a directory with an OCI layout, not from stdin");
+const PLATFORM: Typed<Platform> = pull::platform("Load the image for this platform and not for the machine's own");
+const QUIET: Switch = switch(Some('q'), "quiet", "Do not show progress");
+
 pub static COMMAND: Command = Command {
     name: "load",
     usage: "[OPTIONS]",
     summary: "Load images from an archive or from standard input",
-    flags: &[
-        one(Some('i'), "input", "FILE", "Read from an archive or a directory with an OCI layout, not from stdin"),
-        one(None, "platform", "OS/ARCH", "Load the image for this platform and not for the machine's own"),
-        switch(Some('q'), "quiet", "Do not show progress"),
-    ],
+    flags: &[INPUT.flag, PLATFORM.flag, QUIET.flag],
     operands: (0, 0),
     runs_program: false,
     failure: 1,
@@ -29,8 +30,8 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let platform = parsed.text("platform")?.map(Platform::parse).transpose()?;
-    let path = parsed.one("input");
+    let platform = parsed.get(PLATFORM)?;
+    let path = parsed.one(INPUT);
     let input = open(path)?;
     let (store, map) = store::open(parsed)?;
     // What cannot be swept takes space but is in nobody's way.
@@ -39,7 +40,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         Some(path) if input.metadata().is_ok_and(|meta| meta.is_dir()) => Files::Directory(path.into()),
         _ => Files::read(&store, input)?,
     };
-    let mut display = Display::of_archive(parsed.is_on("quiet"));
+    let mut display = Display::of_archive(parsed.is_on(QUIET));
     archive::load(&store, &files, platform.as_ref(), &mut display, &mut |loaded| {
         output::print(&lines(loaded))?;
         pull::tell_lost(&loaded.lost, &map);

@@ -1,6 +1,6 @@
 //! `ccrun pull`, and the pull that `ccrun run` does.
 
-use crate::cli::args::{Command, Flag, Parsed, one, switch};
+use crate::cli::args::{Command, One, Parsed, Switch, Typed, one, switch};
 use crate::cli::output::progress::{Display, Stream};
 use crate::cli::{output, store};
 use crate::error::{Error, Result, Visible};
@@ -13,27 +13,31 @@ use crate::image::reference::Reference;
 use crate::isolation::idmap::IdMap;
 use crate::store::Store;
 
+const PLATFORM: Typed<Platform> = platform("Pull the image for this platform and not for the machine's own");
+const QUIET: Switch = switch(Some('q'), "quiet", "Print only the image's full name");
+
 pub static COMMAND: Command = Command {
     name: "pull",
     usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
     summary: "Download an image from a registry",
-    flags: &[
-        one(None, "platform", "OS/ARCH", "Pull the image for this platform and not for the machine's own"),
-        JOBS,
-        switch(Some('q'), "quiet", "Print only the image's full name"),
-    ],
+    flags: &[PLATFORM.flag, JOBS.flag, QUIET.flag],
     operands: (1, 1),
     runs_program: false,
     failure: 1,
     run,
 };
 
+/// A flag of several commands, each with its own words for the help.
+pub const fn platform(help: &'static str) -> Typed<Platform> {
+    one(None, "platform", "OS/ARCH", help).parsed_by(|_, text| Platform::parse(text).map(Some))
+}
+
 /// The flag that [`jobs`] reads.
-pub const JOBS: Flag = one(None, "jobs", "NUMBER", "Download so many layers at once, 1 to 32 (default 3)");
+pub const JOBS: One = one(None, "jobs", "NUMBER", "Download so many layers at once, 1 to 32 (default 3)");
 
 /// How many layers to get at once.
 pub fn jobs(parsed: &Parsed) -> Result<usize> {
-    let Some(text) = parsed.text("jobs")? else { return Ok(3) };
+    let Some(text) = parsed.text(JOBS)? else { return Ok(3) };
     let jobs = text.parse().ok().filter(|jobs| (1..=32).contains(jobs));
     jobs.ok_or_else(|| Error::new(format!("invalid number of jobs: '{text}'")).hint("it is from 1 to 32"))
 }
@@ -41,8 +45,8 @@ pub fn jobs(parsed: &Parsed) -> Result<usize> {
 fn run(parsed: &Parsed) -> Result<u8> {
     let words = parsed.words()?;
     let reference = Reference::parse(words.first().copied().unwrap_or_default())?;
-    let platform = parsed.text("platform")?.map_or_else(|| Ok(Platform::host()), Platform::parse)?;
-    let how = How { jobs: jobs(parsed)?, quiet: parsed.is_on("quiet"), stream: Stream::Stdout };
+    let platform = parsed.get(PLATFORM)?.unwrap_or_else(Platform::host);
+    let how = How { jobs: jobs(parsed)?, quiet: parsed.is_on(QUIET), stream: Stream::Stdout };
     let (store, map) = store::open(parsed)?;
     if reference.tag_defaulted() && !how.quiet {
         output::print("Using default tag: latest\n")?;
@@ -106,8 +110,8 @@ pub fn find(store: &Store, word: &str, platform: Option<&Platform>) -> Result<Op
 }
 
 /// Pulls the image that `run` needs. Stdout belongs to the container, so all is told on stderr.
-pub fn for_run(parsed: &Parsed, store: &Store, word: &str, platform: Option<&Platform>) -> Result<Image> {
-    let how = How { jobs: jobs(parsed)?, quiet: parsed.is_on("quiet"), stream: Stream::Stderr };
+pub fn for_run(store: &Store, word: &str, platform: Option<&Platform>, jobs: usize, quiet: bool) -> Result<Image> {
+    let how = How { jobs, quiet, stream: Stream::Stderr };
     let reference = Reference::parse(word)?;
     if !how.quiet && images::find(store, word).ok().flatten().is_none() {
         Stream::Stderr.line(&format!("Unable to find image '{}' locally", reference.familiar()));

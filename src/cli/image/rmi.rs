@@ -1,6 +1,6 @@
 //! `ccrun rmi`.
 
-use crate::cli::args::{Command, Parsed, switch};
+use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
 use crate::container::supervisor;
@@ -9,11 +9,14 @@ use crate::image::local::images;
 use crate::image::local::remove::{Removed, User, remove};
 use crate::store::Store;
 
+const FORCE: Switch =
+    switch(Some('f'), "force", "Remove names of images that containers use, and ids with several names");
+
 pub static COMMAND: Command = Command {
     name: "rmi",
     usage: "[OPTIONS] IMAGE [IMAGE...]",
     summary: "Remove images",
-    flags: &[switch(Some('f'), "force", "Remove names of images that containers use, and ids with several names")],
+    flags: &[FORCE.flag],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,
@@ -22,7 +25,7 @@ pub static COMMAND: Command = Command {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
-    let force = parsed.is_on("force");
+    let force = parsed.is_on(FORCE);
     let status = words::each(parsed, |word| match remove(&store, word, force, || users(&store))? {
         Some(removed) => Ok(Outcome::Done(removed.iter().map(line).collect())),
         // With --force, what is not there is as good as removed.

@@ -1,12 +1,12 @@
 //! Lists of things: a table as Docker draws it, JSON, or what the user's template makes of each.
 
-use crate::cli::args::{Flag, one};
+use crate::cli::args::{One, one};
 use crate::cli::output::format::Template;
 use crate::error::{Result, Visible};
 use serde_json::Value;
 
 /// The flag that every list has.
-pub const FORMAT: Flag = one(None, "format", "FORMAT", "Use a template: 'table TEMPLATE', 'TEMPLATE' or 'json'");
+pub const FORMAT: One = one(None, "format", "FORMAT", "Use a template: 'table TEMPLATE', 'TEMPLATE' or 'json'");
 
 /// What a field is called in the template and above its column.
 pub type Headings = &'static [(&'static str, &'static str)];

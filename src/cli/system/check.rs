@@ -1,6 +1,6 @@
 //! `ccrun check`: what this host can do.
 
-use crate::cli::args::{Command, Parsed, one};
+use crate::cli::args::{Command, One, Parsed, one};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::{output, store};
 use crate::container::sandbox::NamespaceSandbox;
@@ -11,11 +11,13 @@ use crate::isolation::idmap::IdMap;
 use crate::sys::cred;
 use serde_json::{Value, json};
 
+const FIX: One = one(None, "fix", "USER", "As root, do once what this user needs, and say what was done");
+
 pub static COMMAND: Command = Command {
     name: "check",
     usage: "[OPTIONS]",
     summary: "Tell what this host can do, and what mends it",
-    flags: &[listing::FORMAT, one(None, "fix", "USER", "As root, do once what this user needs, and say what was done")],
+    flags: &[listing::FORMAT.flag, FIX.flag],
     operands: (0, 0),
     runs_program: false,
     failure: 1,
@@ -25,13 +27,13 @@ pub static COMMAND: Command = Command {
 const HEADINGS: Headings = &[("Name", "NAME"), ("Verdict", "VERDICT"), ("Text", "TEXT"), ("Command", "COMMAND")];
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    if let Some(name) = parsed.text("fix")? {
+    if let Some(name) = parsed.text(FIX)? {
         return fix(name);
     }
     let root = store::root(parsed)?;
     let map = IdMap::to_be(&root.join("idmap"))?;
     let findings = check::all(&root, map.clone(), &NamespaceSandbox { map });
-    let text = match parsed.text("format")? {
+    let text = match parsed.text(listing::FORMAT)? {
         None => findings.iter().map(line).collect(),
         format => {
             let default = "table {{.Verdict}}\t{{.Name}}\t{{.Text}}\t{{.Command}}";

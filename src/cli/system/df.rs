@@ -2,7 +2,7 @@
 
 mod each;
 
-use crate::cli::args::{Command, Parsed, switch};
+use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::container::ps;
 use crate::cli::image::rmi;
 use crate::cli::output::listing::{self, Headings};
@@ -19,11 +19,13 @@ use crate::store::containers::Container;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+const VERBOSE: Switch = switch(Some('v'), "verbose", "Show each image, container and volume");
+
 pub static COMMAND: Command = Command {
     name: "system df",
     usage: "[OPTIONS]",
     summary: "Show how much room things take",
-    flags: &[listing::FORMAT, switch(Some('v'), "verbose", "Show each image, container and volume")],
+    flags: &[listing::FORMAT.flag, VERBOSE.flag],
     operands: (0, 0),
     runs_program: false,
     failure: 1,
@@ -55,8 +57,8 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
     let _ = supervisor::sweep(&store);
     let usage = Usage::of(&store)?;
-    let text = match parsed.text("format")? {
-        None if parsed.is_on("verbose") => each::shown(&usage, &refs::list(&store)?.0),
+    let text = match parsed.text(listing::FORMAT)? {
+        None if parsed.is_on(VERBOSE) => each::shown(&usage, &refs::list(&store)?.0),
         format => {
             let default = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
             listing::show(format, default, HEADINGS, &usage.sums())?

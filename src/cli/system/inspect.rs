@@ -1,7 +1,7 @@
 //! `ccrun inspect`: things of all kinds.
 
-use crate::cli::args::{Command, one};
-use crate::cli::container::inspect as container;
+use crate::cli::args::{Command, One, one};
+use crate::cli::container::inspect::{self as container, SECURITY, SIZE};
 use crate::cli::image::inspect as image;
 use crate::cli::inspect::{FORMAT, inspect};
 use crate::cli::volume::inspect as volume;
@@ -10,26 +10,25 @@ use crate::image::local::images;
 use crate::store::Store;
 use serde_json::Value;
 
+const TYPE: One = one(None, "type", "TYPE", "Look only for a container, an image or a volume");
+
 pub static COMMAND: Command = Command {
     name: "inspect",
     usage: "[OPTIONS] NAME|ID [NAME|ID...]",
     summary: "Tell all about containers, images and volumes",
-    flags: &[
-        FORMAT,
-        container::SECURITY,
-        container::SIZE,
-        one(None, "type", "TYPE", "Look only for a container, an image or a volume"),
-    ],
+    flags: &[FORMAT.flag, SECURITY.flag, SIZE.flag, TYPE.flag],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,
-    run: |parsed| match parsed.text("type")? {
-        None | Some("" | "container") if parsed.is_on("security") => {
+    run: |parsed| match parsed.text(TYPE)? {
+        None | Some("" | "container") if parsed.is_on(SECURITY) => {
             inspect(parsed, &container::in_force, &container::missing)
         }
-        None | Some("") => inspect(parsed, &any, &container::missing),
-        Some("container") => inspect(parsed, &container::find, &container::missing),
-        Some("image") if parsed.is_on("security") => {
+        None | Some("") => inspect(parsed, &|store, word| any(store, word, parsed.is_on(SIZE)), &container::missing),
+        Some("container") => {
+            inspect(parsed, &|store, word| container::find(store, word, parsed.is_on(SIZE)), &container::missing)
+        }
+        Some("image") if parsed.is_on(SECURITY) => {
             Err(Error::new("--security tells of running containers, not of images"))
         }
         Some("image") => inspect(parsed, &image::find, &images::not_found),
@@ -41,9 +40,9 @@ pub static COMMAND: Command = Command {
 };
 
 /// A container or else an image or a volume.
-fn any(store: &Store, word: &str) -> Result<Option<Value>> {
+fn any(store: &Store, word: &str, size: bool) -> Result<Option<Value>> {
     if let Ok(id) = store.find_container(word) {
-        return container::describe(store, &id).map(Some);
+        return container::describe(store, &id, size).map(Some);
     }
     match image::find(store, word) {
         Ok(None) => volume::describe(store, word),

@@ -1,6 +1,6 @@
 //! `ccrun login`.
 
-use crate::cli::args::{Command, Parsed, one, switch};
+use crate::cli::args::{Command, One, Parsed, Switch, one, switch};
 use crate::cli::output::progress::Stream;
 use crate::cli::{output, prompt};
 use crate::error::{Error, Result, Visible};
@@ -12,15 +12,16 @@ use std::io::{IsTerminal, Read};
 /// No password is longer; some are tokens of several thousand characters.
 const PASSWORD_MAX: u64 = 64 << 10;
 
+const USERNAME: One = one(Some('u'), "username", "NAME", "Username");
+const PASSWORD: One =
+    one(Some('p'), "password", "PASSWORD", "Password or access token; everybody on the machine can see it here");
+const PASSWORD_STDIN: Switch = switch(None, "password-stdin", "Read the password or access token from standard input");
+
 pub static COMMAND: Command = Command {
     name: "login",
     usage: "[OPTIONS] [SERVER]",
     summary: "Log in to a registry, Docker Hub unless it is named",
-    flags: &[
-        one(Some('u'), "username", "NAME", "Username"),
-        one(Some('p'), "password", "PASSWORD", "Password or access token; everybody on the machine can see it here"),
-        switch(None, "password-stdin", "Read the password or access token from standard input"),
-    ],
+    flags: &[USERNAME.flag, PASSWORD.flag, PASSWORD_STDIN.flag],
     operands: (0, 1),
     runs_program: false,
     failure: 1,
@@ -29,7 +30,7 @@ pub static COMMAND: Command = Command {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let server = server(parsed)?;
-    let username = parsed.text("username")?.map(str::trim).filter(|name| !name.is_empty());
+    let username = parsed.text(USERNAME)?.map(str::trim).filter(|name| !name.is_empty());
     let password = given_password(parsed, username)?;
     if username.is_none()
         && password.is_none()
@@ -56,8 +57,8 @@ pub fn server(parsed: &Parsed) -> Result<Server> {
 
 /// The password, if the command line or stdin has it.
 fn given_password(parsed: &Parsed, username: Option<&str>) -> Result<Option<String>> {
-    let from_stdin = parsed.is_on("password-stdin");
-    if let Some(password) = parsed.one("password") {
+    let from_stdin = parsed.is_on(PASSWORD_STDIN);
+    if let Some(password) = parsed.one(PASSWORD) {
         // It has been seen already, but need not be seen any longer.
         let _ = process::set_title("ccrun login");
         Stream::Stderr.line("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");

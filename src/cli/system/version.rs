@@ -1,16 +1,18 @@
 //! `ccrun version`.
 
-use crate::cli::args::{Command, Parsed, one};
+use crate::cli::args::{Command, One, Parsed, one};
 use crate::cli::output;
 use crate::cli::output::format::Template;
 use crate::error::Result;
 use serde_json::{Value, json};
 
+const FORMAT: One = one(Some('f'), "format", "FORMAT", "Use a template, such as {{.Server.Version}}, or json");
+
 pub static COMMAND: Command = Command {
     name: "version",
     usage: "[OPTIONS]",
     summary: "Show the version",
-    flags: &[one(Some('f'), "format", "FORMAT", "Use a template, such as {{.Server.Version}}, or json")],
+    flags: &[FORMAT.flag],
     operands: (0, 0),
     runs_program: false,
     failure: 1,
@@ -18,7 +20,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    match parsed.text("format")? {
+    match parsed.text(FORMAT)? {
         None | Some("") => print_version()?,
         Some("json") => output::print(&format!("{}\n", told()))?,
         Some(template) => output::print(&(Template::parse(template)?.render(&told())? + "\n"))?,

@@ -1,19 +1,19 @@
 //! `ccrun volume create`.
 
-use crate::cli::args::{Command, Parsed, many, one, utf8};
+use crate::cli::args::{Command, Many, One, Parsed, many, one};
 use crate::cli::{names, output, store};
 use crate::error::{Error, Result};
 use crate::store::locks::Lock;
 use std::collections::BTreeMap;
 
+const DRIVER: One = one(Some('d'), "driver", "DRIVER", "Kind of volume: local is the only one");
+const LABEL: Many = many(None, "label", "NAME[=VALUE]", "Note something about the volume");
+
 pub static COMMAND: Command = Command {
     name: "volume create",
     usage: "[OPTIONS] [VOLUME]",
     summary: "Create a volume",
-    flags: &[
-        one(Some('d'), "driver", "DRIVER", "Kind of volume: local is the only one"),
-        many(None, "label", "NAME[=VALUE]", "Note something about the volume"),
-    ],
+    flags: &[DRIVER.flag, LABEL.flag],
     operands: (0, 1),
     runs_program: false,
     failure: 1,
@@ -21,7 +21,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    if let Some(driver) = parsed.text("driver")?.filter(|driver| *driver != "local") {
+    if let Some(driver) = parsed.text(DRIVER)?.filter(|driver| *driver != "local") {
         return Err(Error::new(format!("error looking up volume plugin {driver}: plugin \"{driver}\" not found"))
             .hint("local is the only driver"));
     }
@@ -38,8 +38,8 @@ fn run(parsed: &Parsed) -> Result<u8> {
         _ => names::random_id()?,
     };
     let mut labels = BTreeMap::new();
-    for label in parsed.many("label") {
-        let (name, value) = utf8(label, "--label").map(|label| label.split_once('=').unwrap_or((label, "")))?;
+    for label in parsed.texts(LABEL)? {
+        let (name, value) = label.split_once('=').unwrap_or((label, ""));
         labels.insert(name.to_owned(), value.to_owned());
     }
     let (store, _) = store::open(parsed)?;

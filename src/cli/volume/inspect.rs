@@ -11,7 +11,7 @@ pub static COMMAND: Command = Command {
     name: "volume inspect",
     usage: "[OPTIONS] VOLUME [VOLUME...]",
     summary: "Show all about volumes",
-    flags: &[inspect::FORMAT],
+    flags: &[inspect::FORMAT.flag],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,

@@ -1,8 +1,8 @@
 //! `ccrun volume ls`.
 
 use super::inspect::mountpoint;
-use crate::cli::args::{Command, Parsed, switch};
-use crate::cli::filter::{self, Filters, label_fits};
+use crate::cli::args::{Command, Parsed, Switch, switch};
+use crate::cli::filter::{FILTER, Filters, label_fits};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::{output, store};
 use crate::error::Result;
@@ -10,11 +10,13 @@ use crate::store::Store;
 use crate::store::volumes::Volume;
 use serde_json::{Value, json};
 
+const QUIET: Switch = switch(Some('q'), "quiet", "Show names only");
+
 pub static COMMAND: Command = Command {
     name: "volume ls",
     usage: "[OPTIONS]",
     summary: "List volumes",
-    flags: &[filter::FILTER, listing::FORMAT, switch(Some('q'), "quiet", "Show names only")],
+    flags: &[FILTER.flag, listing::FORMAT.flag, QUIET.flag],
     operands: (0, 0),
     runs_program: false,
     failure: 1,
@@ -35,7 +37,7 @@ const HEADINGS: Headings = &[
 ];
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let filters = Filters::parse(parsed, &["dangling", "driver", "label", "name"])?;
+    let filters = Filters::parse(parsed, FILTER, &["dangling", "driver", "label", "name"])?;
     let dangling = filters.switch("dangling")?;
     let (store, _) = store::look(parsed)?;
     let mut rows = Vec::new();
@@ -55,8 +57,8 @@ fn run(parsed: &Parsed) -> Result<u8> {
             rows.push(row(&store, &volume));
         }
     }
-    let default = if parsed.is_on("quiet") { "{{.Name}}" } else { "table {{.Driver}}\t{{.Name}}" };
-    output::print(&listing::show(parsed.text("format")?, default, HEADINGS, &rows)?)?;
+    let default = if parsed.is_on(QUIET) { "{{.Name}}" } else { "table {{.Driver}}\t{{.Name}}" };
+    output::print(&listing::show(parsed.text(listing::FORMAT)?, default, HEADINGS, &rows)?)?;
     Ok(0)
 }
 

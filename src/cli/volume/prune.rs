@@ -1,7 +1,7 @@
 //! `ccrun volume prune`.
 
-use crate::cli::args::{Command, Parsed, switch};
-use crate::cli::filter::{self, Filters};
+use crate::cli::args::{Command, Parsed, Switch, switch};
+use crate::cli::filter::Filters;
 use crate::cli::output::{self, units};
 use crate::cli::prune::{self, Gone};
 use crate::cli::store;
@@ -10,15 +10,14 @@ use crate::error::Result;
 use crate::store::Store;
 use crate::store::locks::Lock;
 
+const ALL: Switch =
+    switch(Some('a'), "all", "Remove all volumes that no container uses, not only those without a name");
+
 pub static COMMAND: Command = Command {
     name: "volume prune",
     usage: "[OPTIONS]",
     summary: "Remove anonymous volumes that no container uses",
-    flags: &[
-        switch(Some('a'), "all", "Remove all volumes that no container uses, not only those without a name"),
-        filter::LONG,
-        prune::FORCE,
-    ],
+    flags: &[ALL.flag, prune::FILTER.flag, prune::FORCE.flag],
     operands: (0, 0),
     runs_program: false,
     failure: 1,
@@ -26,8 +25,8 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let filters = Filters::parse(parsed, &["all", "label"])?;
-    let all = parsed.is_on("all") || filters.switch("all")? == Some(true);
+    let filters = Filters::parse(parsed, prune::FILTER, &["all", "label"])?;
+    let all = parsed.is_on(ALL) || filters.switch("all")? == Some(true);
     let which = if all { "all local volumes" } else { "anonymous local volumes" };
     if !prune::confirm(parsed, &format!("WARNING! This will remove {which} not used by at least one container.\n"))? {
         return Ok(0);

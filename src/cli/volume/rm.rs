@@ -1,7 +1,7 @@
 //! `ccrun volume rm`.
 
 use super::inspect::missing;
-use crate::cli::args::{Command, Parsed, switch};
+use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::words::{self, Outcome};
 use crate::cli::{names, store};
 use crate::container::supervisor;
@@ -9,11 +9,13 @@ use crate::error::{Error, Result};
 use crate::store::locks::Lock;
 use crate::store::{Patience, Store};
 
+const FORCE: Switch = switch(Some('f'), "force", "Do not mind volumes that are not there");
+
 pub static COMMAND: Command = Command {
     name: "volume rm",
     usage: "[OPTIONS] VOLUME [VOLUME...]",
     summary: "Remove volumes that no container uses",
-    flags: &[switch(Some('f'), "force", "Do not mind volumes that are not there")],
+    flags: &[FORCE.flag],
     operands: (1, usize::MAX),
     runs_program: false,
     failure: 1,
@@ -23,7 +25,7 @@ pub static COMMAND: Command = Command {
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
     let _ = supervisor::sweep(&store);
-    words::each(parsed, |word| remove(&store, word, parsed.is_on("force")).map(|()| Outcome::Done(format!("{word}\n"))))
+    words::each(parsed, |word| remove(&store, word, parsed.is_on(FORCE)).map(|()| Outcome::Done(format!("{word}\n"))))
 }
 
 fn remove(store: &Store, word: &str, force: bool) -> Result<()> {

@@ -16,9 +16,7 @@ struct Module {
 
 /// Every shortest circle of files that import each other, as `a → b → a`. A module and what lies below it are one here.
 pub fn find(files: &[Source]) -> Vec<String> {
-    let modules: BTreeMap<Path, Module> = files.iter().map(|file| (place(&file.name), Module::read(file))).collect();
-    let edges: BTreeMap<&Path, BTreeSet<&Path>> =
-        modules.iter().map(|(own, m)| (own, imports(&modules, own, m))).collect();
+    let edges = imports_of_each(files);
     let mut seen = BTreeSet::new();
     let mut circles = Vec::new();
     for (from, targets) in &edges {
@@ -26,12 +24,20 @@ pub fn find(files: &[Source]) -> Vec<String> {
             let Some(way) = way(&edges, to, from) else { continue };
             let members: BTreeSet<&Path> = way.iter().copied().collect();
             if seen.insert(members) {
-                let names: Vec<String> = [*from].into_iter().chain(way).map(|path| path.join("::")).collect();
+                let names: Vec<String> = [from].into_iter().chain(way).map(|path| path.join("::")).collect();
                 circles.push(names.join(" → "));
             }
         }
     }
     circles
+}
+
+/// The modules that each module imports, but for those above and below it.
+pub fn imports_of_each(files: &[Source]) -> BTreeMap<Path, BTreeSet<Path>> {
+    let modules: BTreeMap<Path, Module> = files.iter().map(|file| (place(&file.name), Module::read(file))).collect();
+    let own =
+        |(own, module): (&Path, &Module)| (own.clone(), imports(&modules, own, module).into_iter().cloned().collect());
+    modules.iter().map(own).collect()
 }
 
 /// The modules that a module imports, but for those above and below it.
@@ -49,7 +55,7 @@ fn resolve<'a>(modules: &'a BTreeMap<Path, Module>, path: &[String], depth: usiz
 }
 
 /// The shortest way along the imports.
-fn way<'a>(edges: &BTreeMap<&'a Path, BTreeSet<&'a Path>>, from: &'a Path, to: &Path) -> Option<Vec<&'a Path>> {
+fn way<'a>(edges: &'a BTreeMap<Path, BTreeSet<Path>>, from: &'a Path, to: &Path) -> Option<Vec<&'a Path>> {
     let mut before: BTreeMap<&Path, Option<&Path>> = BTreeMap::from([(from, None)]);
     let mut queue = VecDeque::from([from]);
     while let Some(at) = queue.pop_front() {
@@ -69,7 +75,7 @@ fn way<'a>(edges: &BTreeMap<&'a Path, BTreeSet<&'a Path>>, from: &'a Path, to: &
 }
 
 /// `cli/container/rm.rs` is `cli::container::rm`.
-fn place(file: &str) -> Path {
+pub fn place(file: &str) -> Path {
     let name = file.strip_suffix(".rs").expect("a Rust file");
     if name == "main" { Vec::new() } else { name.split('/').map(str::to_owned).collect() }
 }

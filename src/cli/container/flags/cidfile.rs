@@ -1,11 +1,13 @@
 //! `--cidfile FILE`: the container's id, for scripts.
 
-use crate::cli::args::Parsed;
+use crate::cli::args::{One, Parsed, one};
 use crate::cli::output::file::half_name;
 use crate::error::{Error, Result};
 use crate::sys::fs::create_temporary;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+
+pub const CIDFILE: One = one(None, "cidfile", "FILE", "Write the container's id to a new file");
 
 /// A file that is to hold the container's id.
 pub struct CidFile(PathBuf);
@@ -13,7 +15,7 @@ pub struct CidFile(PathBuf);
 impl CidFile {
     /// What the user asks for. A file that is there is refused, before anything is made.
     pub fn read(parsed: &Parsed) -> Result<Option<CidFile>> {
-        let Some(path) = parsed.one("cidfile").filter(|path| !path.is_empty()) else { return Ok(None) };
+        let Some(path) = parsed.one(CIDFILE).filter(|path| !path.is_empty()) else { return Ok(None) };
         let path = PathBuf::from(path);
         match std::fs::symlink_metadata(&path) {
             Ok(_) => Err(found(&path)),

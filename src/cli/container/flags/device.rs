@@ -1,15 +1,22 @@
 //! `--device HOST[:CONTAINER][:MODE]`, as docker/cli reads it (cli/command/container/opts.go).
 
-use crate::cli::args::{Parsed, utf8};
+use crate::cli::args::{Many, Parsed, many};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{Device, gather};
 use std::path::{Path, PathBuf};
 
+pub const DEVICE: Many = many(
+    None,
+    "device",
+    "HOST[:CONTAINER]",
+    "Show a device of the host, or all in a directory, to be opened by whom it lets",
+);
+
 /// The devices that the flags ask for; a directory stands for all in it.
 pub fn read(parsed: &Parsed) -> Result<Vec<Device>> {
     let mut devices = Vec::new();
-    for value in parsed.many("device") {
-        let (source, target) = places(utf8(value, "--device")?)?;
+    for text in parsed.texts(DEVICE)? {
+        let (source, target) = places(text)?;
         devices.extend(gather(&source, &target)?);
     }
     Ok(devices)

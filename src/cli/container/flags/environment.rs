@@ -1,11 +1,14 @@
 //! The variables that the user sets with `-e` and `--env-file`.
 
-use crate::cli::args::Parsed;
-use crate::cli::container::run::request::name_of;
+use crate::cli::args::{Many, Parsed, many};
+use crate::cli::container::request::name_of;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+pub const ENV: Many = many(Some('e'), "env", "NAME[=VALUE]", "Set a variable, or pass the caller's on");
+pub const ENV_FILE: Many = many(None, "env-file", "FILE", "Read variables from a file");
 
 /// Variables in their order: a value, or `None` to take the variable away.
 type Variables = Vec<(OsString, Option<OsString>)>;
@@ -13,11 +16,11 @@ type Variables = Vec<(OsString, Option<OsString>)>;
 /// Reads them: those of all files first, whatever the order of the flags.
 pub fn read(parsed: &Parsed) -> Result<Variables> {
     let mut variables = Variables::new();
-    for file in parsed.many("env-file").map(Path::new) {
+    for file in parsed.many(ENV_FILE).map(Path::new) {
         let bytes = std::fs::read(file).map_err(|e| Error::io(format!("open {}", file.display()), &e))?;
         of_file(&bytes, &mut variables).map_err(|error| error.context(format!("env file {}", file.display())))?;
     }
-    for entry in parsed.many("env") {
+    for entry in parsed.many(ENV) {
         if name_of(entry).is_empty() {
             return Err(Error::new(format!("invalid environment variable: {}", entry.display())));
         }

@@ -1,55 +1,51 @@
-//! `--memory`, `--cpus` and their like: Docker's units, checks and words (moby, daemon/daemon_unix.go).
+//! `--memory`, `--cpus` and their like, which `update` can change too: Docker's units, checks and words (moby,
+//! daemon/daemon_unix.go).
 
-use super::block_io;
 use super::numbers::{bytes, whole};
-use crate::cli::args::{Flag, Parsed, one};
+use crate::cli::args::{Flag, Parsed, Typed, one};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::limits::{BlockIo, Cpu, Limits, Memory, PERIOD};
-use std::path::{Component, Path, PathBuf};
+use crate::sys::resource;
 
 const LEAST_MEMORY: u64 = 6 << 20;
-const SHM_SIZE: u64 = 64 << 20;
 
-// What can be changed while a container runs, too.
-pub const MEMORY: Flag = one(Some('m'), "memory", "BYTES", "Limit of memory, such as 64m or 1g");
-pub const MEMORY_SWAP: Flag =
-    one(None, "memory-swap", "BYTES", "Limit of memory and swap together (default: no swap); -1 for any amount");
-pub const MEMORY_RESERVATION: Flag =
-    one(None, "memory-reservation", "BYTES", "Memory that is left to it when others want some");
-pub const CPUS: Flag = one(None, "cpus", "NUMBER", "Limit of CPU time, such as 0.5");
-pub const CPU_SHARES: Flag = one(Some('c'), "cpu-shares", "NUMBER", "Share of a busy machine, beside others' 1024");
-pub const CPU_QUOTA: Flag = one(None, "cpu-quota", "MICROSECONDS", "Limit of CPU time in each period");
-pub const CPU_PERIOD: Flag = one(None, "cpu-period", "MICROSECONDS", "The period of --cpu-quota (default 100000)");
-pub const CPUSET_CPUS: Flag = one(None, "cpuset-cpus", "LIST", "CPUs to run on, such as 0-2,4");
-pub const CPUSET_MEMS: Flag = one(None, "cpuset-mems", "LIST", "Memory nodes to use");
-pub const PIDS_LIMIT: Flag =
-    one(None, "pids-limit", "NUMBER", "Limit of processes (default 2048 where there are cgroups); -1 for none");
-pub const BLKIO_WEIGHT: Flag = one(None, "blkio-weight", "NUMBER", "Share of a busy disk, 10 to 1000");
+pub const MEMORY: Typed<u64> = one(Some('m'), "memory", "BYTES", "Limit of memory, such as 64m or 1g").parsed_by(bytes);
+pub const MEMORY_SWAP: Typed<i64> =
+    one(None, "memory-swap", "BYTES", "Limit of memory and swap together (default: no swap); -1 for any amount")
+        .parsed_by(swap);
+pub const MEMORY_RESERVATION: Typed<u64> =
+    one(None, "memory-reservation", "BYTES", "Memory that is left to it when others want some").parsed_by(bytes);
+pub const CPUS: Typed<f64> = one(None, "cpus", "NUMBER", "Limit of CPU time, such as 0.5")
+    .parsed_by(|flag, text| cpus(flag, text, resource::cpus()));
+pub const CPU_SHARES: Typed<i64> =
+    one(Some('c'), "cpu-shares", "NUMBER", "Share of a busy machine, beside others' 1024").parsed_by(whole);
+pub const CPU_QUOTA: Typed<i64> =
+    one(None, "cpu-quota", "MICROSECONDS", "Limit of CPU time in each period").parsed_by(whole);
+pub const CPU_PERIOD: Typed<i64> =
+    one(None, "cpu-period", "MICROSECONDS", "The period of --cpu-quota (default 100000)").parsed_by(whole);
+pub const CPUSET_CPUS: Typed<String> = one(None, "cpuset-cpus", "LIST", "CPUs to run on, such as 0-2,4")
+    .parsed_by(|flag, text| set(flag, text, "CPUs", "/sys/devices/system/cpu/online"));
+pub const CPUSET_MEMS: Typed<String> = one(None, "cpuset-mems", "LIST", "Memory nodes to use")
+    .parsed_by(|flag, text| set(flag, text, "memory nodes", "/sys/devices/system/node/online"));
+pub const PIDS_LIMIT: Typed<i64> =
+    one(None, "pids-limit", "NUMBER", "Limit of processes (default 2048 where there are cgroups); -1 for none")
+        .parsed_by(whole);
+pub const BLKIO_WEIGHT: Typed<u16> =
+    one(None, "blkio-weight", "NUMBER", "Share of a busy disk, 10 to 1000").parsed_by(block_io_weight);
 
 pub fn read(parsed: &Parsed) -> Result<Limits> {
-    if parsed.is_on("oom-kill-disable") {
-        return Err(Error::new("--oom-kill-disable is not supported").hint(
-            "a container at its limit would stand still for ever, and cgroup v2 has no such switch; \
-             --oom-score-adj spares one when the machine itself is out of memory",
-        ));
-    }
-    let limits = Limits {
+    Ok(Limits {
         memory: memory(parsed)?,
         cpu: cpu(parsed)?,
-        pids: whole(parsed, "pids-limit")?.map(|limit: i64| if limit <= 0 { -1 } else { limit }),
-        block_io: BlockIo { weight: block_io::weight(parsed)?, ..block_io::devices(parsed)? },
-    };
-    Ok(limits)
+        pids: parsed.get(PIDS_LIMIT)?.map(|limit| if limit <= 0 { -1 } else { limit }),
+        block_io: BlockIo { weight: parsed.get(BLKIO_WEIGHT)?, ..BlockIo::default() },
+    })
 }
 
 fn memory(parsed: &Parsed) -> Result<Memory> {
-    let limit = bytes(parsed, "memory")?;
-    let reservation = bytes(parsed, "memory-reservation")?;
-    let swap = match parsed.text("memory-swap")? {
-        Some("-1") => Some(-1),
-        _ => bytes(parsed, "memory-swap")?.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
-    };
-    let swappiness = whole(parsed, "memory-swappiness")?.filter(|value: &i64| *value != -1);
+    let limit = parsed.get(MEMORY)?;
+    let reservation = parsed.get(MEMORY_RESERVATION)?;
+    let swap = parsed.get(MEMORY_SWAP)?;
     let least = |what: &str, value: Option<u64>| match value {
         Some(..LEAST_MEMORY) => Err(Error::new(format!("Minimum memory {what} allowed is 6MB"))),
         _ => Ok(()),
@@ -69,24 +65,20 @@ fn memory(parsed: &Parsed) -> Result<Memory> {
     if limit.zip(reservation).is_some_and(|(limit, reservation)| limit < reservation) {
         return wrong("Minimum memory limit can not be less than memory reservation limit, see usage");
     }
-    let swappiness = match swappiness.map(u64::try_from) {
-        Some(Ok(value @ 0..=100)) => Some(value),
-        None => None,
-        _ => {
-            return wrong(&format!(
-                "Invalid value: {}, valid memory swappiness range is 0-100",
-                swappiness.unwrap_or_default()
-            ));
-        }
-    };
-    Ok(Memory { limit, swap, reservation, swappiness })
+    Ok(Memory { limit, swap, reservation, swappiness: None })
+}
+
+fn swap(flag: &Flag, text: &str) -> Result<Option<i64>> {
+    match text {
+        "-1" => Ok(Some(-1)),
+        _ => Ok(bytes(flag, text)?.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))),
+    }
 }
 
 fn cpu(parsed: &Parsed) -> Result<Cpu> {
-    let cpus =
-        parsed.text("cpus")?.map(|text| quota_of_cpus(text, crate::sys::resource::cpus())).transpose()?.flatten();
-    let period = whole(parsed, "cpu-period")?.filter(|period: &i64| *period != 0);
-    let quota = whole(parsed, "cpu-quota")?.filter(|quota: &i64| *quota != 0);
+    let cpus = parsed.get(CPUS)?.map(|cpus| (cpus * PERIOD as f64).round() as i64);
+    let period = parsed.get(CPU_PERIOD)?.filter(|period| *period != 0);
+    let quota = parsed.get(CPU_QUOTA)?.filter(|quota| *quota != 0);
     for (name, given) in [("Period", period.is_some()), ("Quota", quota.is_some())] {
         if cpus.is_some() && given {
             return Err(Error::new(format!("Conflicting options: Nano CPUs and CPU {name} cannot both be set")));
@@ -99,7 +91,7 @@ fn cpu(parsed: &Parsed) -> Result<Cpu> {
         return Err(Error::new("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
     }
     // The kernel would take what is too little or too much for the nearest that it knows (runc says no, too).
-    let shares = match whole(parsed, "cpu-shares")? {
+    let shares = match parsed.get(CPU_SHARES)? {
         None | Some(0) => None,
         Some(..2) => return Err(Error::new("the minimum allowed cpu-shares is 2")),
         Some(262_145..) => return Err(Error::new("the maximum allowed cpu-shares is 262144")),
@@ -109,39 +101,22 @@ fn cpu(parsed: &Parsed) -> Result<Cpu> {
         shares,
         quota: cpus.or(quota.map(|quota| quota.max(-1))),
         period: period.and_then(|period| u64::try_from(period).ok()),
-        cpus: set(parsed, "cpuset-cpus", "CPUs", "/sys/devices/system/cpu/online")?,
-        mems: set(parsed, "cpuset-mems", "memory nodes", "/sys/devices/system/node/online")?,
+        cpus: parsed.get(CPUSET_CPUS)?,
+        mems: parsed.get(CPUSET_MEMS)?,
     })
 }
 
-pub fn oom_score_adj(parsed: &Parsed) -> Result<Option<i32>> {
-    match whole(parsed, "oom-score-adj")? {
-        None => Ok(None),
-        Some(score @ -1000..=1000) => Ok(i32::try_from(score).ok()),
-        Some(score) => Err(Error::new(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]"))),
+fn block_io_weight(flag: &Flag, text: &str) -> Result<Option<u16>> {
+    match whole(flag, text)? {
+        None | Some(0) => Ok(None),
+        Some(weight @ 10..=1000) => Ok(u16::try_from(weight).ok()),
+        Some(_) => Err(Error::new("Range of blkio weight is from 10 to 1000")),
     }
 }
 
-pub fn shm_size(parsed: &Parsed) -> Result<u64> {
-    Ok(bytes(parsed, "shm-size")?.unwrap_or(SHM_SIZE))
-}
-
-/// A path from the top of the tree of cgroups, with a slash or without.
-pub fn cgroup_parent(parsed: &Parsed) -> Result<Option<PathBuf>> {
-    let Some(text) = parsed.text("cgroup-parent")?.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let path = Path::new(text.trim_start_matches('/'));
-    if path.components().any(|part| !matches!(part, Component::Normal(_))) {
-        return Err(Error::new(format!("invalid cgroup parent: '{text}'")).hint("a path without . and .. in it"));
-    }
-    Ok(Some(path.to_owned()))
-}
-
-/// The quota for each period; 0 means no limit.
-fn quota_of_cpus(text: &str, machine: usize) -> Result<Option<i64>> {
-    let wrong = || {
-        Error::new(format!("invalid argument \"{text}\" for \"--cpus\" flag: not a number of CPUs"))
-            .hint("such as 0.5 or 2")
-    };
+/// A number of CPUs that the machine has; 0 means no limit.
+fn cpus(flag: &Flag, text: &str, machine: usize) -> Result<Option<f64>> {
+    let wrong = || flag.invalid(text, "not a number of CPUs").hint("such as 0.5 or 2");
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
     let number: f64 = if plain { text.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
     if number == 0.0 {
@@ -152,14 +127,16 @@ fn quota_of_cpus(text: &str, machine: usize) -> Result<Option<i64>> {
             "Range of CPUs is from 0.01 to {machine}.00, as there are only {machine} CPUs available"
         )));
     }
-    Ok(Some((number * PERIOD as f64).round() as i64))
+    Ok(Some(number))
 }
 
 /// A list such as `0-2,4`, all of which the machine must have.
-fn set(parsed: &Parsed, long: &str, what: &str, online: &str) -> Result<Option<String>> {
-    let Some(text) = parsed.text(long)?.filter(|text| !text.is_empty()) else { return Ok(None) };
+fn set(flag: &Flag, text: &str, what: &str, online: &str) -> Result<Option<String>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
     let ranges = ranges(text).ok_or_else(|| {
-        Error::new(format!("Invalid value {text} for {}", long.replacen('-', " ", 1))).hint("such as 0-2,4")
+        Error::new(format!("Invalid value {text} for {}", flag.long.replacen('-', " ", 1))).hint("such as 0-2,4")
     })?;
     // A kernel that does not tell has the last word itself.
     let Ok(available) = std::fs::read_to_string(online) else { return Ok(Some(text.to_owned())) };
@@ -190,15 +167,16 @@ mod tests {
 
     #[test]
     fn cpus_are_within_the_machine() {
-        assert_eq!(quota_of_cpus("0.5", 2).unwrap(), Some(50_000));
-        assert_eq!(quota_of_cpus("2", 2).unwrap(), Some(200_000));
-        assert_eq!(quota_of_cpus("0", 2).unwrap(), None);
+        let cpus = |text| super::cpus(&CPUS.flag, text, 2);
+        assert_eq!(cpus("0.5").unwrap(), Some(0.5));
+        assert_eq!(cpus("2").unwrap(), Some(2.0));
+        assert_eq!(cpus("0").unwrap(), None);
         for text in ["99", "-1", "0.001"] {
-            let error = quota_of_cpus(text, 2).unwrap_err().to_string();
+            let error = cpus(text).unwrap_err().to_string();
             assert_eq!(error, "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available", "{text}");
         }
         for text in ["", "x", "inf", "nan", "1e0"] {
-            assert!(quota_of_cpus(text, 2).is_err(), "{text}");
+            assert!(cpus(text).is_err(), "{text}");
         }
     }
 

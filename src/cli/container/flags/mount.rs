@@ -1,23 +1,27 @@
 //! `-v`, `--mount` and `--tmpfs`.
 
 use super::{csv, numbers};
-use crate::cli::args::{Parsed, utf8};
+use crate::cli::args::{Many, Parsed, many, utf8};
 use crate::cli::names;
 use crate::container::spec::{Mount, Source, Tmpfs};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, Harmless};
 use std::path::{Component, Path, PathBuf};
 
+pub const VOLUME: Many =
+    many(Some('v'), "volume", "SOURCE:DIR[:ro]", "Mount a file or directory of the host or a named volume");
+pub const MOUNT: Many = many(None, "mount", "type=…,…", "Mount a bind, volume or tmpfs, in words");
+pub const TMPFS: Many = many(None, "tmpfs", "DIR[:OPTIONS]", "Mount an empty file system in memory");
+
+type Parse = fn(&str) -> Result<Mount>;
+
+const PARSERS: [(Many, Parse); 3] = [(VOLUME, volume), (MOUNT, in_words), (TMPFS, tmpfs)];
+
 /// The mounts that the flags ask for, in their order.
 pub fn read(parsed: &Parsed) -> Result<Vec<Mount>> {
     let mut mounts = Vec::new();
-    for (flag, value) in parsed.in_order() {
-        let made = match flag {
-            "volume" => volume(utf8(value, "--volume")?)?,
-            "mount" => in_words(utf8(value, "--mount")?)?,
-            "tmpfs" => tmpfs(utf8(value, "--tmpfs")?)?,
-            _ => continue,
-        };
+    for (flag, parse, value) in parsed.in_order(&PARSERS) {
+        let made = parse(utf8(value, &format!("--{}", flag.long))?)?;
         if mounts.iter().any(|other: &Mount| other.target == made.target) {
             return Err(Error::new(format!("Duplicate mount point: {}", made.target.display())));
         }
@@ -79,7 +83,7 @@ fn is_private(mode: &str) -> Result<bool> {
 
 /// `type=bind,source=/a,target=/b,readonly`.
 fn in_words(text: &str) -> Result<Mount> {
-    let wrong = |why: String| Error::new(format!("invalid argument \"{text}\" for \"--mount\" flag: {why}"));
+    let wrong = |why: String| MOUNT.flag.invalid(text, &why);
     let (mut kind, mut source, mut goal, mut options) = ("volume", None, None, Vec::new());
     let (mut read_only, mut copy) = (false, true);
     let is_on = |key: &str, value: &str| match value {

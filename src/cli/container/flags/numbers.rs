@@ -1,28 +1,19 @@
 //! Numbers and sizes, as flags take them.
 
-use crate::cli::args::Parsed;
-use crate::error::{Error, Result};
+use crate::cli::args::Flag;
+use crate::error::Result;
 
-/// The value of a flag in bytes; 0 means that it is not given.
-pub fn bytes(parsed: &Parsed, long: &str) -> Result<Option<u64>> {
-    let Some(text) = parsed.text(long)? else { return Ok(None) };
+/// Parses a size; 0 bytes mean the same as no flag.
+pub fn bytes(flag: &Flag, text: &str) -> Result<Option<u64>> {
     let bytes = size(text).ok_or_else(|| {
-        invalid(parsed, long, text, &format!("invalid size: '{text}'")).hint("a number and b, k, m or g, such as 64m")
+        flag.invalid(text, &format!("invalid size: '{text}'")).hint("a number and b, k, m or g, such as 64m")
     })?;
     Ok(Some(bytes).filter(|bytes| *bytes > 0))
 }
 
-/// The value of a flag as a whole number.
-pub fn whole(parsed: &Parsed, long: &str) -> Result<Option<i64>> {
-    let Some(text) = parsed.text(long)? else { return Ok(None) };
-    text.parse().map(Some).map_err(|_| invalid(parsed, long, text, "not a whole number"))
-}
-
-/// The error for a value that a flag does not take.
-pub fn invalid(parsed: &Parsed, long: &str, text: &str, why: &str) -> Error {
-    let short = parsed.command.flags.iter().find(|flag| flag.long == long).and_then(|flag| flag.short);
-    let short = short.map_or(String::new(), |short| format!("-{short}, "));
-    Error::new(format!("invalid argument \"{text}\" for \"{short}--{long}\" flag: {why}"))
+/// Parses a whole number.
+pub fn whole(flag: &Flag, text: &str) -> Result<Option<i64>> {
+    text.parse().map(Some).map_err(|_| flag.invalid(text, "not a whole number"))
 }
 
 /// Bytes of `64m`, `1.5g`, `1073741824`, `10KiB`: units of 1024, in either case (docker/go-units, RAMInBytes).

@@ -1,6 +1,6 @@
 //! What the first operand of `run` is: an image, or already the command.
 
-use crate::cli::args::{Parsed, utf8};
+use crate::cli::args::{One, Parsed, one, utf8};
 use crate::error::{Error, Result};
 use crate::image::local::images;
 use crate::store::Store;
@@ -9,6 +9,14 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+pub const ROOTFS: One = one(
+    None,
+    "rootfs",
+    "DIR[:rw]",
+    "Run on the files in DIR, which are not changed; rw: writes go through ($CCRUN_ROOTFS)",
+);
+pub const IMAGE: One = one(None, "image", "IMAGE", "Run on this image; all operands are the command");
 
 /// Where the container's files are to come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,14 +43,14 @@ const OFFICIAL: &str = "
 /// Sorts the operands into what to run on and what to run.
 pub fn understand(parsed: &Parsed, store: &Store) -> Result<(Wanted, Vec<OsString>)> {
     let all = || parsed.operands.clone();
-    if let Some(image) = parsed.text("image")? {
-        if parsed.one("rootfs").is_some() {
+    if let Some(image) = parsed.text(IMAGE)? {
+        if parsed.one(ROOTFS).is_some() {
             return Err(Error::new("conflicting options: cannot specify both --image and --rootfs"));
         }
         return Ok((Wanted::Image(image.to_owned()), all()));
     }
     let from_env = || std::env::var_os("CCRUN_ROOTFS").filter(|dir| !dir.is_empty());
-    if let Some(dir) = parsed.one("rootfs").map(OsStr::to_owned).or_else(from_env) {
+    if let Some(dir) = parsed.one(ROOTFS).map(OsStr::to_owned).or_else(from_env) {
         return Ok((rootfs(&dir), all()));
     }
     let Some((first, rest)) = parsed.operands.split_first() else {
@@ -83,7 +91,7 @@ fn is_image(word: &OsStr, store: &Store) -> Result<bool> {
 
 /// Says how the first operand was taken, if it was a guess that led to an image which cannot be had.
 pub fn explain_guess(parsed: &Parsed, word: &str, error: Error) -> Error {
-    let is_named = parsed.one("image").is_some() || word.contains(['/', ':', '@']);
+    let is_named = parsed.one(IMAGE).is_some() || word.contains(['/', ':', '@']);
     if is_named || OFFICIAL.split_whitespace().any(|name| name == word) {
         return error;
     }

@@ -1,6 +1,6 @@
 //! `--security-opt`, `--privileged`, `--cap-add` and `--cap-drop`: what the command may do at most.
 
-use crate::cli::args::{Parsed, utf8};
+use crate::cli::args::{Many, Parsed, Switch, many, switch, utf8};
 use crate::container::spec::{Seccomp, Security};
 use crate::error::{Error, Result};
 use crate::isolation::capabilities::Set;
@@ -8,19 +8,24 @@ use crate::isolation::seccomp::Filter;
 use std::path::Path;
 
 /// What `--security-opt` may say.
-pub const OPTIONS: &str = "no-new-privileges, seccomp=unconfined, seccomp=builtin or seccomp=FILE";
+const OPTIONS: &str = "no-new-privileges, seccomp=unconfined, seccomp=builtin or seccomp=FILE";
+
+pub const CAP_ADD: Many = many(None, "cap-add", "NAME", "Give a capability more than the default ones, or ALL");
+pub const CAP_DROP: Many = many(None, "cap-drop", "NAME", "Take a capability away, or ALL");
+pub const PRIVILEGED: Switch =
+    switch(None, "privileged", "Give all that the caller's user namespace can have, which is no root's power");
+pub const SECURITY_OPT: Many = many(None, "security-opt", "OPTION", OPTIONS);
 
 pub fn read(parsed: &Parsed) -> Result<Security> {
     let mut security = Security {
         capabilities: capabilities(parsed)?,
         no_new_privileges: false,
-        privileged: parsed.is_on("privileged"),
+        privileged: parsed.is_on(PRIVILEGED),
         seccomp: Seccomp::Default,
     };
     // A profile that is asked for counts even so (moby, daemon/seccomp_linux.go).
     let mut profile = if security.privileged { "unconfined" } else { "builtin" };
-    for value in parsed.many("security-opt") {
-        let text = utf8(value, "--security-opt")?;
+    for text in parsed.texts(SECURITY_OPT)? {
         // Docker took a colon once, and still does (docker/cli, opts/opts.go).
         let (name, value) = text.split_once(['=', ':']).unwrap_or((text, ""));
         match (name, value) {
@@ -50,10 +55,10 @@ fn what(name: &str) -> &'static str {
 
 /// The capabilities that the flags ask for, merged as Docker does (moby, daemon/pkg/oci/caps/utils.go).
 fn capabilities(parsed: &Parsed) -> Result<Set> {
-    let list = |flag: &'static str| parsed.many(flag).map(move |value| utf8(value, flag)).collect::<Result<Vec<_>>>();
-    let (adds, drops) = (list("cap-add")?, list("cap-drop")?);
+    let list = |flag: Many| parsed.many(flag).map(|value| utf8(value, flag.flag.long)).collect::<Result<Vec<_>>>();
+    let (adds, drops) = (list(CAP_ADD)?, list(CAP_DROP)?);
     let set = merge(&adds, &drops, Set::is_known_here)?;
-    Ok(if parsed.is_on("privileged") { Set::ALL } else { set })
+    Ok(if parsed.is_on(PRIVILEGED) { Set::ALL } else { set })
 }
 
 /// One that is both added and dropped is there, unless all are added; all that are dropped leave those that are added.

@@ -1,11 +1,14 @@
 //! What the command's stdin, stdout and stderr are connected to, after what the caller's are.
 
-use crate::cli::args::Parsed;
+use crate::cli::args::{Parsed, Switch, switch};
 use crate::container::spec::Stream;
 use crate::container::streams::is_unnamed_pipe;
 use crate::error::{Error, Result};
 use crate::sys::fs::{self, Stat, standard_stream};
 use crate::sys::{cred, tty};
+
+pub const INTERACTIVE: Switch = switch(Some('i'), "interactive", "Pass stdin on, to the terminal too");
+pub const TTY: Switch = switch(Some('t'), "tty", "Give the container a terminal");
 
 const NAMES: [&str; 3] = ["stdin", "stdout", "stderr"];
 
@@ -41,13 +44,13 @@ impl Streams {
     pub fn read(parsed: &Parsed) -> Result<Streams> {
         let callers = [look(0)?, look(1)?, look(2)?];
         let is_terminal = |number: usize| matches!(callers[number], Callers::Terminal);
-        let explicit = parsed.one("interactive").is_some() || parsed.one("tty").is_some();
+        let explicit = parsed.switch(INTERACTIVE).is_some() || parsed.switch(TTY).is_some();
         if !explicit {
             let both = is_terminal(0) && is_terminal(1);
             let automatic = both && is_foreground(0) && is_foreground(1);
             return Ok(Streams { callers, terminal: automatic, interactive: automatic, explicit });
         }
-        let (terminal, interactive) = (parsed.is_on("tty"), parsed.is_on("interactive"));
+        let (terminal, interactive) = (parsed.is_on(TTY), parsed.is_on(INTERACTIVE));
         if terminal && interactive && !is_terminal(0) {
             return Err(Error::new("cannot attach stdin to a TTY-enabled container because stdin is not a terminal")
                 .hint("leave out -t, or -i")

@@ -1,15 +1,17 @@
 //! `--ulimit NAME=SOFT[:HARD]`, as docker/go-units reads it.
 
-use crate::cli::args::{Parsed, utf8};
+use crate::cli::args::{Many, Parsed, many};
 use crate::error::{Error, Result};
 use crate::isolation::rlimit::{NAMES, Ulimit};
 use crate::sys::resource::Rlimit;
 
+pub const ULIMIT: Many =
+    many(None, "ulimit", "NAME=SOFT[:HARD]", "Limit of each process, such as nofile=1024:4096; -1 for none");
+
 /// The limits that the flags ask for; the last one of a name counts.
 pub fn read(parsed: &Parsed) -> Result<Vec<Ulimit>> {
     let mut limits: Vec<Ulimit> = Vec::new();
-    for value in parsed.many("ulimit") {
-        let text = utf8(value, "--ulimit")?;
+    for text in parsed.texts(ULIMIT)? {
         let made = ulimit(text)
             .map_err(|error| error.context(format!("invalid argument \"{text}\" for \"--ulimit\" flag")))?;
         limits.retain(|other| other.name != made.name);

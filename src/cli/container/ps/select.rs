@@ -1,7 +1,7 @@
 //! `ps --filter`: which containers are listed.
 
 use crate::cli::args::Parsed;
-use crate::cli::filter::{Filters, label_fits};
+use crate::cli::filter::{FILTER, Filters, label_fits};
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::containers::{Container, Status};
@@ -23,7 +23,7 @@ pub struct Selection {
 impl Selection {
     /// Reads the filters and checks their values.
     pub fn read(parsed: &Parsed) -> Result<Selection> {
-        let filters = Filters::parse(parsed, KNOWN)?;
+        let filters = Filters::parse(parsed, FILTER, KNOWN)?;
         filters.check("status", STATUSES)?;
         filters.check("health", HEALTHS)?;
         filters.check("is-task", &["true", "false", "1", "0"])?;

@@ -1,8 +1,11 @@
 //! `ccrun run --bundle`: a container from an OCI bundle.
 
-use super::{SHARED_NETWORK, init, start};
-use crate::cli::args::{Flag, Parsed, one};
-use crate::cli::container::flags::cidfile::CidFile;
+use super::{SHARED_NETWORK, start};
+use crate::cli::args::Parsed;
+use crate::cli::container::explain;
+use crate::cli::container::flags::cidfile::{CIDFILE, CidFile};
+use crate::cli::container::flags::container::{BUNDLE, INIT, NAME, NO_INIT, RM, STATS, init};
+use crate::cli::container::flags::pull::QUIET;
 use crate::cli::container::flags::streams::{Ids, Streams};
 use crate::cli::container::shown;
 use crate::cli::output::note;
@@ -24,21 +27,29 @@ fn stdio(stream: Stream) -> Stdio {
     }
 }
 
-pub const FLAG: Flag = one(None, "bundle", "DIR", "Run the OCI bundle in DIR, as its config.json says (root only)");
-
 /// What may be said beside it: all else stands in config.json.
-const BESIDE: [&str; 9] = ["explain", "bundle", "name", "cidfile", "rm", "stats", "init", "no-init", "quiet"];
+const BESIDE: [&str; 9] = [
+    explain::FLAG.flag.long,
+    BUNDLE.flag.long,
+    NAME.flag.long,
+    CIDFILE.flag.long,
+    RM.flag.long,
+    STATS.flag.long,
+    INIT.flag.long,
+    NO_INIT.flag.long,
+    QUIET.flag.long,
+];
 
 pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
-    if let Some((flag, _)) = parsed.in_order().find(|(flag, _)| !BESIDE.contains(flag)) {
-        return Err(Error::new(format!("conflicting options: cannot specify both --bundle and --{flag}"))
+    if let Some(flag) = parsed.given().find(|flag| !BESIDE.contains(&flag.long)) {
+        return Err(Error::new(format!("conflicting options: cannot specify both --bundle and --{}", flag.long))
             .hint("a bundle's config.json says it"));
     }
     if let Some(operand) = parsed.operands.first() {
         return Err(Error::new(format!("--bundle takes no command: {}", operand.to_string_lossy()))
             .hint("it stands in config.json, process.args"));
     }
-    let name = parsed.text("name")?.map(names::check_container).transpose()?;
+    let name = parsed.get(NAME)?;
     let cidfile = CidFile::read(parsed)?;
     let mut bundle = Bundle::read(dir)?;
     let streams = Streams::without_terminal()?.of_command(true, Ids { single: false, root: true });
@@ -48,7 +59,7 @@ pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
     own.stdio = streams.map(stdio).to_vec();
     own.init = init(parsed).or(own.init);
     (own.id, own.image, own.image_id) = (Some(id.clone()), Some(image), None);
-    (own.remove, own.stats) = (Some(parsed.is_on("rm")), Some(parsed.is_on("stats")));
+    (own.remove, own.stats) = (Some(parsed.is_on(RM)), Some(parsed.is_on(STATS)));
     // It is checked before there is a store, which names are taken from.
     bundle.spec()?;
     let (store, map) = store::open(parsed)?;
@@ -56,7 +67,7 @@ pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
         return Err(Error::new("--bundle: only root of the host can run a bundle")
             .hint("the ids of its container are chosen by config.json, which takes root"));
     }
-    bundle.own().name = Some(name.map_or_else(|| names::random_name(&store, &id), str::to_owned));
+    bundle.own().name = Some(name.unwrap_or_else(|| names::random_name(&store, &id)));
     let (mut spec, unknown) = bundle.spec()?;
     for Unknown { capability } in unknown {
         note(&format!("process.capabilities: {capability} is unknown and left out"));
