@@ -89,14 +89,7 @@ struct Export {
 impl Export {
     /// Writes what is in the directory at `path`, in the order of the names.
     fn directory(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
-        let mut names: Vec<CString> = Vec::new();
-        loop {
-            let entries = fs::getdents(dir)?;
-            if entries.is_empty() {
-                break;
-            }
-            names.extend(entries.into_iter().map(|entry| entry.name));
-        }
+        let mut names = fs::entries_of(dir).map(|entry| Ok(entry?.name)).collect::<Result<Vec<CString>>>()?;
         names.sort();
         for name in names {
             let path = [path, name.to_bytes()].concat();

@@ -196,15 +196,10 @@ fn shut_view(plan: &Plan<'_>, sources: &Sources, root: BorrowedFd<'_>) -> Result
 /// A user's container may write in the top directories of a root file system, even if they are root's.
 fn adopt_top(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> Result<()> {
     let lower = fs::openat(lower, c".", O_RDONLY | O_DIRECTORY, 0)?;
-    loop {
-        let entries = fs::getdents(lower.as_fd())?;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        for entry in entries {
-            overlay::adopt(lower.as_fd(), upper, Path::new(OsStr::from_bytes(entry.name.to_bytes())))?;
-        }
+    for entry in fs::entries_of(lower.as_fd()) {
+        overlay::adopt(lower.as_fd(), upper, Path::new(OsStr::from_bytes(entry?.name.to_bytes())))?;
     }
+    Ok(())
 }
 
 /// Attaches a mount of the supervisor's where the root file system will cover it: overlay takes only what is in our
@@ -335,7 +330,7 @@ fn fill(
 ) -> Result<()> {
     let open = |fd| fs::openat(fd, c".", O_RDONLY | O_DIRECTORY, 0);
     let volume = open(volume)?;
-    if !fs::getdents(volume.as_fd())?.is_empty() {
+    if fs::entries_of(volume.as_fd()).next().transpose()?.is_some() {
         return Ok(());
     }
     // The host's view is made of mounts, and so is a directory of a user's who cannot take it without them.

@@ -8,8 +8,9 @@ mod namespaces;
 mod subids;
 
 use crate::error::{Error, Result};
-use crate::sys::fs::create_temporary;
+use crate::sys::fs;
 use crate::sys::process::find_program;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -71,24 +72,13 @@ fn ask(args: &[&str]) -> Option<u32> {
 
 /// Writes a file whole or not at all, for everybody to read; what it was keeps its mode and owner.
 fn write_file(path: &Path, text: &str) -> Result<()> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let (mode, uid, gid) =
-        std::fs::metadata(path).map_or((0o644, 0, 0), |old| (old.mode() & 0o7777, old.uid(), old.gid()));
-    let failed = |error: std::io::Error| Error::io(format!("write {}", path.display()), &error);
-    let new = path.with_extension(format!("ccrun-{}", std::process::id()));
-    let (mut file, new) = create_temporary(&new, 0o600).map_err(failed)?;
-    let written = (|| {
-        use std::io::Write;
-        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-        std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)
-    })();
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&new);
-        failed(error)
-    })
+    let (mode, uid, gid) = fs::stat(path).map_or((0o644, 0, 0), |old| (old.mode & 0o7777, old.uid, old.gid));
+    let finish = |file: BorrowedFd<'_>| {
+        fs::fchown(file, uid, gid)?;
+        fs::fchmod(file, mode)?;
+        fs::fsync(file)
+    };
+    fs::replace_file(path, &fs::name_beside(path), text.as_bytes(), 0o600, &finish)
 }
 
 fn make_directory(path: &Path) -> Result<()> {

@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::sys::helper::Helper;
 use crate::sys::process::Status;
 use crate::sys::{cred, fs, process};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// As many ids as an ordinary image uses.
@@ -224,13 +223,7 @@ fn base_range(kept: &Path) -> Result<Option<u32>> {
 }
 
 fn keep_base(kept: &Path, base: u32) -> Result<()> {
-    // A name of our own: another process may be the first as well, and it chooses the same.
-    fs::create_temporary(&kept.with_extension(format!("new{}", process::getpid())), 0o600)
-        .and_then(|(mut file, new)| {
-            file.write_all(format!("{base}\n").as_bytes())?;
-            std::fs::rename(&new, kept)
-        })
-        .map_err(|e| Error::io(format!("write {}", kept.display()), &e))
+    fs::replace_file(kept, &fs::name_beside(kept), format!("{base}\n").as_bytes(), 0o600, &|_| Ok(()))
 }
 
 /// The first range of this host that nobody has a part of.

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::sys::{self, fs};
 use libc::{O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -145,11 +145,10 @@ impl Store {
     /// The names in the directory `name` of the store; none when it is not there.
     pub fn names_in(&self, name: &str) -> Result<Vec<String>> {
         let path = self.root().join(name);
-        let failed = |error| Error::io(format!("read {}", path.display()), &error);
-        match std::fs::read_dir(&path) {
-            Ok(entries) => Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(failed(error)),
+        match fs::entries(&path) {
+            Ok(entries) => Ok(entries.into_iter().filter_map(|entry| entry.name.into_string().ok()).collect()),
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
+            Err(error) => Err(error.renamed(format!("read {}", path.display()))),
         }
     }
 }
@@ -185,9 +184,11 @@ fn close(root: &Path, place: &Path, meta: &Metadata) -> Result<()> {
     let dir = fs::open(&sys::cstr(place)?, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
     let names = || -> Result<Vec<Vec<u8>>> {
         let dir = fs::openat(dir.as_fd(), c".", O_RDONLY | O_DIRECTORY, 0)?;
-        // `lost+found` is on every fresh ext4.
-        let names = fs::getdents(dir.as_fd())?.into_iter().map(|entry| entry.name.into_bytes());
-        Ok(names.filter(|name| name != b"lost+found").collect())
+        let mut names =
+            fs::entries_of(dir.as_fd()).map(|entry| Ok(entry?.name.into_bytes())).collect::<Result<Vec<_>>>()?;
+        // It is on every fresh ext4.
+        names.retain(|name| name != b"lost+found");
+        Ok(names)
     };
     let found = names()?;
     if found.is_empty() && meta.mode() & 0o7002 == 0 {
@@ -269,18 +270,13 @@ fn make_private(path: &Path) -> Result<()> {
 
 /// fsync(2) of a directory: what was renamed into it survives a power loss.
 pub fn sync_dir(path: &Path) -> Result<()> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(|e| Error::io(format!("sync {}", path.display()), &e))
+    let synced = fs::open(&sys::cstr(path)?, O_RDONLY | O_DIRECTORY, 0).and_then(|dir| fs::fsync(dir.as_fd()));
+    synced.map_err(|error| error.renamed(format!("sync {}", path.display())))
 }
 
-/// Writes a small file whole or not at all: readers see the old one or the new one.
+/// Writes a small file whole or not at all; after a power loss it may be the old one, or empty.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    // A name of our own: another process may be writing the same file.
-    fs::create_temporary(&path.with_extension(format!("new{}", sys::process::getpid())), 0o666)
-        .and_then(|(mut file, new)| {
-            let written = file.write_all(bytes).and_then(|()| std::fs::rename(&new, path));
-            written.inspect_err(|_| drop(std::fs::remove_file(&new)))
-        })
-        .map_err(|e| Error::io(format!("write {}", path.display()), &e))
+    fs::replace_file(path, &fs::name_beside(path), bytes, 0o666, &|_| Ok(()))
 }
 
 /// The home of this user by passwd(5): cron and services have no HOME, and sudo and su may have kept another user's.

@@ -76,13 +76,7 @@ impl Store {
 /// Removes all that is in the directory that is our root.
 fn empty_root() -> Result<()> {
     let root = fs::open(c"/", O_RDONLY | O_DIRECTORY, 0)?;
-    loop {
-        let entries = fs::getdents(root.as_fd())?;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        entries.iter().try_for_each(|entry| remove(root.as_fd(), &entry.name))?;
-    }
+    fs::entries_of(root.as_fd()).try_for_each(|entry| remove(root.as_fd(), &entry?.name))
 }
 
 /// Lays the tree `from` over the tree `to`, as overlay would show the two: names that `from` marks as
@@ -114,16 +108,11 @@ impl Copier<'_> {
     /// Copies what is in `from` into `to`, which is at `path` below the root, then the directory's own attributes.
     fn directory(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
         let source = fs::openat(from, c".", O_RDONLY | O_DIRECTORY, 0)?;
-        loop {
-            let entries = fs::getdents(source.as_fd())?;
-            if entries.is_empty() {
-                break;
-            }
-            for entry in entries {
-                let below = [path, if path.is_empty() { b"" } else { b"/" }, entry.name.to_bytes()].concat();
-                self.entry(source.as_fd(), to, &entry.name, &below)
-                    .map_err(|error| error.context(format!("copy {}", String::from_utf8_lossy(&below))))?;
-            }
+        for entry in fs::entries_of(source.as_fd()) {
+            let name = entry?.name;
+            let below = [path, if path.is_empty() { b"" } else { b"/" }, name.to_bytes()].concat();
+            self.entry(source.as_fd(), to, &name, &below)
+                .map_err(|error| error.context(format!("copy {}", String::from_utf8_lossy(&below))))?;
         }
         let to = fs::openat(to, c".", O_RDONLY | O_DIRECTORY, 0)?;
         self.attributes(source.as_fd(), to.as_fd(), &fs::fstat(source.as_fd())?)

@@ -48,7 +48,9 @@ impl Output {
         let (file, half) = match unnamed {
             Ok(file) => (file, None),
             Err(_) => {
-                fs::create_temporary(&half_name(&path), 0o666).map(|(file, half)| (file, Some(half))).map_err(failed)?
+                let made = fs::create_temporary(&half_name(&path), 0o666);
+                let (file, half) = made.map_err(|error| error.renamed(format!("write {}", path.display())))?;
+                (file.into(), Some(half))
             }
         };
         // Held as long as we live: without it a sweeper knows that the file is nobody's any more. Where a file

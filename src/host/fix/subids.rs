@@ -3,8 +3,8 @@
 use super::{Step, User, write_file};
 use crate::error::{Error, Result};
 use crate::isolation::idmap::{IDS, free_range_from, subordinate};
-use crate::sys::fs::create_temporary;
-use std::io::Write;
+use crate::sys::fs;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -64,8 +64,8 @@ impl Lock {
         let path = PathBuf::from(format!("{file}.lock"));
         let failed = |error: std::io::Error| Error::io(format!("lock {file}"), &error);
         let own = PathBuf::from(format!("{file}.{}", std::process::id()));
-        let (mut written, own) = create_temporary(&own, 0o600).map_err(failed)?;
-        written.write_all(format!("{}\0", std::process::id()).as_bytes()).map_err(failed)?;
+        let (written, own) = fs::create_temporary(&own, 0o600)?;
+        fs::write_all(written.as_fd(), format!("{}\0", std::process::id()).as_bytes())?;
         let end = Instant::now() + Duration::from_secs(10);
         let outcome = loop {
             match std::fs::hard_link(&own, &path) {

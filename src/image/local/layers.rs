@@ -197,19 +197,15 @@ impl<'s> LayerDraft<'s> {
 /// Whether a process has put the layer aside, and will go on with it.
 pub fn is_aside(store: &Store, diff_id: &Digest) -> bool {
     let prefix = format!("{}-", LayerDraft::name(diff_id));
-    let drafts = std::fs::read_dir(store.root().join("tmp")).into_iter().flatten().flatten();
-    let mut asides = drafts.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
-    let is_held = |path: PathBuf| locks::take(&path.join("lock"), 0, libc::LOCK_SH | libc::LOCK_NB);
-    asides.any(|entry| matches!(is_held(entry.path()), Ok(Taken::Theirs)))
+    let drafts = store.names_in("tmp").unwrap_or_default();
+    let is_held =
+        |name| locks::take(&store.root().join("tmp").join(name).join("lock"), 0, libc::LOCK_SH | libc::LOCK_NB);
+    drafts.into_iter().any(|name| name.starts_with(&prefix) && matches!(is_held(name), Ok(Taken::Theirs)))
 }
 
-/// Writes a small file whole or not at all.
+/// Writes a small file whole or not at all; the caller syncs its directory.
 pub fn write_through(draft: &Draft<'_>, path: &Path, text: &str) -> Result<()> {
-    let failed = |error| Error::io(format!("write {}", path.display()), &error);
-    let half = draft.path().join("file");
-    std::fs::write(&half, text).map_err(failed)?;
-    std::fs::File::open(&half).and_then(|file| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&half, path).map_err(failed)
+    fs::replace_file(path, &draft.path().join("file"), text.as_bytes(), 0o666, &fs::fsync)
 }
 
 /// Renames a directory of container root's into another directory. That writes its `..`, which

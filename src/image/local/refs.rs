@@ -9,6 +9,7 @@ use crate::image::digest::Digest;
 use crate::image::reference::Reference;
 use crate::store::drafts::Draft;
 use crate::store::{Store, sync_dir};
+use crate::sys::fs;
 use serde_json::{Value, json};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -119,8 +120,8 @@ fn walk(store: &Store, dir: &Path, components: &mut Vec<String>, found: &mut (Ve
 
 /// The names in a directory; none when it cannot be read or is no directory.
 fn names(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    let entries = fs::entries(dir).unwrap_or_default();
+    entries.into_iter().filter_map(|entry| entry.name.into_string().ok()).collect()
 }
 
 /// The reference as refs are named: by digest alone, or by tag.

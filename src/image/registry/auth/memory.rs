@@ -11,9 +11,8 @@ use crate::error::Result;
 use crate::image::url::Url;
 use crate::store::Store;
 use crate::store::drafts::Draft;
+use crate::sys::fs;
 use serde_json::{Map, Value, json};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 /// The memory of one registry.
@@ -78,11 +77,7 @@ impl Memory<'_> {
     fn write(&self, text: &str) -> Result<()> {
         self.store.dir("registries")?;
         let draft = Draft::new(self.store)?;
-        let half = draft.path().join("file");
-        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half);
-        file.and_then(|mut file| file.write_all(text.as_bytes()))
-            .and_then(|()| std::fs::rename(&half, self.file()))
-            .map_err(|error| crate::error::Error::io(format!("write {}", self.file().display()), &error))
+        fs::replace_file(&self.file(), &draft.path().join("file"), text.as_bytes(), 0o600, &|_| Ok(()))
     }
 }
 

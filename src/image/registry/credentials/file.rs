@@ -5,11 +5,10 @@ use super::helper::Helper;
 use super::server::Server;
 use super::{Credential, Secret};
 use crate::error::{Error, Result};
-use crate::sys::fs::create_temporary;
+use crate::sys::fs;
 use serde_json::{Map, Value, json};
-use std::fs::{DirBuilder, File};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io::ErrorKind;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 /// One of these files as it was read.
@@ -89,21 +88,19 @@ impl AuthFile {
     /// Writes the file whole or not at all, readable for its owner alone.
     pub fn write(&self) -> Result<()> {
         let path = target(&self.path);
-        let failed = |error| Error::io(format!("write the credentials to {}", path.display()), &error);
+        let what = format!("write the credentials to {}", path.display());
         if let Some(dir) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+            fs::mkdir_all(dir, 0o700).map_err(|error| error.renamed(what.clone()))?;
         }
-        let new = path.with_extension(format!("new{}", crate::sys::process::getpid()));
-        let (mut file, new) = create_temporary(&new, 0o600).map_err(failed)?;
-        let written = file.write_all(indented(&self.content).as_bytes()).and_then(|()| {
-            keep_owner(&path, &file);
-            file.sync_all()?;
-            std::fs::rename(&new, &path)
-        });
-        written.map_err(|error| {
-            let _ = std::fs::remove_file(&new);
-            failed(error)
-        })
+        let finish = |file: BorrowedFd<'_>| {
+            // With sudo, a user's file stays the user's.
+            if let Ok(old) = fs::stat(&path) {
+                let _ = fs::fchown(file, old.uid, old.gid);
+            }
+            fs::fsync(file)
+        };
+        fs::replace_file(&path, &fs::name_beside(&path), indented(&self.content).as_bytes(), 0o600, &finish)
+            .map_err(|error| error.renamed(what))
     }
 
     /// Docker's old file has the entries at its top.
@@ -178,13 +175,6 @@ fn target(path: &Path) -> PathBuf {
         Ok(link) => path.parent().map_or_else(|| link.clone(), |dir| dir.join(&link)),
         Err(_) => path.to_owned(),
     })
-}
-
-/// With sudo, a user's file stays the user's.
-fn keep_owner(old: &Path, new: &File) {
-    if let Ok(old) = std::fs::metadata(old) {
-        let _ = std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()));
-    }
 }
 
 #[cfg(test)]
