@@ -4,6 +4,7 @@
 //! gives safe types, and when it fails the error shows the call, its arguments
 //! and the errno. Every call that can fail ends in [`returned`].
 
+pub mod accounts;
 pub mod cred;
 pub mod fd;
 pub mod fs;
@@ -14,6 +15,7 @@ pub mod namespace;
 pub mod net;
 pub mod notify;
 pub mod poll;
+pub mod proc;
 pub mod process;
 pub mod random;
 pub mod report;

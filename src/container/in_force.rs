@@ -12,6 +12,8 @@ use crate::isolation::idmap::Extent;
 use crate::isolation::rlimit::{self, Ulimit};
 use crate::store::containers::{Record, State, short};
 use crate::store::{Store, containers};
+use crate::sys;
+use crate::sys::proc::stat::Stat;
 use crate::sys::process::{self, pid_t};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -107,7 +109,7 @@ fn look_at(record: &Record, processes: containers::Processes, command: pid_t) ->
         uid_map: map("uid_map")?,
         gid_map: map("gid_map")?,
         setgroups: text(command, "setgroups")?.trim().to_owned(),
-        mounts: parse::mounts(&text(command, "mountinfo")?),
+        mounts: parse::mounts(&bytes(command, "mountinfo")?),
         cgroups: text(command, "cgroup")?.lines().map(str::to_owned).collect(),
         cgroup_limits: cgroup_limits(record),
         command: Process::read(command)?,
@@ -118,7 +120,8 @@ fn look_at(record: &Record, processes: containers::Processes, command: pid_t) ->
 fn first_child(init: pid_t) -> Option<pid_t> {
     let children = text(init, &format!("task/{init}/children")).ok()?;
     let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-    pids.min_by_key(|pid| text(*pid, "stat").ok().and_then(|stat| parse::start_time(&stat)).unwrap_or(u64::MAX))
+    let start_time = |pid: &pid_t| Stat::of(*pid)?.number(22);
+    pids.min_by_key(|pid| start_time(pid).unwrap_or(u64::MAX))
 }
 
 fn cgroup_limits(record: &Record) -> Vec<(PathBuf, String)> {
@@ -177,8 +180,9 @@ fn namespace(pid: pid_t, kind: &'static str) -> Result<Option<Namespace>> {
 }
 
 fn text(pid: pid_t, file: &str) -> Result<String> {
-    let path = format!("/proc/{pid}/{file}");
-    std::fs::read(&path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .map_err(|e| Error::io(format!("read {path}"), &e))
+    bytes(pid, file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn bytes(pid: pid_t, file: &str) -> Result<Vec<u8>> {
+    sys::fs::read_file(format!("/proc/{pid}/{file}"))
 }

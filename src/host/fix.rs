@@ -8,8 +8,8 @@ mod namespaces;
 mod subids;
 
 use crate::error::{Error, Result};
-use crate::sys::fs;
 use crate::sys::process::find_program;
+use crate::sys::{accounts, fs};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -46,15 +46,9 @@ impl User {
     /// The user called `name`, or of this number. Those who are in no file (LDAP) are asked of id(1).
     pub fn find(name: &str) -> Result<User> {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let found = passwd.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            let user = User {
-                name: fields.first()?.to_string(),
-                uid: fields.get(2)?.parse().ok()?,
-                gid: fields.get(3)?.parse().ok()?,
-            };
-            (user.name == name || fields[2] == name).then_some(user)
-        });
+        let mut users = accounts::users(&passwd).filter(|user| user.name == name || user.uid == name);
+        let found =
+            users.find_map(|user| Some(User { name: user.name.to_owned(), uid: user.uid()?, gid: user.gid()? }));
         let asked = || Some(User { name: name.to_owned(), uid: ask(&["-u", name])?, gid: ask(&["-g", name])? });
         // What id(1) takes for an option, or a line of /etc/subuid for more than a name, is none.
         let is_name = !name.is_empty() && !name.starts_with('-') && !name.contains([':', '\n', '\0']);

@@ -12,7 +12,7 @@
 use crate::error::{Error, Result};
 use crate::sys::helper::Helper;
 use crate::sys::process::Status;
-use crate::sys::{cred, fs, process};
+use crate::sys::{accounts, cred, fs, proc, process};
 use std::path::{Path, PathBuf};
 
 /// As many ids as an ordinary image uses.
@@ -246,7 +246,7 @@ pub(super) fn is_free(first: u32) -> bool {
 /// What the subordinate id files and passwd(5) give to somebody: first ids and how many.
 fn taken(subordinates: &[&str], passwd: &str) -> Vec<(u32, u32)> {
     let mut taken: Vec<(u32, u32)> = subordinates.iter().flat_map(|text| text.lines().filter_map(range_of)).collect();
-    taken.extend(passwd.lines().filter_map(|line| Some((line.split(':').nth(2)?.parse().ok()?, 1))));
+    taken.extend(accounts::users(passwd).filter_map(|user| Some((user.uid()?, 1))));
     taken
 }
 
@@ -274,17 +274,14 @@ pub fn subordinate(text: &str, users: &[&str]) -> Option<(u32, u32)> {
 
 /// Whether a /proc/PID/uid_map text has all ids of the range from `base` on.
 fn covers(map: &str, base: u32) -> bool {
-    map.lines().any(|line| {
-        let mut numbers = line.split_whitespace().map_while(|n| n.parse::<u64>().ok());
-        let (Some(inside), _, Some(count)) = (numbers.next(), numbers.next(), numbers.next()) else { return false };
-        u64::from(base) >= inside && u64::from(base) + u64::from(IDS) <= inside + count
+    proc::id_map(map).any(|[inside, _, count]| {
+        u64::from(base) >= inside && u64::from(base) + u64::from(IDS) <= inside.saturating_add(count)
     })
 }
 
 pub fn user_name(uid: u32) -> Option<String> {
     let passwd = read_or_empty("/etc/passwd");
-    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
-    line.split(':').next().map(str::to_owned)
+    accounts::user_of(uid, &passwd).map(|user| user.name.to_owned())
 }
 
 fn read_or_empty(path: &str) -> String {

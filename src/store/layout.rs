@@ -282,9 +282,8 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The home of this user by passwd(5): cron and services have no HOME, and sudo and su may have kept another user's.
 fn home() -> Option<PathBuf> {
     let passwd = fs::read_text("/etc/passwd").ok()?;
-    let own = sys::cred::geteuid().to_string();
-    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&own))?;
-    line.split(':').nth(5).map(PathBuf::from).filter(|home| home.is_absolute())
+    let user = sys::accounts::user_of(sys::cred::geteuid(), &passwd)?;
+    Some(PathBuf::from(user.home)).filter(|home| home.is_absolute())
 }
 
 /// Whether this user has a store in `home`, or can make one.

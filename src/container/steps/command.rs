@@ -11,7 +11,7 @@ use crate::isolation::mounts::{self, Kind};
 use crate::isolation::seccomp::Filter;
 use crate::isolation::{capabilities, keyring, procfs, rlimit};
 use crate::sys::fd::OwnedFd;
-use crate::sys::{cred, fs, namespace, process, signal, tty};
+use crate::sys::{cred, fs, namespace, proc, process, signal, tty};
 use libc::{O_DIRECTORY, O_PATH};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::AsFd;
@@ -183,9 +183,7 @@ fn unmapped(error: Error, user: &User) -> Error {
     }
     let ids = |file: &str| {
         let map = fs::read_text(format!("/proc/self/{file}")).unwrap_or_default();
-        let numbers = |line: &str| line.split_whitespace().map_while(|n| n.parse().ok()).collect::<Vec<u64>>();
-        let ends = map.lines().map(numbers).filter_map(|n| Some(n.first()? + n.get(2)?));
-        ends.max().unwrap_or(0).saturating_sub(1)
+        proc::id_map(&map).map(|[inside, _, count]| inside.saturating_add(count)).max().unwrap_or(0).saturating_sub(1)
     };
     let (uids, gids) = (ids("uid_map"), ids("gid_map"));
     let outside = user.groups.iter().find(|group| u64::from(**group) > gids);

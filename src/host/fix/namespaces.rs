@@ -4,6 +4,7 @@
 use super::{Step, User, make_directory, run, write_file};
 use crate::error::{Error, Result};
 use crate::host::check::install;
+use crate::sys::accounts;
 use crate::sys::process::find_program;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -100,12 +101,10 @@ fn is_private(gid: u32, user: &User) -> bool {
 }
 
 fn are_alone(gid: u32, user: &User, passwd: &str, group: &str) -> bool {
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
     let is_ours = |name: &str| name == "root" || name == user.name;
-    let owners = passwd.lines().filter(|line| number(line.split(':').nth(3)) == Some(gid));
-    let groups = group.lines().filter(|line| number(line.split(':').nth(2)) == Some(gid));
-    let members = groups.flat_map(|line| line.split(':').nth(3).unwrap_or_default().split(','));
-    owners.filter_map(|line| line.split(':').next()).chain(members).all(|name| name.is_empty() || is_ours(name))
+    let owners = accounts::users(passwd).filter(|user| user.gid() == Some(gid)).map(|user| user.name);
+    let groups = accounts::groups(group).filter(|group| group.gid() == Some(gid));
+    owners.chain(groups.flat_map(|group| group.members())).all(|name| name.is_empty() || is_ours(name))
 }
 
 /// The file, called after the program as AppArmor's own are, and what it says.
