@@ -90,7 +90,7 @@ impl Export {
     /// Writes what is in the directory at `path`, in the order of the names.
     fn directory(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
         let mut names = fs::entries_of(dir).map(|entry| Ok(entry?.name)).collect::<Result<Vec<CString>>>()?;
-        names.sort();
+        crate::sort::all(&mut names);
         for name in names {
             let path = [path, name.to_bytes()].concat();
             if path.len() >= PATH {

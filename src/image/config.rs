@@ -111,7 +111,7 @@ fn keys(object: &serde_json::Map<String, Value>) -> Vec<String> {
 fn labels(config: &Value) -> BTreeMap<String, String> {
     let object = config.get("Labels").and_then(Value::as_object);
     let pairs = object.into_iter().flatten();
-    pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    crate::sort::into(pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))))
 }
 
 /// The diff ids must be right to the last one: they are what each layer is checked against.

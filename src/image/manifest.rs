@@ -125,7 +125,7 @@ impl Index {
         }
         let mut there: Vec<String> =
             images().filter_map(|entry| entry.platform.as_ref()).map(Platform::to_string).collect();
-        there.sort();
+        crate::sort::all(&mut there);
         there.dedup();
         let error = Error::new(format!("no matching manifest for {wanted} in the manifest list entries"));
         if there.is_empty() {

@@ -78,7 +78,7 @@ impl Table {
 
     fn parse(text: &[u8]) -> Table {
         let mut lines: Vec<Line> = mountinfo::mounts(text).map(Line::of).collect();
-        lines.sort_by(|one, other| one.point.cmp(&other.point));
+        crate::sort::by(&mut lines, |one, other| one.point.cmp(&other.point));
         Table(lines)
     }
 

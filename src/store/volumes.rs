@@ -53,7 +53,7 @@ impl Store {
         Some(Volume {
             name: name.to_owned(),
             created: Time { seconds: created.mtime(), nanoseconds: u32::try_from(created.mtime_nsec()).unwrap_or(0) },
-            labels: labels.filter_map(label).collect(),
+            labels: crate::sort::into(labels.filter_map(label)),
             anonymous: value.get("anonymous").and_then(Value::as_bool).unwrap_or(false),
         })
     }
@@ -61,7 +61,7 @@ impl Store {
     /// All volumes, by name.
     pub fn volumes(&self) -> Result<Vec<Volume>> {
         let mut names = self.names_in("volumes")?;
-        names.sort();
+        crate::sort::all(&mut names);
         Ok(names.iter().filter_map(|name| self.volume(name)).collect())
     }
 
@@ -69,7 +69,7 @@ impl Store {
     pub fn volume_users(&self, name: &str) -> Result<Vec<String>> {
         let mut users = self.container_ids()?;
         users.retain(|id| self.record(id).is_ok_and(|record| record.volumes.iter().any(|own| own == name)));
-        users.sort();
+        crate::sort::all(&mut users);
         Ok(users)
     }
 

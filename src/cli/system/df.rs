@@ -83,7 +83,7 @@ impl Usage {
             volumes.push((volume.name, bytes));
         }
         let used = rmi::users(store)?.into_iter().map(|user| user.image).collect();
-        Ok(Usage { images, layers: layers.collect(), partial, used, containers, volumes })
+        Ok(Usage { images, layers: crate::sort::into(layers), partial, used, containers, volumes })
     }
 
     fn sums(&self) -> Vec<Value> {
@@ -95,7 +95,7 @@ impl Usage {
             })
         };
         let active: Vec<&Image> = self.images.iter().filter(|image| self.used.contains(&image.id)).collect();
-        let needed: BTreeSet<&Digest> = active.iter().flat_map(|image| &image.config.diff_ids).collect();
+        let needed: BTreeSet<&Digest> = crate::sort::into(active.iter().flat_map(|image| &image.config.diff_ids));
         let unneeded = self.layers.iter().filter(|(diff_id, _)| !needed.contains(diff_id));
         let is_running = |(_, state, _): &&(Record, State, u64)| *state == State::Running;
         let running: Vec<_> = self.containers.iter().filter(is_running).collect();

@@ -105,12 +105,16 @@ impl<T: Json> Json for Vec<T> {
 impl<T: Json> Json for BTreeMap<String, T> {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
         let members = members(value, at)?;
-        members.iter().map(|(name, value)| Ok((name.clone(), T::read(value, &at.member(name))?))).collect()
+        let mut map = BTreeMap::new();
+        for (name, value) in members {
+            map.insert(name.clone(), T::read(value, &at.member(name))?);
+        }
+        Ok(map)
     }
 
     fn write(&self) -> Option<Value> {
         let one = |(name, value): (&String, &T)| Some((name.clone(), value.write()?));
-        (!self.is_empty()).then(|| Value::Object(self.iter().filter_map(one).collect()))
+        (!self.is_empty()).then(|| Value::Object(crate::sort::into(self.iter().filter_map(one))))
     }
 
     fn missing(_: &At<'_>) -> Result<Self> {
@@ -206,7 +210,7 @@ pub fn get<T: Json>(object: &Map<String, Value>, name: &str, at: &At<'_>) -> Res
 /// Those of the properties `names` that are there.
 pub fn kept(object: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     let is_there = |name: &&&str| object.get(**name).is_some_and(|value| !value.is_null());
-    names.iter().filter(is_there).map(|name| ((*name).to_owned(), object[*name].clone())).collect()
+    crate::sort::into(names.iter().filter(is_there).map(|name| ((*name).to_owned(), object[*name].clone())))
 }
 
 /// Structs whose fields are properties, and how they are read and written. One that is missing has all of its

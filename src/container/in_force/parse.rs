@@ -55,8 +55,8 @@ pub fn mounts(mountinfo: &[u8]) -> Mounts {
             _ => {}
         }
     }
-    found.masked.sort();
-    found.read_only.sort();
+    crate::sort::all(&mut found.masked);
+    crate::sort::all(&mut found.read_only);
     found
 }
 

@@ -142,7 +142,7 @@ pub fn add(store: &Store, config: &[u8], manifest: &[u8]) -> Result<Digest> {
 pub fn ids(store: &Store) -> Result<Vec<Digest>> {
     let mut ids: Vec<Digest> =
         store.names_in("images")?.iter().filter_map(|name| Digest::from_hex(name).ok()).collect();
-    ids.sort();
+    crate::sort::all(&mut ids);
     Ok(ids)
 }
 

@@ -64,7 +64,7 @@ fn stray_layers(store: &Store) -> Result<(Vec<Gone<'_>>, u64)> {
     };
     let layers = store.names_in("layers")?;
     let digests = layers.iter().filter_map(|name| Digest::from_hex(name.split('.').next()?).ok());
-    let strays: BTreeSet<Digest> = digests.filter(|diff_id| !used.contains(diff_id)).collect();
+    let strays: BTreeSet<Digest> = crate::sort::into(digests.filter(|diff_id| !used.contains(diff_id)));
     let bytes = strays.iter().map(|diff_id| Notes::read(store, diff_id).size).sum();
     Ok((layers::take_away(store, &strays)?, bytes))
 }

@@ -46,7 +46,7 @@ pub fn remove(
         refuse_if_used(word, &id, reference.as_ref(), force, &users)?;
     }
     if reference.is_none() && !force {
-        let repositories: BTreeSet<String> = names.iter().map(|entry| entry.reference.name()).collect();
+        let repositories: BTreeSet<String> = crate::sort::into(names.iter().map(|entry| entry.reference.name()));
         if repositories.len() > 1 {
             return Err(Error::new(format!(
                 "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories",

@@ -127,7 +127,7 @@ fn devices(text: &str) -> BTreeMap<(&str, &str), u64> {
             Some(((device, key), number(value)?))
         })
     });
-    limits.collect()
+    crate::sort::into(limits)
 }
 
 /// How much CPU time a group may take in a period, both in microseconds.

@@ -110,7 +110,7 @@ impl Profile {
             }
         }
         let is_open = matches!(self.default, Action::Allow | Action::Log | Action::Trace(_));
-        let answers = drafts.into_iter().map(|(number, draft)| (number, draft.answer(self.default))).collect();
+        let answers = crate::sort::into(drafts.into_iter().map(|(number, draft)| (number, draft.answer(self.default))));
         (answers, newest.filter(|_| !is_open))
     }
 }

@@ -96,7 +96,7 @@ impl Record {
 
     pub fn labels(&self) -> BTreeMap<String, String> {
         let labels = self.shown["Config"]["Labels"].as_object().into_iter().flatten();
-        labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+        crate::sort::into(labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))))
     }
 
     /// Docker's name of its network.

@@ -12,6 +12,8 @@ pub fn describe(store: &Store, word: &str) -> Result<Value> {
     let id = store.find_container(word)?;
     let found = in_force::read(store, &id)?;
     let inside = |process: &Process| tell(process, &found.uid_map, &found.gid_map);
+    let limits = found.cgroup_limits.iter().map(|(path, text)| (path.display().to_string(), text.as_str().into()));
+    let limits: Map<String, Value> = crate::sort::into(limits);
     Ok(json!({
         "Id": id,
         "Name": format!("/{}", store.record(&id)?.name),
@@ -27,8 +29,7 @@ pub fn describe(store: &Store, word: &str) -> Result<Value> {
         "ReadonlyRootfs": found.mounts.read_only_root,
         "Cgroup": {
             "Paths": found.cgroups,
-            "Limits": found.cgroup_limits.iter().map(|(path, text)| (path.display().to_string(), text.as_str().into()))
-                .collect::<Map<String, Value>>(),
+            "Limits": limits,
         },
     }))
 }
@@ -53,7 +54,7 @@ fn tell(process: &Process, uids: &[Extent], gids: &[Extent]) -> Value {
         "NoNewPrivileges": process.no_new_privileges,
         "Seccomp": { "Mode": mode, "Filters": process.seccomp_filters },
         "Dumpable": process.dumpable,
-        "Namespaces": process.namespaces.iter().map(namespace).collect::<Map<String, Value>>(),
+        "Namespaces": crate::sort::into::<Map<String, Value>, _>(process.namespaces.iter().map(namespace)),
         "Ulimits": process.limits.iter().map(ulimit).collect::<Vec<_>>(),
         "OomScoreAdj": process.oom_score_adj,
         "NotReadable": process.unreadable,

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 pub fn shown(usage: &Usage, names: &[Ref]) -> String {
     // The newest first, as in the list of images.
     let mut images: Vec<_> = usage.images.iter().map(|image| (image, line_of(usage, image, names))).collect();
-    images.sort_by_cached_key(|(image, line)| (Reverse(selection::created(image)), line.clone()));
+    crate::sort::by_key(&mut images, |(image, line)| (Reverse(selection::created(image)), line.clone()));
     let tables = [
         ("Images", IMAGES, images.into_iter().map(|(_, line)| line).collect()),
         ("Containers", CONTAINERS, containers(usage)),
@@ -36,8 +36,8 @@ const VOLUMES: &[&str] = &["VOLUME NAME", "LINKS", "SIZE"];
 
 fn line_of(usage: &Usage, image: &Image, names: &[Ref]) -> Vec<String> {
     let others = usage.images.iter().filter(|other| other.id != image.id);
-    let others: BTreeSet<&Digest> = others.flat_map(|other| &other.config.diff_ids).collect();
-    let own: BTreeSet<&Digest> = image.config.diff_ids.iter().collect();
+    let others: BTreeSet<&Digest> = crate::sort::into(others.flat_map(|other| &other.config.diff_ids));
+    let own: BTreeSet<&Digest> = crate::sort::into(&image.config.diff_ids);
     let room = |diff_ids: &mut dyn Iterator<Item = &&Digest>| -> u64 {
         diff_ids.filter_map(|diff_id| usage.layers.get(*diff_id)).sum()
     };
