@@ -1,6 +1,7 @@
 //! How a container ended, told to the user beyond its exit status.
 
 use super::spec::ContainerSpec;
+use crate::decimal;
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::kernel_log::{self, Killed};
 use crate::sys::process::{self, Status};
@@ -38,14 +39,14 @@ fn out_of_memory(spec: &ContainerSpec, limit: u64, status: Status) -> String {
 fn summary(wall: Duration, cgroup: &Cgroup) -> String {
     let used = cgroup.usage();
     let ended = process::usage_of_children();
-    let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+    let seconds = |time: Duration| decimal::fixed(time.as_secs_f64(), 2) + " s";
     let cpu = used.cpu.unwrap_or(ended.user + ended.system);
     let percent = 100.0 * cpu.as_secs_f64() / wall.as_secs_f64().max(1e-6);
     let peak = match used.memory_peak {
         Some(bytes) => format!("peak memory {}", binary(bytes)),
         None => format!("peak memory of the biggest process {}", binary(ended.biggest)),
     };
-    format!("wall {}, CPU {} ({percent:.0}%), {peak}", seconds(wall), seconds(cpu))
+    format!("wall {}, CPU {} ({}%), {peak}", seconds(wall), seconds(cpu), decimal::fixed(percent, 0))
 }
 
 /// Bytes in units of 1024, as limits are given.
@@ -57,7 +58,7 @@ fn binary(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    let number = format!("{value:.1}");
+    let number = decimal::fixed(value, 1);
     format!("{}{}", number.strip_suffix(".0").unwrap_or(&number), UNITS[unit])
 }
 

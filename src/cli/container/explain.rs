@@ -7,11 +7,11 @@
 use crate::cli::args::{Flag, Parsed, maybe};
 use crate::container::steps::{CLEAN_UP, Event, Lesson, Side, listen};
 use crate::error::{Error, Result, errno_name};
+use crate::json::json;
 use crate::sys::fd::{self, OwnedFd};
 use crate::sys::poll::{self, Readiness};
 use crate::sys::report::{self, Call};
 use crate::sys::{fs, memory, tty};
-use serde_json::json;
 use std::cell::Cell;
 use std::fmt::Write;
 use std::os::fd::{AsFd, BorrowedFd};

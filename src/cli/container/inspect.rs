@@ -8,10 +8,11 @@ use crate::cli::inspect::{FORMAT, inspect};
 use crate::cli::output::units::exact;
 use crate::error::{Error, Result};
 use crate::image::local::images;
+use crate::json::json;
 use crate::store::Store;
 use crate::store::containers::{Exit, Record, State};
 use crate::sys::fs::Time;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub static COMMAND: Command = Command {
     name: "container inspect",

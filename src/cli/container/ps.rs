@@ -9,10 +9,11 @@ use crate::cli::output::units::{duration, utc};
 use crate::cli::{filter, output, store};
 use crate::container::create;
 use crate::error::{Error, Result};
+use crate::json::json;
 use crate::store::Store;
 use crate::store::containers::{Exit, Record, State, now, short};
 use select::Selection;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::cmp::Reverse;
 
 pub static COMMAND: Command = Command {

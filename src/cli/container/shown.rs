@@ -5,11 +5,13 @@ use super::flags::limits;
 use crate::cli::args::{Parsed, utf8};
 use crate::container::anonymous;
 use crate::container::spec::{ContainerSpec, Direct, Mount, Source, Stream};
+use crate::decimal;
 use crate::error::Result;
 use crate::image::config::Config;
 use crate::isolation::cgroup::Limits;
 use crate::isolation::network::Network;
-use serde_json::{Map, Value, json};
+use crate::json::json;
+use serde_json::{Map, Value};
 
 /// Docker's `Config`, `HostConfig` and `Mounts` of the container.
 pub fn of(parsed: &Parsed, spec: &ContainerSpec, command: &[String], config: Option<&Config>) -> Result<Value> {
@@ -130,7 +132,7 @@ fn limits(parsed: &Parsed, limits: &Limits) -> Result<Map<String, Value>> {
     set("MemoryReservation", memory.reservation.map(Value::from));
     set("MemorySwappiness", memory.swappiness.map(Value::from));
     set("CpuShares", cpu.shares.map(Value::from));
-    match parsed.text("cpus")?.and_then(|text| text.parse::<f64>().ok()) {
+    match parsed.text("cpus")?.and_then(decimal::parse) {
         Some(cpus) => drop(set("NanoCpus", Some(((cpus * 1e9).round() as i64).into()))),
         None => {
             set("CpuQuota", cpu.quota.map(Value::from));

@@ -6,12 +6,14 @@ use crate::cli::output::units::{binary, size};
 use crate::cli::{output, store};
 use crate::container::create;
 use crate::container::stats::{self, Sample};
+use crate::decimal;
 use crate::error::{Error, Result};
 use crate::isolation::processes::Processes;
+use crate::json::json;
 use crate::store::Store;
 use crate::store::containers::{Record, State, short};
 use crate::sys::tty;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -120,7 +122,7 @@ fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut HashMap<String
 
 fn fields(word: &str, record: &Record, now: Option<&Sample>, before: Option<&Sample>, whole: bool) -> Value {
     let unknown = || UNKNOWN.to_owned();
-    let percent = |value: Option<f64>| value.map_or_else(unknown, |value| format!("{value:.2}%"));
+    let percent = |value: Option<f64>| value.map_or_else(unknown, |value| decimal::fixed(value, 2) + "%");
     let usage = now.map(|now| &now.usage);
     let pair = |one: Option<u64>, other: Option<u64>| match (one, other) {
         (Some(one), Some(other)) => format!("{} / {}", size(one), size(other)),

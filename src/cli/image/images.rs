@@ -11,8 +11,9 @@ use crate::error::Result;
 use crate::image::local::images::{self, Image};
 use crate::image::local::refs::{self, Ref};
 use crate::image::reference::Reference;
+use crate::json::json;
 use crate::store::Store;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub static COMMAND: Command = Command {
     name: "images",

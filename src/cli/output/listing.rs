@@ -51,7 +51,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::json::json;
 
     const HEADINGS: Headings = &[("Name", "NAME"), ("Size", "SIZE")];
 

@@ -14,9 +14,10 @@ use crate::image::digest::Digest;
 use crate::image::local::images::{self, Image};
 use crate::image::local::layers::{self, Notes};
 use crate::image::local::refs;
+use crate::json::json;
 use crate::store::Store;
 use crate::store::containers::{Record, State};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub static COMMAND: Command = Command {
@@ -95,8 +96,8 @@ impl Usage {
             })
         };
         let active: Vec<&Image> = self.images.iter().filter(|image| self.used.contains(&image.id)).collect();
-        let needed: BTreeSet<&Digest> = crate::sort::into(active.iter().flat_map(|image| &image.config.diff_ids));
-        let unneeded = self.layers.iter().filter(|(diff_id, _)| !needed.contains(diff_id));
+        let needed: BTreeSet<Digest> = crate::sort::into(active.iter().flat_map(|image| image.config.diff_ids.clone()));
+        let unneeded = self.layers.iter().filter(|(diff_id, _)| !needed.contains(*diff_id));
         let is_running = |(_, state, _): &&(Record, State, u64)| *state == State::Running;
         let running: Vec<_> = self.containers.iter().filter(is_running).collect();
         let room =

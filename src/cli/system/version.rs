@@ -4,7 +4,8 @@ use crate::cli::args::{Command, Parsed, one};
 use crate::cli::output;
 use crate::cli::output::format::Template;
 use crate::error::Result;
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 
 pub static COMMAND: Command = Command {
     name: "version",

@@ -1,7 +1,8 @@
 use super::{Asked, Bundle};
 use crate::container::document::Document;
 use crate::container::spec::{ContainerSpec, Source, Stream};
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! The store's file system: room, overlay, owners, and mounts with mapped ids.
 
 use super::{Finding, Host};
+use crate::decimal;
 use crate::error::{Error, Result};
 use crate::isolation::idmap::IdMap;
 use crate::store::Walls;
@@ -77,7 +78,7 @@ fn store(host: &Host, place: &Place, tried: Option<&Result<Option<String>>>) -> 
         .find(|(magic, _)| *magic == stat.kind as u64 & 0xffff_ffff)
         .map_or("a file system", |(_, name)| name);
     let shown = format!("{} on {kind}", host.store.display());
-    let room = format!("{:.1} GB free", stat.available as f64 / 1e9);
+    let room = format!("{} GB free", decimal::fixed(stat.available as f64 / 1e9, 1));
     let no_overlay = matches!(tried, Some(Ok(Some(_))));
     match tried {
         Some(Err(error)) => return Finding::fails(STORE, format!("{shown}: {error}")),

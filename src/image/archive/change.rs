@@ -3,7 +3,8 @@
 mod words;
 
 use crate::error::{Error, Result};
-use serde_json::{Map, Value, json};
+use crate::json::json;
+use serde_json::{Map, Value};
 
 /// Does what one instruction says to the part of a config that is called "config".
 pub fn apply(config: &mut Map<String, Value>, instruction: &str) -> Result<()> {

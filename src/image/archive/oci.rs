@@ -150,7 +150,7 @@ fn resolve(files: &Files<'_>, mut descriptor: Descriptor, platform: Option<&Plat
 mod tests {
     use super::*;
     use crate::image::mutation;
-    use serde_json::json;
+    use crate::json::json;
 
     const D: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

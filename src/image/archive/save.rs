@@ -17,8 +17,9 @@ use crate::image::manifest::{Descriptor, OCI_INDEX, OCI_MANIFEST};
 use crate::image::reference::Reference;
 use crate::image::tar::writer::Writer;
 use crate::image::tar::{Entry, Kind};
+use crate::json::json;
 use crate::store::Store;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 

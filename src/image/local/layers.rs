@@ -7,12 +7,13 @@
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::layer::Root;
+use crate::json::json;
 use crate::store::drafts::Draft;
 use crate::store::locks::{self, Taken};
 use crate::store::sweep::Gone;
 use crate::store::{Store, sync_dir};
 use crate::sys::{cstr, fs, process};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, Permissions};
 use std::io::ErrorKind;

@@ -88,8 +88,8 @@ mod tests {
     use super::*;
     use crate::image::layer::Root;
     use crate::image::reference::Reference;
+    use crate::json::json;
     use crate::store::testing::TestStore;
-    use serde_json::json;
 
     fn layer(store: &Store, name: &str) -> Digest {
         let diff_id = Digest::of(name.as_bytes());

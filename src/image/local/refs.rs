@@ -7,10 +7,11 @@ use super::layers::write_through;
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
+use crate::json::json;
 use crate::store::drafts::Draft;
 use crate::store::{Store, sync_dir};
 use crate::sys::fs;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 

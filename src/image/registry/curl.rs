@@ -5,6 +5,7 @@
 //! `Authorization:` header is only ever sent to the host it was made for.
 
 use super::http_date;
+use crate::decimal;
 use crate::error::{Error, Result};
 use crate::image::origin::Blob;
 use crate::image::retry::{Failure, Outlook};
@@ -150,7 +151,7 @@ fn config(request: &Request, form: Option<&str>) -> Result<String> {
     option("speed-limit", "1")?;
     option("speed-time", "20")?;
     if let Some(time) = request.time {
-        option("max-time", &format!("{:.3}", time.as_secs_f64().max(0.001)))?;
+        option("max-time", &decimal::fixed(time.as_secs_f64().max(0.001), 3))?;
     }
     option("max-filesize", &request.max_size.to_string())?;
     option("user-agent", concat!("ccrun/", env!("CARGO_PKG_VERSION")))?;

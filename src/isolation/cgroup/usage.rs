@@ -1,6 +1,7 @@
 //! What the processes of a group have used, as its files tell.
 
 use super::Cgroup;
+use crate::decimal;
 use crate::sys::fs;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -75,7 +76,7 @@ impl Cgroup {
     }
 
     fn pressure(&self, file: &str) -> Option<f64> {
-        self.text(file)?.split_once("some avg10=")?.1.split(' ').next()?.parse().ok()
+        decimal::parse(self.text(file)?.split_once("some avg10=")?.1.split(' ').next()?)
     }
 
     /// Bytes read and written, of all devices together.

@@ -5,7 +5,8 @@ use super::interpret::{Call, run};
 use super::json::{self, Machine};
 use super::syscalls::TABLE;
 use super::*;
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// Docker's profile, written down independently of our tables.

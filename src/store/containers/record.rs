@@ -1,7 +1,8 @@
 //! What is written down of a container: `config.json` when it is made, `exit.json` at its end.
 
+use crate::json::json;
 use crate::sys::fs::Time;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

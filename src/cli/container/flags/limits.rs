@@ -3,6 +3,7 @@
 use super::block_io;
 use super::numbers::{bytes, whole};
 use crate::cli::args::{Flag, Parsed, one};
+use crate::decimal;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::limits::{BlockIo, Cpu, Limits, Memory, PERIOD};
 use std::path::{Component, Path, PathBuf};
@@ -142,8 +143,7 @@ fn quota_of_cpus(text: &str, machine: usize) -> Result<Option<i64>> {
         Error::new(format!("invalid argument \"{text}\" for \"--cpus\" flag: not a number of CPUs"))
             .hint("such as 0.5 or 2")
     };
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
-    let number: f64 = if plain { text.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
+    let number = decimal::parse(text).ok_or_else(wrong)?;
     if number == 0.0 {
         return Ok(None);
     }

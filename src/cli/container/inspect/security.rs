@@ -4,8 +4,9 @@ use crate::container::in_force::{self, Capabilities, Namespace, Process};
 use crate::error::Result;
 use crate::isolation::idmap::Extent;
 use crate::isolation::rlimit::Ulimit;
+use crate::json::json;
 use crate::store::Store;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// All of it for the container that the user calls `word`.
 pub fn describe(store: &Store, word: &str) -> Result<Value> {

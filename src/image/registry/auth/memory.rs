@@ -9,10 +9,11 @@ use super::server::TokenServer;
 use super::token::{Token, is_token};
 use crate::error::Result;
 use crate::image::url::Url;
+use crate::json::json;
 use crate::store::Store;
 use crate::store::drafts::Draft;
 use crate::sys::fs;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 
 /// The memory of one registry.

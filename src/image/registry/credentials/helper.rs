@@ -6,10 +6,11 @@
 use super::server::Server;
 use super::{Credential, Secret};
 use crate::error::{Error, Result};
+use crate::json::json;
 use crate::sys::fs;
 use crate::sys::poll::poll;
 use crate::sys::process::{die_with_parent, find_program};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
