@@ -22,7 +22,7 @@ impl Filters {
                 Error::new(format!("invalid argument '{text}' for --filter: bad format of filter"))
                     .hint("it is NAME=VALUE")
             })?;
-            let name = name.trim().to_lowercase();
+            let name = name.trim().to_ascii_lowercase();
             // `label!=x` is how Docker's prune leaves some out.
             if name == "label!" && known.contains(&"label") && parsed.command.name.ends_with("prune") {
                 return Ok((name, value.trim().to_owned()));

@@ -35,7 +35,9 @@ impl Drop for OwnedFd {
     }
 }
 
+// Inlined, as a call would take more bytes than what it does.
 impl AsFd for OwnedFd {
+    #[inline(always)]
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor is open as long as this value lives, which the borrow does not outlive.
         unsafe { BorrowedFd::borrow_raw(self.0) }
@@ -43,6 +45,7 @@ impl AsFd for OwnedFd {
 }
 
 impl AsRawFd for OwnedFd {
+    #[inline(always)]
     fn as_raw_fd(&self) -> RawFd {
         self.0
     }

@@ -89,13 +89,15 @@ macro_rules! flags {
 
         impl Display for $name {
             fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-                let names: &[($bits, &str)] = &[$(($flag, $text)),+];
-                let set: Vec<&str> =
-                    names.iter().filter(|(flag, _)| self.0 & flag != 0).map(|(_, name)| *name).collect();
-                f.write_str(if set.is_empty() { "0".to_owned() } else { set.join("|") }.as_str())
+                show_flags(self.0 as u64, &[$(($flag as u64, $text)),+], f)
             }
         }
     };
+}
+
+fn show_flags(bits: u64, names: &[(u64, &str)], f: &mut Formatter<'_>) -> fmt::Result {
+    let set: Vec<&str> = names.iter().filter(|(flag, _)| bits & flag != 0).map(|(_, name)| *name).collect();
+    f.write_str(if set.is_empty() { "0".to_owned() } else { set.join("|") }.as_str())
 }
 
 flags! {

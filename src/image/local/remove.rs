@@ -46,8 +46,8 @@ pub fn remove(
         refuse_if_used(word, &id, reference.as_ref(), force, &users)?;
     }
     if reference.is_none() && !force {
-        let repositories: BTreeSet<String> = crate::sort::into(names.iter().map(|entry| entry.reference.name()));
-        if repositories.len() > 1 {
+        let repositories: Vec<String> = names.iter().map(|entry| entry.reference.name()).collect();
+        if repositories.iter().any(|name| Some(name) != repositories.first()) {
             return Err(Error::new(format!(
                 "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories",
                 id.short()

@@ -103,7 +103,7 @@ impl RegistryError {
 /// `manifest unknown: manifest unknown`, as Docker writes it.
 impl std::fmt::Display for RegistryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let code = self.code.to_lowercase().replace('_', " ");
+        let code = self.code.to_ascii_lowercase().replace('_', " ");
         match (code.as_str(), self.message.as_str()) {
             ("", "") => f.write_str("the registry did not say why"),
             (code, "") => f.write_str(code),
