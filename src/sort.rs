@@ -33,10 +33,28 @@ pub fn into<C: Default + Extend<T>, T>(items: impl IntoIterator<Item = T>) -> C 
     all
 }
 
-/// Where each of so many items is to come from.
+/// Where each of so many items is to come from: a merge sort from the bottom up, which keeps the order of equals.
 fn order(length: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut order: Vec<usize> = (0..length).collect();
-    order.sort_unstable_by(|one, other| compare(*one, *other).then(one.cmp(other)));
+    let mut merged = order.clone();
+    let mut width = 1;
+    while width < length {
+        for (runs, merged) in order.chunks(2 * width).zip(merged.chunks_mut(2 * width)) {
+            let (mut left, mut right) = runs.split_at(width.min(runs.len()));
+            for place in merged {
+                let side = match (left.first(), right.first()) {
+                    (Some(one), Some(other)) if compare(*one, *other) == Ordering::Greater => &mut right,
+                    (Some(_), _) => &mut left,
+                    _ => &mut right,
+                };
+                if let [first, rest @ ..] = *side {
+                    (*place, *side) = (*first, rest);
+                }
+            }
+        }
+        std::mem::swap(&mut order, &mut merged);
+        width *= 2;
+    }
     order
 }
 

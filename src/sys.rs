@@ -45,7 +45,11 @@ fn answered(value: i64, call: fmt::Arguments<'_>) -> std::result::Result<i64, i3
 
 /// A path or name as the kernel takes it. The only possible error is a NUL byte inside.
 pub fn cstr(bytes: impl AsRef<std::ffi::OsStr>) -> Result<CString> {
+    c_string(bytes.as_ref())
+}
+
+fn c_string(bytes: &std::ffi::OsStr) -> Result<CString> {
     use std::os::unix::ffi::OsStrExt;
-    let bytes = bytes.as_ref();
-    CString::new(bytes.as_bytes()).map_err(|_| Error::new(format!("{}: a NUL byte inside a name", bytes.display())))
+    CString::new(bytes.as_bytes())
+        .map_err(|_| Error::new(format_args!("{}: a NUL byte inside a name", bytes.display())))
 }

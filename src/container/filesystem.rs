@@ -82,7 +82,7 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, trees: &mut Trees) ->
         Source::Tmpfs(_) => return Ok(None),
         Source::Device(device) => return device.tree(wanted.read_only).map(Some),
         Source::Direct(Direct { path, .. }) => {
-            let missing = || Error::new(format!("{} of the host: only root can show it as it is", path.display()));
+            let missing = || Error::new(format_args!("{} of the host: only root can show it as it is", path.display()));
             return trees.next().ok_or_else(missing).map(Some);
         }
         Source::Bind(_) => trees.next(),
@@ -252,7 +252,7 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
             }
             Extra::Asked(wanted, source) => mount_extra(root, wanted, source, is_image),
         };
-        mounted.map_err(|error| error.context(format!("mount on {}", target.display())))?;
+        mounted.map_err(|error| error.context(format_args!("mount on {}", target.display())))?;
     }
     if spec.read_only {
         // While it can still be made; what is wrong with it is said later.
@@ -289,7 +289,7 @@ fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is
     }
     let said = |error: Error| match &wanted.source {
         Source::Bind(path) | Source::Direct(Direct { path, .. }) => {
-            error.context(format!("{} of the host", path.display()))
+            error.context(format_args!("{} of the host", path.display()))
         }
         _ => error,
     };

@@ -17,7 +17,7 @@ pub const PLACES: &str = "outer";
 /// Makes the places that `trees` will be attached to.
 pub fn make_places(dir: &Path, trees: &[OwnedFd], host: &[Copy]) -> Result<()> {
     let dir = dir.join(PLACES);
-    fs::mkdir(&dir, 0o777).map_err(|error| error.renamed(format!("make the directory {}", dir.display())))?;
+    fs::mkdir(&dir, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", dir.display())))?;
     let parent = open_directory(&dir)?;
     for (at, tree) in trees.iter().chain(files(host)).enumerate() {
         let name = crate::sys::cstr(at.to_string())?;

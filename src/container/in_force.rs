@@ -89,7 +89,7 @@ const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "us
 /// Reads it all. The container must be running.
 pub fn read(store: &Store, id: &str) -> Result<InForce> {
     let record = store.record(id)?;
-    let ended = || Error::new(format!("Container {} is not running", short(id)));
+    let ended = || Error::new(format_args!("Container {} is not running", short(id)));
     let processes = store.container_processes(id)?.ok_or_else(ended)?;
     if store.container_state(id)? != State::Running {
         return Err(ended());
@@ -171,7 +171,7 @@ impl Process {
 /// The namespace of that kind, `None` where this kernel has none.
 fn namespace(pid: pid_t, kind: &'static str) -> Result<Option<Namespace>> {
     let link = |path: String| {
-        let target = std::fs::read_link(&path).map_err(|e| Error::io(format!("read {path}"), &e))?;
+        let target = std::fs::read_link(&path).map_err(|e| Error::io(format_args!("read {path}"), &e))?;
         Ok(target.display().to_string())
     };
     let Ok::<String, Error>(ours) = link(format!("/proc/self/ns/{kind}")) else { return Ok(None) };

@@ -48,18 +48,19 @@ fn resolve(text: &str, additional: &[String], passwd: &str, group: &str) -> Resu
         Some(uid) => id(entry.uid).is_ok_and(|id| id == Some(uid)),
         None => entry.name == user,
     });
-    let invalid = |what: &str| Error::new(format!("user {user} has no valid {what} in the image's /etc/passwd"));
-    let in_passwd = |error: Error| error.context(format!("user {user} in the image's /etc/passwd"));
+    let invalid = |what: &str| Error::new(format_args!("user {user} has no valid {what} in the image's /etc/passwd"));
+    let in_passwd = |error: Error| error.context(format_args!("user {user} in the image's /etc/passwd"));
     let uid = match (number, &entry) {
         (Some(uid), _) => uid,
         (None, Some(entry)) => id(entry.uid).map_err(in_passwd)?.ok_or_else(|| invalid("uid"))?,
         (None, None) => {
-            return Err(Error::new(format!("unable to find user {user}: no matching entries in passwd file")));
+            return Err(Error::new(format_args!("unable to find user {user}: no matching entries in passwd file")));
         }
     };
     let gid = match (wanted_group, &entry) {
-        (Some(wanted), _) => group_id(wanted, group)?
-            .ok_or_else(|| Error::new(format!("unable to find group {wanted}: no matching entries in group file")))?,
+        (Some(wanted), _) => group_id(wanted, group)?.ok_or_else(|| {
+            Error::new(format_args!("unable to find group {wanted}: no matching entries in group file"))
+        })?,
         (None, Some(entry)) if !entry.gid.is_empty() => {
             id(entry.gid).map_err(in_passwd)?.ok_or_else(|| invalid("gid"))?
         }
@@ -72,7 +73,7 @@ fn resolve(text: &str, additional: &[String], passwd: &str, group: &str) -> Resu
     }
     let find = |wanted: &String| {
         group_id(wanted, group)?.ok_or_else(|| {
-            Error::new(format!("Unable to find group {wanted}: no matching entries in group file"))
+            Error::new(format_args!("Unable to find group {wanted}: no matching entries in group file"))
                 .hint("a group that the image does not name can be given by number")
         })
     };
@@ -113,7 +114,7 @@ fn memberships(name: &str, group: &str) -> Result<Vec<u32>> {
 /// The id in a line of a group file, `None` if there is no number. A number that is no id is an error: taken for 0, it
 /// would be root's.
 fn gid_of(group: Group<'_>) -> Result<Option<u32>> {
-    id(group.gid).map_err(|error| error.context(format!("group {} in the image's /etc/group", group.name)))
+    id(group.gid).map_err(|error| error.context(format_args!("group {} in the image's /etc/group", group.name)))
 }
 
 /// The number that `text` is, `None` if it is a name. One that is no id is an error, never a name.
@@ -124,7 +125,10 @@ fn id(text: &str) -> Result<Option<u32>> {
     }
     match text.parse::<u32>() {
         Ok(id) if id <= LAST_ID => Ok(Some(id)),
-        _ => Err(Error::new(format!("uids and gids must be in range 0-{LAST_ID}")).hint(format!("{text} is not"))),
+        _ => {
+            Err(Error::new(format_args!("uids and gids must be in range 0-{LAST_ID}"))
+                .hint(format_args!("{text} is not")))
+        }
     }
 }
 
@@ -137,16 +141,17 @@ fn read(path: &str) -> Result<String> {
         Ok(file) => file,
         Err(error) if [Some(libc::ENOENT), Some(libc::ENOTDIR)].contains(&error.errno()) => return Ok(String::new()),
         Err(error) if error.errno() == Some(libc::ELOOP) => {
-            return Err(Error::new(format!("/{path} of the image is a link that cannot be followed inside")));
+            return Err(Error::new(format_args!("/{path} of the image is a link that cannot be followed inside")));
         }
         Err(error) => return Err(error.context("the image's user files")),
     };
     if fs::fstat(file.as_fd())?.kind() != libc::S_IFREG {
-        return Err(Error::new(format!("/{path} of the image is not a regular file")));
+        return Err(Error::new(format_args!("/{path} of the image is not a regular file")));
     }
-    let bytes = fs::read_to_end(file.as_fd(), MOST_BYTES).map_err(|error| error.context(format!("read /{path}")))?;
+    let bytes =
+        fs::read_to_end(file.as_fd(), MOST_BYTES).map_err(|error| error.context(format_args!("read /{path}")))?;
     if bytes.len() > MOST_BYTES {
-        return Err(Error::new(format!("/{path} of the image is larger than 1 MiB")));
+        return Err(Error::new(format_args!("/{path} of the image is larger than 1 MiB")));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -54,7 +54,7 @@ impl User {
         let is_name = !name.is_empty() && !name.starts_with('-') && !name.contains([':', '\n', '\0']);
         found
             .or_else(|| if is_name { asked() } else { None })
-            .ok_or_else(|| Error::new(format!("unknown user: {name}")))
+            .ok_or_else(|| Error::new(format_args!("unknown user: {name}")))
     }
 }
 
@@ -76,12 +76,12 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
 }
 
 fn make_directory(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))
+    fs::mkdir_all(path, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))
 }
 
 /// Runs a program of the host's; its own words if it fails.
 fn run(program: &str, args: &[&str]) -> Result<()> {
-    let failed = |what: String| Error::new(format!("{program} {}: {what}", args.join(" ")));
+    let failed = |what: String| Error::new(format_args!("{program} {}: {what}", args.join(" ")));
     let path = find_program(program).ok_or_else(|| failed("not on PATH".into()))?;
     let output =
         Command::new(path).args(args).stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;

@@ -65,7 +65,7 @@ impl Config {
         let fields = [&parsed.working_dir, &parsed.user].into_iter().chain(&parsed.stop_signal);
         let texts = fields.chain(&parsed.entrypoint).chain(&parsed.cmd).chain(&parsed.volumes);
         if let Some(text) = texts.into_iter().find(|text| text.contains('\0')) {
-            return Err(Error::new(format!("the image config has a NUL byte in '{text}'")));
+            return Err(Error::new(format_args!("the image config has a NUL byte in '{text}'")));
         }
         Ok(parsed)
     }
@@ -118,7 +118,7 @@ fn labels(config: &Value) -> BTreeMap<String, String> {
 fn diff_ids(value: &Value) -> Result<Vec<Digest>> {
     let rootfs = value.get("rootfs").unwrap_or(&Value::Null);
     if let Some(kind) = string(rootfs, "type").filter(|kind| kind != "layers") {
-        return Err(Error::new(format!("the image's root file system is of the unknown type '{kind}'")));
+        return Err(Error::new(format_args!("the image's root file system is of the unknown type '{kind}'")));
     }
     list(rootfs, "diff_ids")
         .iter()

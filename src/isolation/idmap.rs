@@ -186,7 +186,7 @@ fn write_file(pid: process::pid_t, name: &str, text: &str) -> Result<()> {
 fn start_helper(program: &Path, pid: process::pid_t, extents: &[Extent]) -> Result<Helper> {
     let numbers = extents.iter().flat_map(|e| [e.inside, e.outside, e.count]).map(|n| n.to_string());
     let args: Vec<String> = std::iter::once(pid.to_string()).chain(numbers).collect();
-    Helper::start(program, &args).map_err(|error| error.context(format!("start {}", program.display())))
+    Helper::start(program, &args).map_err(|error| error.context(format_args!("start {}", program.display())))
 }
 
 fn finish_helper(program: &Path, file: &str, running: Helper) -> Result<()> {
@@ -196,7 +196,7 @@ fn finish_helper(program: &Path, file: &str, running: Helper) -> Result<()> {
     }
     let said = said.lines().next().unwrap_or("no reason given").to_owned();
     Err(super::namespaces::explain(Error::new(said))
-        .hint(format!("{} must be set-user-id root and {file} must grant your user the range", program.display())))
+        .hint(format_args!("{} must be set-user-id root and {file} must grant your user the range", program.display())))
 }
 
 /// The first id of root's base range; `None` when this user namespace does not have it
@@ -204,7 +204,7 @@ fn finish_helper(program: &Path, file: &str, running: Helper) -> Result<()> {
 fn base_range(kept: &Path) -> Result<Option<u32>> {
     if let Ok(text) = fs::read_text(kept) {
         let base = text.trim().parse().map_err(|_| {
-            Error::new(format!("{}: not a number", kept.display()))
+            Error::new(format_args!("{}: not a number", kept.display()))
                 .hint("it holds the first host id of root's containers")
         })?;
         return Ok(Some(base));

@@ -60,7 +60,7 @@ impl Store {
         for path in [dir.clone(), dir.join("upper"), dir.join("work"), dir.join("rootfs")] {
             fs::mkdir(&path, 0o777)
                 .and_then(|()| self.give_to_root(&path))
-                .map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
+                .map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))?;
         }
         Ok(dir)
     }
@@ -90,16 +90,16 @@ impl Store {
                 if !holder.is_empty()
                     && ["containers", "live"].iter().any(|dir| self.root().join(dir).join(&holder).exists())
                 {
-                    return Err(Error::new(format!(
+                    return Err(Error::new(format_args!(
                         "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have \
                          to remove (or rename) that container to be able to reuse that name."
                     )));
                 }
                 // Its container is gone: a removal was cut short.
-                fs::unlink(&path).map_err(|error| error.renamed(format!("remove {}", path.display())))?;
+                fs::unlink(&path).map_err(|error| error.renamed(format_args!("remove {}", path.display())))?;
                 self.take_name(name, id)
             }
-            Err(error) => Err(error.renamed(format!("name a container {}", path.display()))),
+            Err(error) => Err(error.renamed(format_args!("name a container {}", path.display()))),
         }
     }
 
@@ -148,7 +148,7 @@ impl Store {
         let path = self.live_path(id);
         match fs::unlink(&path) {
             Err(error) if error.errno() != Some(libc::ENOENT) => {
-                Err(error.renamed(format!("remove {}", path.display())))
+                Err(error.renamed(format_args!("remove {}", path.display())))
             }
             _ => Ok(()),
         }
@@ -189,10 +189,10 @@ impl Store {
     pub fn record(&self, id: &str) -> Result<Record> {
         let path = self.root().join("containers").join(id).join("config.json");
         let text = fs::read_text(&path)?;
-        let value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let value = serde_json::from_slice(text.as_bytes()).unwrap_or(Value::Null);
         Record::from_json(id, &value).ok_or_else(|| {
-            Error::new(format!("{} is damaged", path.display()))
-                .hint(format!("ccrun rm -f {} removes the container", short(id)))
+            Error::new(format_args!("{} is damaged", path.display()))
+                .hint(format_args!("ccrun rm -f {} removes the container", short(id)))
         })
     }
 
@@ -246,7 +246,7 @@ impl Store {
 
     /// The id of the container that the user calls `word`: its id, the beginning of it, or its name.
     pub fn find_container(&self, word: &str) -> Result<String> {
-        let gone = || Error::new(format!("No such container: {word}"));
+        let gone = || Error::new(format_args!("No such container: {word}"));
         if word.is_empty() || word.contains('/') || word.starts_with('.') {
             return Err(gone());
         }
@@ -257,7 +257,7 @@ impl Store {
         let mut found = ids.into_iter().filter(|id| id.starts_with(word));
         match (found.next(), found.next()) {
             (Some(id), None) => Ok(id),
-            (Some(_), Some(_)) => Err(Error::new(format!("more than one container id begins with {word}"))),
+            (Some(_), Some(_)) => Err(Error::new(format_args!("more than one container id begins with {word}"))),
             (None, _) => Err(gone()),
         }
     }

@@ -3,8 +3,9 @@
 use super::Store;
 use super::layout::write_file;
 use super::sweep::Gone;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::json::json;
+use crate::sys::fs;
 use crate::sys::fs::Time;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -33,8 +34,8 @@ impl Store {
             return Ok(());
         }
         let dir = self.dir("volumes")?.join(name);
-        std::fs::create_dir_all(&dir)
-            .map_err(|error| Error::io(format!("make the directory {}", dir.display()), &error))?;
+        fs::mkdir_all(&dir, 0o777)
+            .map_err(|error| error.renamed(format_args!("make the directory {}", dir.display())))?;
         if !labels.is_empty() || anonymous {
             let text = json!({ "labels": labels, "anonymous": anonymous }).to_string();
             write_file(&dir.join("volume.json"), text.as_bytes())?;

@@ -32,7 +32,7 @@ impl Walled {
         let received = socket::receive(self.result.as_fd(), &mut buffer);
         let status = self.child.wait()?;
         match received? {
-            (0, _) => Err(Error::new(format!("the unpacking process ended early ({status:?})"))),
+            (0, _) => Err(Error::new(format_args!("the unpacking process ended early ({status:?})"))),
             (size, _) if buffer[0] == OK => Ok(buffer[1..size].to_vec()),
             (size, _) => Err(Error::from_bytes(&buffer[1..size])),
         }

@@ -130,7 +130,7 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve:
     let opened = openat2_quiet(dir, path, flags, mode, resolve);
     opened.map_err(|errno| {
         let (dir, flags, resolve) = (Fd(dir.as_raw_fd()), OpenFlags(flags), Resolve(resolve));
-        Error::call(format!("openat2({dir}, {path:?}, {flags}, {resolve})"), errno)
+        Error::call(format_args!("openat2({dir}, {path:?}, {flags}, {resolve})"), errno)
     })
 }
 
@@ -211,7 +211,7 @@ pub fn remove_if_empty(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
     let dir = Fd(dir.as_raw_fd());
     match answered(done.into(), format_args!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)")) {
         Err(libc::ENOTEMPTY) => Ok(false),
-        Err(errno) => Err(Error::call(format!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)"), errno)),
+        Err(errno) => Err(Error::call(format_args!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)"), errno)),
         Ok(_) => Ok(true),
     }
 }
@@ -270,7 +270,7 @@ pub fn fstatat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Stat> {
 pub fn ftruncate(fd: BorrowedFd<'_>, size: u64) -> Result<()> {
     let fd = fd.as_raw_fd();
     let Ok(length) = libc::off_t::try_from(size) else {
-        return Err(Error::call(format!("ftruncate({}, {size})", Fd(fd)), libc::EFBIG));
+        return Err(Error::call(format_args!("ftruncate({}, {size})", Fd(fd)), libc::EFBIG));
     };
     // SAFETY: no memory is passed.
     let done = unsafe { libc::ftruncate(fd, length) };

@@ -65,7 +65,7 @@ impl Child {
     pub fn wait(&self) -> Result<Status> {
         match wait4(self.pid, 0)? {
             Some((_, status)) => Ok(status),
-            None => Err(Error::new(format!("wait4({}): nothing to wait for", self.pid))),
+            None => Err(Error::new(format_args!("wait4({}): nothing to wait for", self.pid))),
         }
     }
 
@@ -244,7 +244,7 @@ pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Error {
     report::last_call(call);
     // SAFETY: both arrays end with a null pointer and their strings outlive the call.
     let ret = unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
-    match answered(ret.into(), call).map_err(|errno| Error::call(format!("execve({path:?})"), errno)) {
+    match answered(ret.into(), call).map_err(|errno| Error::call(format_args!("execve({path:?})"), errno)) {
         Ok(_) => Error::new("execve returned without an error"),
         Err(error) => error,
     }

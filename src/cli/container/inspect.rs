@@ -39,7 +39,7 @@ pub fn in_force(store: &Store, word: &str) -> Result<Option<Value>> {
 }
 
 pub fn missing(word: &str) -> Error {
-    Error::new(format!("No such object: {word}"))
+    Error::new(format_args!("No such object: {word}"))
 }
 
 pub fn describe(store: &Store, id: &str) -> Result<Value> {
@@ -119,7 +119,7 @@ fn config(record: &Record) -> Value {
 }
 
 fn host_config(record: &Record) -> Value {
-    let mut config: Value = serde_json::from_str(HOST_CONFIG).unwrap_or_default();
+    let mut config: Value = serde_json::from_slice(HOST_CONFIG.as_bytes()).unwrap_or_default();
     config["AutoRemove"] = record.remove.into();
     config["Init"] = record.init.into();
     config

@@ -92,7 +92,7 @@ fn most(parsed: &Parsed) -> Result<Option<usize>> {
     }
     let Some(text) = parsed.text("last")? else { return Ok(None) };
     let number: i64 =
-        text.parse().map_err(|_| Error::new(format!("invalid argument \"{text}\" for --last: it is a number")))?;
+        text.parse().map_err(|_| Error::new(format_args!("invalid argument \"{text}\" for --last: it is a number")))?;
     Ok(usize::try_from(number).ok().filter(|number| *number > 0))
 }
 

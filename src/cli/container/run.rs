@@ -208,7 +208,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let needs_lock = image.is_some() || spec.mounts.iter().any(is_volume);
     let lock = needs_lock.then(|| Lock::shared(&store)).transpose()?;
     if let Some(image) = image.filter(|image| !image.is_whole(&store)) {
-        return Err(Error::new(format!("image {} was removed just now", image.id.short())));
+        return Err(Error::new(format_args!("image {} was removed just now", image.id.short())));
     }
     if spec.network == Network::Host {
         note(SHARED_NETWORK);
@@ -281,7 +281,7 @@ impl When {
             "always" => Ok(When::Always),
             "missing" => Ok(When::Missing),
             "never" => Ok(When::Never),
-            _ => Err(Error::new(format!(
+            _ => Err(Error::new(format_args!(
                 "invalid pull option: '{text}': must be one of \"always\", \"missing\" or \"never\""
             ))),
         }
@@ -309,9 +309,9 @@ fn root(wanted: &Wanted, image: Option<&Image>, store: &crate::store::Store) -> 
     match (wanted, image) {
         (Wanted::Rootfs { path, writable }, _) => {
             let path = std::fs::canonicalize(path)
-                .map_err(|e| Error::io(format!("root file system {}", path.display()), &e))?;
+                .map_err(|e| Error::io(format_args!("root file system {}", path.display()), &e))?;
             if !path.is_dir() {
-                return Err(Error::new(format!("root file system {} is not a directory", path.display())));
+                return Err(Error::new(format_args!("root file system {} is not a directory", path.display())));
             }
             if path == Path::new("/") {
                 return Ok(Root::Host);
@@ -341,7 +341,7 @@ fn network(parsed: &Parsed) -> Result<Network> {
     match parsed.text("network")? {
         None | Some("none") => Ok(Network::None),
         Some("host") => Ok(Network::Host),
-        Some(other) => Err(Error::new(format!("network {other} not found")).hint("there are none and host")),
+        Some(other) => Err(Error::new(format_args!("network {other} not found")).hint("there are none and host")),
     }
 }
 
@@ -355,7 +355,7 @@ fn hostname(parsed: &Parsed) -> Result<String> {
     if valid {
         Ok(name.to_owned())
     } else {
-        Err(Error::new(format!("invalid hostname: {name}"))
+        Err(Error::new(format_args!("invalid hostname: {name}"))
             .hint("it is made of letters, digits, - and ., at most 64 of them"))
     }
 }

@@ -14,7 +14,6 @@ use crate::store::Store;
 use crate::store::containers::{Record, State, short};
 use crate::sys::tty;
 use serde_json::Value;
-use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -66,7 +65,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         store.find_container(word)?;
     }
     let terminal = tty::isatty(std::io::stdout().as_fd());
-    let mut before = HashMap::new();
+    let mut before = Samples::new();
     look(&store, &words, &mut before)?;
     loop {
         std::thread::sleep(INTERVAL);
@@ -94,27 +93,34 @@ fn chosen(store: &Store, words: &[&str]) -> Result<Vec<(String, Record)>> {
     Ok(all)
 }
 
+/// What containers use, by their ids.
+type Samples = Vec<(String, Sample)>;
+
+fn of<'a>(samples: &'a Samples, id: &str) -> Option<&'a Sample> {
+    samples.iter().find(|(known, _)| known == id).map(|(_, sample)| sample)
+}
+
 /// What each uses now, in the place of what it used before.
-fn look(store: &Store, words: &[&str], before: &mut HashMap<String, Sample>) -> Result<HashMap<String, Sample>> {
+fn look(store: &Store, words: &[&str], before: &mut Samples) -> Result<Samples> {
     let processes = Processes::read();
-    let mut now = HashMap::new();
+    let mut now = Samples::new();
     for (_, record) in chosen(store, words)? {
         if let Some(sample) = stats::sample(store, &record.id, &processes)? {
-            now.insert(record.id, sample);
+            now.push((record.id, sample));
         }
     }
     Ok(std::mem::replace(before, now))
 }
 
-fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut HashMap<String, Sample>) -> Result<Vec<Value>> {
+fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut Samples) -> Result<Vec<Value>> {
     let before = look(store, words, now)?;
     let all = parsed.is_on("all") || !words.is_empty();
     let mut rows = Vec::new();
     for (word, record) in chosen(store, words)? {
-        let sample = now.get(&record.id);
+        let sample = of(now, &record.id);
         // Between two looks it may have ended, or just begun.
         if sample.is_some() || (all && store.container_state(&record.id)? != State::Running) {
-            rows.push(fields(&word, &record, sample, before.get(&record.id), parsed.is_on("no-trunc")));
+            rows.push(fields(&word, &record, sample, of(&before, &record.id), parsed.is_on("no-trunc")));
         }
     }
     Ok(rows)

@@ -39,7 +39,7 @@ pub fn describe(store: &Store, word: &str) -> Result<Option<Value>> {
 }
 
 pub fn missing(name: &str) -> Error {
-    Error::new(format!("get {name}: no such volume"))
+    Error::new(format_args!("get {name}: no such volume"))
 }
 
 /// Where a volume's files are.

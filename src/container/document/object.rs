@@ -31,7 +31,7 @@ impl At<'_> {
     /// An error about what stands here.
     pub fn error(&self, what: impl fmt::Display) -> Error {
         match self.parent {
-            Some(_) => Error::new(format!("{self}: {what}")),
+            Some(_) => Error::new(format_args!("{self}: {what}")),
             None => Error::new(what.to_string()),
         }
     }
@@ -90,11 +90,19 @@ impl<T: Json> Json for Option<T> {
 impl<T: Json> Json for Vec<T> {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
         let items = value.as_array().ok_or_else(|| at.is_not(value, "a list"))?;
-        items.iter().enumerate().map(|(number, item)| T::read(item, &at.item(number))).collect()
+        let mut all = Vec::with_capacity(items.len());
+        for (number, item) in items.iter().enumerate() {
+            all.push(T::read(item, &at.item(number))?);
+        }
+        Ok(all)
     }
 
     fn write(&self) -> Option<Value> {
-        (!self.is_empty()).then(|| self.iter().filter_map(T::write).collect())
+        let mut all = Vec::with_capacity(self.len());
+        for item in self {
+            all.extend(item.write());
+        }
+        (!self.is_empty()).then_some(Value::Array(all))
     }
 
     fn missing(_: &At<'_>) -> Result<Self> {
@@ -161,10 +169,8 @@ macro_rules! numbers {
     ($($number:ty),*) => {$(
         impl Json for $number {
             fn read(value: &Value, at: &At<'_>) -> Result<Self> {
-                let wide = value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
-                let fits = wide.and_then(|wide| <$number>::try_from(wide).ok());
-                let range = || format!("a whole number from {} to {}", <$number>::MIN, <$number>::MAX);
-                fits.ok_or_else(|| at.is_not(value, &range()))
+                let wide = whole(value, at, <$number>::MIN as i64, <$number>::MAX as u64)?;
+                <$number>::try_from(wide).map_err(|_| at.error("does not fit"))
             }
 
             fn write(&self) -> Option<Value> {
@@ -174,6 +180,12 @@ macro_rules! numbers {
     )*};
 }
 numbers!(u16, u32, u64, i32, i64);
+
+fn whole(value: &Value, at: &At<'_>, least: i64, most: u64) -> Result<i128> {
+    let wide = value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
+    let fits = wide.filter(|wide| (least.into()..=most.into()).contains(wide));
+    fits.ok_or_else(|| at.is_not(value, &format!("a whole number from {least} to {most}")))
+}
 
 /// An absolute path.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,11 +211,20 @@ pub fn members<'a>(value: &'a Value, at: &At<'_>) -> Result<&'a Map<String, Valu
 }
 
 /// The property `name`, read.
+#[inline(never)]
 pub fn get<T: Json>(object: &Map<String, Value>, name: &str, at: &At<'_>) -> Result<T> {
     let at = at.member(name);
     match object.get(name) {
         None | Some(Value::Null) => T::missing(&at),
         Some(value) => T::read(value, &at),
+    }
+}
+
+/// Adds the property `name`, if it is not left out.
+#[inline(never)]
+pub fn put<T: Json>(object: &mut Map<String, Value>, name: &str, field: &T) {
+    if let Some(value) = field.write() {
+        crate::json::put(object, name, Ok(value));
     }
 }
 
@@ -248,8 +269,7 @@ macro_rules! object {
                 #[allow(unused_mut)]
                 let mut object = serde_json::Map::new();
                 $(
-                    let value = $crate::container::document::object::Json::write(&self.$field);
-                    value.map(|value| object.insert($property.to_owned(), value));
+                    $crate::container::document::object::put(&mut object, $property, &self.$field);
                 )*
                 $(
                     object.extend(self.$kept.clone());

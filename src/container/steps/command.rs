@@ -160,7 +160,7 @@ fn make_single(user: &User) -> Result<()> {
     cred::set_dumpable()?;
     for (file, text) in [("uid_map", format!("{} 0 1", user.uid)), ("gid_map", format!("{} 0 1", user.gid))] {
         let written = fs::write_all(procfs::open_own(file)?.as_fd(), text.as_bytes());
-        written.map_err(|error| error.renamed(format!("write {text:?} to /proc/self/{file}")))?;
+        written.map_err(|error| error.renamed(format_args!("write {text:?} to /proc/self/{file}")))?;
     }
     cred::set_undumpable()
 }
@@ -171,7 +171,7 @@ fn only_own_group(user: &User) -> Result<()> {
     if user.added.iter().all(|group| *group == user.gid) {
         return Ok(());
     }
-    Err(Error::new(format!("--group-add: only one id exists in this container, group {}", user.gid)).hint(
+    Err(Error::new(format_args!("--group-add: only one id exists in this container, group {}", user.gid)).hint(
         "give your user a range of ids for more: a line in /etc/subuid and in /etc/subgid, and newuidmap (package uidmap)",
     ))
 }
@@ -191,7 +191,7 @@ fn unmapped(error: Error, user: &User) -> Error {
         Some(group) => format!("group {group} of user {}:{}", user.uid, user.gid),
         None => format!("user {}:{}", user.uid, user.gid),
     };
-    Error::new(format!("{what} is outside this container's id map")).hint(format!(
+    Error::new(format_args!("{what} is outside this container's id map")).hint(format_args!(
         "uids from 0 to {uids} and gids from 0 to {gids} are mapped; a user's range stands in /etc/subuid and /etc/subgid"
     ))
 }
@@ -203,13 +203,13 @@ fn enter(cwd: &Path) -> Result<()> {
     let dir =
         mounts::mount_point(root.as_fd(), cwd, Kind::Directory).map_err(|error| error.context("working directory"))?;
     if !fs::fstat(dir.as_fd())?.is_dir() {
-        return Err(Error::new(format!("Cannot mkdir: {} is not a directory", cwd.display())));
+        return Err(Error::new(format_args!("Cannot mkdir: {} is not a directory", cwd.display())));
     }
     process::fchdir(dir.as_fd())?;
     // The kernel says "(unreachable)…" of a directory outside our root.
     match process::getcwd() {
         Ok(path) if path.is_absolute() => Ok(()),
-        _ => Err(Error::new(format!("the working directory {} is outside the container", cwd.display()))),
+        _ => Err(Error::new(format_args!("the working directory {} is outside the container", cwd.display()))),
     }
 }
 
@@ -233,8 +233,8 @@ fn run(args: &[CString], env: &[CString]) -> Error {
         }
     }
     match refused {
-        Some(_) => Error::new(format!("exec: \"{shown}\": permission denied")).with_status(126),
-        None => Error::new(format!("exec: \"{shown}\": executable file not found in $PATH")).with_status(127),
+        Some(_) => Error::new(format_args!("exec: \"{shown}\": permission denied")).with_status(126),
+        None => Error::new(format_args!("exec: \"{shown}\": executable file not found in $PATH")).with_status(127),
     }
 }
 

@@ -103,7 +103,7 @@ pub fn make_volumes(start: &mut Start<'_>) -> Result<()> {
             // As Docker does for -v, but as the user who called: the host's own directory is no container's.
             Source::Bind(path) if !fs::exists(path) => {
                 fs::mkdir_all(path, 0o777)
-                    .map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
+                    .map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))?;
             }
             source => {
                 let path = trees::stored(start.store, &start.live.dir, at, source)?;
@@ -121,7 +121,7 @@ pub fn save_record(start: &mut Start<'_>) -> Result<()> {
     let cgroup = Cgroup::plan(&name, &spec.limits, spec.cgroup_parent.as_deref())?;
     // Whoever is in it would be killed at the end.
     if let Some(taken) = cgroup.paths().find(|path| spec.cgroup_name.is_some() && fs::exists(path)) {
-        return Err(Error::new(format!("cgroup {} is there already", taken.display())));
+        return Err(Error::new(format_args!("cgroup {} is there already", taken.display())));
     }
     *start.cgroup = cgroup;
     start.store.save_record(&record(spec, start.cgroup))?;

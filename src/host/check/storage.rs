@@ -10,7 +10,7 @@ use crate::sys::mount::MOUNT_ATTR_NODEV;
 use crate::sys::process::{self, CLONE_NEWUSER};
 use crate::sys::{cstr, fs, mount, socket};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const STORE: &str = "store";
@@ -115,17 +115,15 @@ impl Place {
         let there = store.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
         let meta = std::fs::metadata(there).map_err(|e| Error::io(there.display().to_string(), &e))?;
         if there == store && meta.uid() != crate::sys::cred::geteuid() {
-            return Err(Error::new(format!("{} belongs to uid {}", store.display(), meta.uid())));
+            return Err(Error::new(format_args!("{} belongs to uid {}", store.display(), meta.uid())));
         }
         if there == store && meta.mode() & 0o077 != 0 {
-            return Err(Error::new(format!("{0} is open to other users: chmod 700 {0}", store.display())));
+            return Err(Error::new(format_args!("{0} is open to other users: chmod 700 {0}", store.display())));
         }
         let dir = there.join(format!(".ccrun-check-{}", process::getpid()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .and_then(|()| std::os::unix::fs::lchown(&dir, Some(uid), Some(gid)))
-            .map_err(|e| Error::io(format!("make a directory in {}", there.display()), &e))?;
+        fs::mkdir(&dir, 0o700)
+            .and_then(|()| fs::fchownat(fs::CWD, &cstr(&dir)?, uid, gid, libc::AT_SYMLINK_NOFOLLOW))
+            .map_err(|error| error.renamed(format_args!("make a directory in {}", there.display())))?;
         Ok(Place(dir))
     }
 }
@@ -154,8 +152,8 @@ fn try_overlay(host: &Host, walls: &dyn Walls, dir: &Path) -> Result<Option<Stri
 
 /// Files as a layer has them: some belong to others than root.
 fn fill(single: bool) -> Result<()> {
-    let made = ["/lower", "/upper", "/work", "/merged"].iter().try_for_each(std::fs::create_dir);
-    made.and_then(|()| std::fs::write("/lower/file", "below")).map_err(|e| Error::io("make files", &e))?;
+    let made = ["/lower", "/upper", "/work", "/merged"].iter().try_for_each(|dir| fs::mkdir(dir, 0o777));
+    made.and_then(|()| fs::write_file("/lower/file", b"below", 0o666)).map_err(|error| error.renamed("make files"))?;
     if single {
         return Ok(());
     }

@@ -27,7 +27,7 @@ pub fn switch_on() -> Vec<Result<Step>> {
 
 fn switch(name: &str, on: &str) -> Result<Step> {
     keep(name, on)?;
-    std::fs::write(proc_file(name), on).map_err(|e| Error::io(format!("write {}", proc_file(name)), &e))?;
+    std::fs::write(proc_file(name), on).map_err(|e| Error::io(format_args!("write {}", proc_file(name)), &e))?;
     Ok(Step::Done(format!("set {name} to {on}, in {SYSCTLS} too")))
 }
 
@@ -82,7 +82,8 @@ fn load(user: &User) -> Result<Step> {
 fn replaceable(path: &Path, user: &User) -> Result<Option<PathBuf>> {
     let parts: Vec<&Path> = path.ancestors().collect();
     for part in parts.into_iter().rev() {
-        let meta = std::fs::symlink_metadata(part).map_err(|e| Error::io(format!("lstat {}", part.display()), &e))?;
+        let meta =
+            std::fs::symlink_metadata(part).map_err(|e| Error::io(format_args!("lstat {}", part.display()), &e))?;
         // In a sticky directory only the owner of a file replaces it.
         let writers = if meta.is_dir() && meta.mode() & libc::S_ISVTX != 0 { 0 } else { meta.mode() & 0o022 };
         let is_owned = [0, user.uid].contains(&meta.uid());

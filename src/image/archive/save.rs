@@ -80,7 +80,7 @@ impl Contents {
         let mut blobs = Vec::new();
         for diff_id in &image.config.diff_ids {
             if !layers::exists(store, diff_id) {
-                return Err(Error::new(format!("layer {} of the image {} is gone", diff_id.short(), id.short()))
+                return Err(Error::new(format_args!("layer {} of the image {} is gone", diff_id.short(), id.short()))
                     .hint("pull the image again"));
             }
             let size = length(store, diff_id)?;

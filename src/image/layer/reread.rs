@@ -41,7 +41,7 @@ pub fn reread_root(record: &File, root: BorrowedFd<'_>) -> Result<Root> {
 
 /// The tar stream that a record is of, with zeros in the place of what is in files.
 struct Outline<'a> {
-    parts: Parts<&'a File>,
+    parts: Parts<'a>,
     literal: Vec<u8>,
     /// How much of `literal` has been read.
     at: usize,

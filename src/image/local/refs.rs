@@ -37,14 +37,14 @@ pub fn read(store: &Store, reference: &Reference) -> Result<Option<Ref>> {
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        Err(error) => return Err(Error::io(format!("read {}", path.display()), &error)),
+        Err(error) => return Err(Error::io(format_args!("read {}", path.display()), &error)),
     };
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let field = |name: &str| value.get(name).and_then(Value::as_str);
     let digest = |name: &str| field(name).and_then(|text| Digest::parse(text).ok());
     let (Some(image), Some(digest)) = (digest("image"), digest("digest")) else {
-        return Err(Error::new(format!("{} is damaged", path.display()))
-            .hint(format!("remove it and pull {} again", reference.familiar())));
+        return Err(Error::new(format_args!("{} is damaged", path.display()))
+            .hint(format_args!("remove it and pull {} again", reference.familiar())));
     };
     let platform = field("platform").unwrap_or_default().to_owned();
     Ok(Some(Ref { reference: name(reference), image, digest, platform }))
@@ -60,7 +60,7 @@ pub fn write(store: &Store, entry: &Ref) -> Result<()> {
         "platform": entry.platform,
     });
     let draft = Draft::new(store)?;
-    std::fs::create_dir_all(dir).map_err(|error| Error::io(format!("make the directory {}", dir.display()), &error))?;
+    fs::mkdir_all(dir, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", dir.display())))?;
     write_through(&draft, &path, &text.to_string())?;
     sync_dir(dir)
 }
@@ -70,7 +70,7 @@ pub fn remove(store: &Store, reference: &Reference) -> Result<()> {
     let path = path(store, reference);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(Error::io(format!("remove {}", path.display()), &error));
+            return Err(Error::io(format_args!("remove {}", path.display()), &error));
         }
         _ => {}
     }

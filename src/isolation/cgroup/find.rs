@@ -84,7 +84,7 @@ impl Host {
         }
         let places = [tree.ours.clone(), self.delegated(tree)];
         let place = places.into_iter().find(|dir| fs::may_write(dir));
-        place.ok_or_else(|| Error::call(format!("mkdir below {}", tree.ours.display()), libc::EACCES))
+        place.ok_or_else(|| Error::call(format_args!("mkdir below {}", tree.ours.display()), libc::EACCES))
     }
 
     /// Our own group in the tree of v2 and those above it, the nearest first, in which we may make others and move
@@ -155,12 +155,12 @@ impl Host {
     }
 
     fn nowhere(&self, tree: &Tree) -> Error {
-        let error = Error::call(format!("mkdir below {}", tree.ours.display()), libc::EACCES);
+        let error = Error::call(format_args!("mkdir below {}", tree.ours.display()), libc::EACCES);
         let delegated = self.delegated(tree);
         if !fs::may_write(&delegated) {
             return error;
         }
-        error.hint(format!(
+        error.hint(format_args!(
             "{0} is yours, but only processes that were started below it may use it: as root, echo PID > \
              {0}/login/cgroup.procs, with your shell's",
             delegated.display()
@@ -174,7 +174,7 @@ pub fn delegated(tree: &Tree, uid: u32) -> PathBuf {
 }
 
 fn not_handed_on(dir: &Path, controller: Controller) -> Error {
-    let error = Error::new(format!("{} has no controller '{}'", dir.display(), controller.name()));
+    let error = Error::new(format_args!("{} has no controller '{}'", dir.display(), controller.name()));
     if !dir.to_string_lossy().contains("/user@") {
         return error;
     }

@@ -3,7 +3,6 @@
 use super::files::{read, write};
 use super::limits::Controller;
 use crate::error::Result;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// How a file writes a limit.
@@ -41,12 +40,7 @@ const V2: &[(Controller, &str, Form)] = &[
 ];
 
 /// Gives `dir` the tightest limits that it and `groups` have; returns those that were tightened, as file and value.
-pub fn take_over(
-    dir: &Path,
-    is_v2: bool,
-    controllers: &[Controller],
-    groups: &BTreeSet<PathBuf>,
-) -> Result<Vec<String>> {
+pub fn take_over(dir: &Path, is_v2: bool, controllers: &[Controller], groups: &[PathBuf]) -> Result<Vec<String>> {
     let mut done = Vec::new();
     let files = if is_v2 { V2 } else { V1 };
     for (_, file, form) in files.iter().filter(|(controller, ..)| controllers.contains(controller)) {

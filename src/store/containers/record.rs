@@ -121,7 +121,7 @@ impl Exit {
 
     /// Reads the first line; what follows was there before it.
     pub(super) fn from_text(text: &str) -> Option<Exit> {
-        let value: Value = serde_json::from_str(text.lines().next()?).ok()?;
+        let value: Value = serde_json::from_slice(text.lines().next()?.as_bytes()).ok()?;
         Some(Exit {
             code: value["code"].as_u64()?.try_into().ok()?,
             finished: time(&value, "finished").unwrap_or_default(),

@@ -25,7 +25,7 @@ pub fn create_temporary(name: &Path, mode: u32) -> Result<(OwnedFd, PathBuf)> {
             made => return made.map(|file| (file, path)),
         }
     }
-    Err(Error::call(format!("open {}", name.display()), libc::EEXIST))
+    Err(Error::call(format_args!("open {}", name.display()), libc::EEXIST))
 }
 
 /// A name for a file that is to become `path`, beside it, that no other process of ours uses.
@@ -48,7 +48,7 @@ pub fn replace_file(
             write_all(file.as_fd(), bytes).and_then(|()| finish(file.as_fd())).and_then(|()| rename(&half, path));
         written.inspect_err(|_| drop(unlink(&half)))
     });
-    replaced.map_err(|error| error.renamed(format!("write {}", path.display())))
+    replaced.map_err(|error| error.renamed(format_args!("write {}", path.display())))
 }
 
 /// `renameat2(2)`: `to` is replaced, if it is there.

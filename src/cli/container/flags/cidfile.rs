@@ -43,7 +43,7 @@ impl CidFile {
 }
 
 fn found(path: &Path) -> Error {
-    Error::new(format!(
+    Error::new(format_args!(
         "container ID file found, make sure the other container isn't running or delete {}",
         path.display()
     ))

@@ -52,7 +52,7 @@ fn memory(parsed: &Parsed) -> Result<Memory> {
     };
     let swappiness = whole(parsed, "memory-swappiness")?.filter(|value: &i64| *value != -1);
     let least = |what: &str, value: Option<u64>| match value {
-        Some(..LEAST_MEMORY) => Err(Error::new(format!("Minimum memory {what} allowed is 6MB"))),
+        Some(..LEAST_MEMORY) => Err(Error::new(format_args!("Minimum memory {what} allowed is 6MB"))),
         _ => Ok(()),
     };
     least("limit", limit)?;
@@ -90,7 +90,7 @@ fn cpu(parsed: &Parsed) -> Result<Cpu> {
     let quota = whole(parsed, "cpu-quota")?.filter(|quota: &i64| *quota != 0);
     for (name, given) in [("Period", period.is_some()), ("Quota", quota.is_some())] {
         if cpus.is_some() && given {
-            return Err(Error::new(format!("Conflicting options: Nano CPUs and CPU {name} cannot both be set")));
+            return Err(Error::new(format_args!("Conflicting options: Nano CPUs and CPU {name} cannot both be set")));
         }
     }
     if period.is_some_and(|period| !(1000..=1_000_000).contains(&period)) {
@@ -119,7 +119,7 @@ pub fn oom_score_adj(parsed: &Parsed) -> Result<Option<i32>> {
     match whole(parsed, "oom-score-adj")? {
         None => Ok(None),
         Some(score @ -1000..=1000) => Ok(i32::try_from(score).ok()),
-        Some(score) => Err(Error::new(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]"))),
+        Some(score) => Err(Error::new(format_args!("Invalid value {score}, range for oom score adj is [-1000, 1000]"))),
     }
 }
 
@@ -132,7 +132,7 @@ pub fn cgroup_parent(parsed: &Parsed) -> Result<Option<PathBuf>> {
     let Some(text) = parsed.text("cgroup-parent")?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let path = Path::new(text.trim_start_matches('/'));
     if path.components().any(|part| !matches!(part, Component::Normal(_))) {
-        return Err(Error::new(format!("invalid cgroup parent: '{text}'")).hint("a path without . and .. in it"));
+        return Err(Error::new(format_args!("invalid cgroup parent: '{text}'")).hint("a path without . and .. in it"));
     }
     Ok(Some(path.to_owned()))
 }
@@ -140,7 +140,7 @@ pub fn cgroup_parent(parsed: &Parsed) -> Result<Option<PathBuf>> {
 /// The quota for each period; 0 means no limit.
 fn quota_of_cpus(text: &str, machine: usize) -> Result<Option<i64>> {
     let wrong = || {
-        Error::new(format!("invalid argument \"{text}\" for \"--cpus\" flag: not a number of CPUs"))
+        Error::new(format_args!("invalid argument \"{text}\" for \"--cpus\" flag: not a number of CPUs"))
             .hint("such as 0.5 or 2")
     };
     let number = decimal::parse(text).ok_or_else(wrong)?;
@@ -148,7 +148,7 @@ fn quota_of_cpus(text: &str, machine: usize) -> Result<Option<i64>> {
         return Ok(None);
     }
     if !(0.01..=machine as f64).contains(&number) {
-        return Err(Error::new(format!(
+        return Err(Error::new(format_args!(
             "Range of CPUs is from 0.01 to {machine}.00, as there are only {machine} CPUs available"
         )));
     }
@@ -159,7 +159,7 @@ fn quota_of_cpus(text: &str, machine: usize) -> Result<Option<i64>> {
 fn set(parsed: &Parsed, long: &str, what: &str, online: &str) -> Result<Option<String>> {
     let Some(text) = parsed.text(long)?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let ranges = ranges(text).ok_or_else(|| {
-        Error::new(format!("Invalid value {text} for {}", long.replacen('-', " ", 1))).hint("such as 0-2,4")
+        Error::new(format_args!("Invalid value {text} for {}", long.replacen('-', " ", 1))).hint("such as 0-2,4")
     })?;
     // A kernel that does not tell has the last word itself.
     let Ok(available) = std::fs::read_to_string(online) else { return Ok(Some(text.to_owned())) };
@@ -167,7 +167,7 @@ fn set(parsed: &Parsed, long: &str, what: &str, online: &str) -> Result<Option<S
     let there = self::ranges(available).unwrap_or_default();
     let is_there = |(from, to): &(u32, u32)| there.iter().any(|(first, last)| first <= from && to <= last);
     if !ranges.iter().all(is_there) {
-        return Err(Error::new(format!(
+        return Err(Error::new(format_args!(
             "Requested {what} are not available - requested {text}, available: {available}"
         )));
     }

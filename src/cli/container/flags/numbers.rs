@@ -23,7 +23,7 @@ pub fn whole(parsed: &Parsed, long: &str) -> Result<Option<i64>> {
 pub fn invalid(parsed: &Parsed, long: &str, text: &str, why: &str) -> Error {
     let short = parsed.command.flags.iter().find(|flag| flag.long == long).and_then(|flag| flag.short);
     let short = short.map_or(String::new(), |short| format!("-{short}, "));
-    Error::new(format!("invalid argument \"{text}\" for \"{short}--{long}\" flag: {why}"))
+    Error::new(format_args!("invalid argument \"{text}\" for \"{short}--{long}\" flag: {why}"))
 }
 
 /// Bytes of `64m`, `1.5g`, `1073741824`, `10KiB`: units of 1024, in either case (docker/go-units, RAMInBytes).

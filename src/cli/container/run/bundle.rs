@@ -19,11 +19,11 @@ const BESIDE: [&str; 9] = ["explain", "bundle", "name", "cidfile", "rm", "stats"
 
 pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
     if let Some((flag, _)) = parsed.in_order().find(|(flag, _)| !BESIDE.contains(flag)) {
-        return Err(Error::new(format!("conflicting options: cannot specify both --bundle and --{flag}"))
+        return Err(Error::new(format_args!("conflicting options: cannot specify both --bundle and --{flag}"))
             .hint("a bundle's config.json says it"));
     }
     if let Some(operand) = parsed.operands.first() {
-        return Err(Error::new(format!("--bundle takes no command: {}", operand.to_string_lossy()))
+        return Err(Error::new(format_args!("--bundle takes no command: {}", operand.to_string_lossy()))
             .hint("it stands in config.json, process.args"));
     }
     let name = parsed.text("name")?.map(names::check_container).transpose()?;

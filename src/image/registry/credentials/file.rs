@@ -25,7 +25,7 @@ impl AuthFile {
         let bytes = match std::fs::read(path) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Vec::new(),
             other => other.map_err(|error| {
-                Error::io(format!("read the credentials in {}", path.display()), &error)
+                Error::io(format_args!("read the credentials in {}", path.display()), &error)
                     .hint("name another file in $REGISTRY_AUTH_FILE, or another directory in $DOCKER_CONFIG")
             })?,
         };
@@ -119,7 +119,7 @@ impl AuthFile {
 }
 
 fn damaged(path: &Path, why: &str) -> Error {
-    Error::new(format!("the credentials in {} are damaged: {why}", path.display()))
+    Error::new(format_args!("the credentials in {} are damaged: {why}", path.display()))
 }
 
 fn parse(bytes: &[u8]) -> std::result::Result<Map<String, Value>, String> {
@@ -162,7 +162,7 @@ fn write_entry(credential: &Credential) -> Value {
 
 /// JSON as Docker writes it: indented by tabs.
 fn indented(content: &Map<String, Value>) -> String {
-    let pretty = serde_json::to_string_pretty(content).unwrap_or_default();
+    let pretty = format!("{:#}", Value::Object(content.clone()));
     let line = |line: &str| {
         let text = line.trim_start_matches(' ');
         "\t".repeat((line.len() - text.len()) / 2) + text + "\n"
