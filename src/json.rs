@@ -37,19 +37,19 @@ macro_rules! json {
     };
     (@items $list:ident) => {};
     (@items $list:ident { $($inner:tt)* } $(, $($rest:tt)*)?) => {
-        $list.push($crate::json::json!({ $($inner)* }));
+        $crate::json::add(&mut $list, Ok($crate::json::json!({ $($inner)* })));
         $crate::json::json!(@items $list $($($rest)*)?);
     };
     (@items $list:ident [ $($inner:tt)* ] $(, $($rest:tt)*)?) => {
-        $list.push($crate::json::json!([ $($inner)* ]));
+        $crate::json::add(&mut $list, Ok($crate::json::json!([ $($inner)* ])));
         $crate::json::json!(@items $list $($($rest)*)?);
     };
     (@items $list:ident null $(, $($rest:tt)*)?) => {
-        $list.push(serde_json::Value::Null);
+        $crate::json::add(&mut $list, Ok(serde_json::Value::Null));
         $crate::json::json!(@items $list $($($rest)*)?);
     };
     (@items $list:ident $value:expr $(, $($rest:tt)*)?) => {
-        $list.push($crate::json::value(serde_json::to_value(&$value)));
+        $crate::json::add(&mut $list, serde_json::to_value(&$value));
         $crate::json::json!(@items $list $($($rest)*)?);
     };
     ($value:expr) => { $crate::json::value(serde_json::to_value(&$value)) };
@@ -65,6 +65,11 @@ pub fn value(made: Result<Value>) -> Value {
 #[inline(never)]
 pub fn put(object: &mut Map<String, Value>, name: &str, made: Result<Value>) {
     object.insert(name.to_owned(), value(made));
+}
+
+/// Adds an item to a list.
+pub fn add(list: &mut Vec<Value>, made: Result<Value>) {
+    list.push(value(made));
 }
 
 #[cfg(test)]
