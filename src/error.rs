@@ -21,36 +21,65 @@ struct Failure {
     status: Option<u8>,
 }
 
+/// The words of an error. `format_args!` takes fewer bytes of the binary than `format!`, as the text is made here.
+pub trait Text {
+    fn text(self) -> String;
+}
+
+impl Text for &str {
+    fn text(self) -> String {
+        self.to_owned()
+    }
+}
+
+impl Text for &String {
+    fn text(self) -> String {
+        self.clone()
+    }
+}
+
+impl Text for String {
+    fn text(self) -> String {
+        self
+    }
+}
+
+impl Text for fmt::Arguments<'_> {
+    fn text(self) -> String {
+        self.to_string()
+    }
+}
+
 impl Error {
     /// A failure that is no system call's.
-    pub fn new(what: impl Into<String>) -> Error {
-        Error(Box::new(Failure { what: what.into(), contexts: Vec::new(), errno: None, hint: None, status: None }))
+    pub fn new(what: impl Text) -> Error {
+        Error(Box::new(Failure { what: what.text(), contexts: Vec::new(), errno: None, hint: None, status: None }))
     }
 
     /// A system call, written as it would be in C with its arguments, that answered `errno`.
-    pub fn call(call: impl Into<String>, errno: i32) -> Error {
+    pub fn call(call: impl Text, errno: i32) -> Error {
         let mut error = Error::new(call);
         error.0.errno = Some(errno);
         error
     }
 
     /// What std's file functions answered for `what` (a verb and a path: `read /etc/subuid`).
-    pub fn io(what: impl Into<String>, error: &std::io::Error) -> Error {
+    pub fn io(what: impl Text, error: &std::io::Error) -> Error {
         match error.raw_os_error() {
             Some(errno) => Error::call(what, errno),
-            None => Error::new(format!("{}: {error}", what.into())),
+            None => Error::new(format_args!("{}: {error}", what.text())),
         }
     }
 
     /// Says what the failed thing was part of; the newest context is printed first.
-    pub fn context(mut self, context: impl Into<String>) -> Error {
-        self.0.contexts.push(context.into());
+    pub fn context(mut self, context: impl Text) -> Error {
+        self.0.contexts.push(context.text());
         self
     }
 
     /// Says what the user can do; the first hint given is kept, as it knows most.
-    pub fn hint(mut self, hint: impl Into<String>) -> Error {
-        self.0.hint.get_or_insert_with(|| hint.into());
+    pub fn hint(mut self, hint: impl Text) -> Error {
+        self.0.hint.get_or_insert_with(|| hint.text());
         self
     }
 
@@ -61,9 +90,9 @@ impl Error {
     }
 
     /// Says what failed in other words; the kernel's answer stays.
-    pub fn renamed(mut self, what: impl Into<String>) -> Error {
+    pub fn renamed(mut self, what: impl Text) -> Error {
         if self.0.errno.is_some() {
-            self.0.what = what.into();
+            self.0.what = what.text();
         }
         self
     }

@@ -2,10 +2,12 @@
 
 mod cli;
 mod container;
+mod decimal;
 mod error;
 mod host;
 mod image;
 mod isolation;
+mod json;
 mod sort;
 mod store;
 mod sys;

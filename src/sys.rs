@@ -4,6 +4,7 @@
 //! gives safe types, and when it fails the error shows the call, its arguments
 //! and the errno. Every call that can fail ends in [`returned`].
 
+pub mod accounts;
 pub mod channel;
 pub mod cred;
 pub mod fd;
@@ -15,6 +16,7 @@ pub mod namespace;
 pub mod net;
 pub mod notify;
 pub mod poll;
+pub mod proc;
 pub mod process;
 pub mod random;
 pub mod report;
@@ -44,7 +46,11 @@ fn answered(value: i64, call: fmt::Arguments<'_>) -> std::result::Result<i64, i3
 
 /// A path or name as the kernel takes it. The only possible error is a NUL byte inside.
 pub fn cstr(bytes: impl AsRef<std::ffi::OsStr>) -> Result<CString> {
+    c_string(bytes.as_ref())
+}
+
+fn c_string(bytes: &std::ffi::OsStr) -> Result<CString> {
     use std::os::unix::ffi::OsStrExt;
-    let bytes = bytes.as_ref();
-    CString::new(bytes.as_bytes()).map_err(|_| Error::new(format!("{}: a NUL byte inside a name", bytes.display())))
+    CString::new(bytes.as_bytes())
+        .map_err(|_| Error::new(format_args!("{}: a NUL byte inside a name", bytes.display())))
 }

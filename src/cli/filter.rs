@@ -15,10 +15,10 @@ impl Filters {
     pub fn parse(parsed: &Parsed, flag: Many, known: &[&str]) -> Result<Filters> {
         let read = |text: &str| {
             let (name, value) = text.split_once('=').ok_or_else(|| {
-                Error::new(format!("invalid argument '{text}' for --filter: bad format of filter"))
+                Error::new(format_args!("invalid argument '{text}' for --filter: bad format of filter"))
                     .hint("it is NAME=VALUE")
             })?;
-            let name = name.trim().to_lowercase();
+            let name = name.trim().to_ascii_lowercase();
             // `label!=x` is how Docker's prune leaves some out.
             if name == "label!" && known.contains(&"label") && parsed.command.name.ends_with("prune") {
                 return Ok((name, value.trim().to_owned()));
@@ -26,7 +26,8 @@ impl Filters {
             if known.contains(&name.as_str()) {
                 return Ok((name, value.trim().to_owned()));
             }
-            Err(Error::new(format!("invalid filter '{name}'")).hint(format!("there are {}", known.join(", "))))
+            Err(Error::new(format_args!("invalid filter '{name}'"))
+                .hint(format_args!("there are {}", known.join(", "))))
         };
         parsed.texts(flag)?.into_iter().map(read).collect::<Result<_>>().map(Filters)
     }
@@ -58,7 +59,7 @@ impl Filters {
     /// Refuses values of a filter that are not `valid`.
     pub fn check_all(&self, name: &str, hint: &str, valid: impl Fn(&str) -> bool) -> Result<()> {
         match self.all(name).find(|value| !valid(value)) {
-            Some(value) => Err(Error::new(format!("invalid filter '{name}={value}'")).hint(hint)),
+            Some(value) => Err(Error::new(format_args!("invalid filter '{name}={value}'")).hint(hint)),
             None => Ok(()),
         }
     }
@@ -69,14 +70,15 @@ impl Filters {
         match value {
             "true" | "1" => Ok(Some(true)),
             "false" | "0" => Ok(Some(false)),
-            _ => Err(Error::new(format!("invalid filter '{name}={value}'")).hint("it is true or false")),
+            _ => Err(Error::new(format_args!("invalid filter '{name}={value}'")).hint("it is true or false")),
         }
     }
 
     /// The moment of `until`, in seconds since 1970.
     pub fn until(&self) -> Result<Option<i64>> {
         let Some(value) = self.all("until").last() else { return Ok(None) };
-        let wrong = || Error::new(format!("invalid filter 'until={value}'")).hint("it is a time, or a span like 24h");
+        let wrong =
+            || Error::new(format_args!("invalid filter 'until={value}'")).hint("it is a time, or a span like 24h");
         units::moment(value).map(Some).ok_or_else(wrong)
     }
 

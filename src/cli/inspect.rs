@@ -91,7 +91,7 @@ fn pretty(value: &Value, name: &str, depth: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::json::json;
 
     #[test]
     fn it_is_printed_as_docker_does() {

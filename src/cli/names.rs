@@ -45,7 +45,7 @@ pub fn check_container(name: &str) -> Result<&str> {
     if valid {
         Ok(name)
     } else {
-        Err(Error::new(format!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")))
+        Err(Error::new(format_args!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")))
     }
 }
 
@@ -57,7 +57,7 @@ pub fn check_volume(name: &str) -> Result<String> {
     if valid {
         return Ok(name.to_owned());
     }
-    Err(Error::new(format!(
+    Err(Error::new(format_args!(
         "\"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed"
     ))
     .hint("a directory of the host begins with / or ./"))

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub fn root(parsed: &Parsed) -> Result<PathBuf> {
     let named = parsed.root.clone().or_else(|| std::env::var_os("CCRUN_ROOT")).filter(|root| !root.is_empty());
     let root = named.map_or_else(Store::default_root, |root| Ok(PathBuf::from(root)))?;
-    std::path::absolute(&root).map_err(|e| Error::io(format!("store {}", root.display()), &e))
+    std::path::absolute(&root).map_err(|e| Error::io(format_args!("store {}", root.display()), &e))
 }
 
 /// That store as it is, to list, save or remove what is in it: nothing is written before that.

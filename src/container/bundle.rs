@@ -22,8 +22,9 @@ pub struct Bundle {
 impl Bundle {
     /// Reads DIR/config.json.
     pub fn read(dir: &Path) -> Result<Bundle> {
-        let said = |error: Error| error.context(format!("bundle {}", dir.display()));
-        let dir = std::fs::canonicalize(dir).map_err(|error| Error::io(format!("bundle {}", dir.display()), &error))?;
+        let said = |error: Error| error.context(format_args!("bundle {}", dir.display()));
+        let dir =
+            std::fs::canonicalize(dir).map_err(|error| Error::io(format_args!("bundle {}", dir.display()), &error))?;
         let document = text(&dir.join("config.json")).and_then(|text| Document::parse(&text)).map_err(said)?;
         Ok(Bundle { dir, document })
     }
@@ -43,20 +44,20 @@ impl Bundle {
 
     /// What the document describes; an error that lists all that is missing.
     pub fn spec(&self) -> Result<(ContainerSpec, Vec<Unknown>)> {
-        let said = |error: Error| error.context(format!("bundle {}", self.dir.display()));
+        let said = |error: Error| error.context(format_args!("bundle {}", self.dir.display()));
         let (spec, missing, unknown) =
             self.root().and_then(|root| read(&self.document, root, &self.dir)).map_err(said)?;
         if missing.is_empty() {
             return Ok((spec, unknown));
         }
-        Err(said(Error::new(format!("ccrun cannot do what config.json asks for: {}", missing.join("; ")))))
+        Err(said(Error::new(format_args!("ccrun cannot do what config.json asks for: {}", missing.join("; ")))))
     }
 
     fn root(&self) -> Result<Root> {
         let path = self.dir.join(&self.document.root.path.0);
-        let said = |what: &str| Error::new(format!("root.path: {} {what}", path.display()));
+        let said = |what: &str| Error::new(format_args!("root.path: {} {what}", path.display()));
         let found = std::fs::canonicalize(&path)
-            .map_err(|error| Error::io(format!("root.path: {}", path.display()), &error))?;
+            .map_err(|error| Error::io(format_args!("root.path: {}", path.display()), &error))?;
         if found == Path::new("/") {
             return Err(said("is this machine's own root").hint("a container would write to it"));
         }

@@ -55,7 +55,7 @@ pub fn connect(dir: &Path) -> Result<Channel> {
 
 /// Names the socket by a path that is short enough for one: through a descriptor of its directory (unix(7)).
 fn through<T>(dir: &Path, act: impl Fn(&std::ffi::CStr) -> Result<T>) -> Result<T> {
-    let said = |error: Error| error.context(format!("{}/{NAME}", dir.display()));
+    let said = |error: Error| error.context(format_args!("{}/{NAME}", dir.display()));
     let opened = fs::open(&crate::sys::cstr(dir)?, libc::O_PATH | libc::O_DIRECTORY, 0)?;
     act(&crate::sys::cstr(format!("/proc/self/fd/{}/{NAME}", opened.as_raw_fd()))?).map_err(said)
 }

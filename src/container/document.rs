@@ -51,7 +51,8 @@ impl Document {
     /// Reads the text of a config.json.
     pub fn parse(text: &[u8]) -> Result<Document> {
         let said = |error: Error| error.context("config.json");
-        let value = serde_json::from_slice(text).map_err(|error| said(Error::new(format!("is not JSON: {error}"))))?;
+        let value =
+            serde_json::from_slice(text).map_err(|error| said(Error::new(format_args!("is not JSON: {error}"))))?;
         let document = Document::read(&value, &At::TOP).map_err(said)?;
         document.check().map_err(said)?;
         Ok(document)

@@ -15,10 +15,10 @@ use crate::store::Store;
 use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, Stat};
 use libc::{AT_SYMLINK_NOFOLLOW, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{BufWriter, Read};
+use std::io::{BufWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -30,8 +30,8 @@ pub fn export(store: &Store, map: &IdMap, id: &str, out: &File) -> Result<()> {
     let container = store.container(id)?;
     let image = container.image_id().and_then(images::id_of_record);
     let Some(image) = image.map(|id| images::load(store, &id)).transpose()?.flatten() else {
-        return Err(Error::new(format!("container {} was not made from an image", container.name()))
-            .hint(format!("its files are those of {} and what it has written", container.image())));
+        return Err(Error::new(format_args!("container {} was not made from an image", container.name()))
+            .hint(format_args!("its files are those of {} and what it has written", container.image())));
     };
     let dir = store.root().join("containers").join(id);
     let layers = image.overlay(store)?.layers;
@@ -74,30 +74,24 @@ impl Opened {
 
 /// Writes all that is below `/`.
 fn write(out: File) -> Result<()> {
-    let mut export = Export { tar: Writer::new(BufWriter::with_capacity(128 << 10, out)), links: HashMap::new() };
+    let mut out = BufWriter::with_capacity(128 << 10, out);
+    let mut export = Export { tar: Writer::new(&mut out), links: BTreeMap::new() };
     let root = fs::open(c"/", O_RDONLY | O_DIRECTORY, 0)?;
     export.directory(root.as_fd(), b"")?;
     export.tar.finish().map(drop)
 }
 
-struct Export {
-    tar: Writer<BufWriter<File>>,
+struct Export<'a> {
+    tar: Writer<&'a mut dyn Write>,
     /// The first name of a file that has several.
-    links: HashMap<(u64, u64), Vec<u8>>,
+    links: BTreeMap<(u64, u64), Vec<u8>>,
 }
 
-impl Export {
+impl Export<'_> {
     /// Writes what is in the directory at `path`, in the order of the names.
     fn directory(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
-        let mut names: Vec<CString> = Vec::new();
-        loop {
-            let entries = fs::getdents(dir)?;
-            if entries.is_empty() {
-                break;
-            }
-            names.extend(entries.into_iter().map(|entry| entry.name));
-        }
-        names.sort();
+        let mut names = fs::entries_of(dir).map(|entry| Ok(entry?.name)).collect::<Result<Vec<CString>>>()?;
+        crate::sort::all(&mut names);
         for name in names {
             let path = [path, name.to_bytes()].concat();
             if path.len() >= PATH {

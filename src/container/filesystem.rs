@@ -81,7 +81,7 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, handed: &mut Handed) 
         Source::Tmpfs(_) => return Ok(None),
         Source::Device(device) => return device.tree(wanted.read_only).map(Some),
         Source::Direct(Direct { path, .. }) => {
-            let missing = || Error::new(format!("{} of the host: only root can show it as it is", path.display()));
+            let missing = || Error::new(format_args!("{} of the host: only root can show it as it is", path.display()));
             return handed.take(&wanted.target).ok_or_else(missing).map(Some);
         }
         Source::Bind(_) | Source::Volume(_) | Source::Anonymous => handed.take(&wanted.target),
@@ -195,15 +195,10 @@ fn shut_view(plan: &Plan<'_>, sources: &Sources, root: BorrowedFd<'_>) -> Result
 /// A user's container may write in the top directories of a root file system, even if they are root's.
 fn adopt_top(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> Result<()> {
     let lower = fs::openat(lower, c".", O_RDONLY | O_DIRECTORY, 0)?;
-    loop {
-        let entries = fs::getdents(lower.as_fd())?;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        for entry in entries {
-            overlay::adopt(lower.as_fd(), upper, Path::new(OsStr::from_bytes(entry.name.to_bytes())))?;
-        }
+    for entry in fs::entries_of(lower.as_fd()) {
+        overlay::adopt(lower.as_fd(), upper, Path::new(OsStr::from_bytes(entry?.name.to_bytes())))?;
     }
+    Ok(())
 }
 
 /// Attaches a mount of the supervisor's where the root file system will cover it: overlay takes only what is in our
@@ -256,7 +251,7 @@ pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> 
             }
             Extra::Asked(wanted, source) => mount_extra(root, wanted, source, is_image),
         };
-        mounted.map_err(|error| error.context(format!("mount on {}", target.display())))?;
+        mounted.map_err(|error| error.context(format_args!("mount on {}", target.display())))?;
     }
     if spec.read_only {
         // While it can still be made; what is wrong with it is said later.
@@ -293,7 +288,7 @@ fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is
     }
     let said = |error: Error| match &wanted.source {
         Source::Bind(path) | Source::Direct(Direct { path, .. }) => {
-            error.context(format!("{} of the host", path.display()))
+            error.context(format_args!("{} of the host", path.display()))
         }
         _ => error,
     };
@@ -334,7 +329,7 @@ fn fill(
 ) -> Result<()> {
     let open = |fd| fs::openat(fd, c".", O_RDONLY | O_DIRECTORY, 0);
     let volume = open(volume)?;
-    if !fs::getdents(volume.as_fd())?.is_empty() {
+    if fs::entries_of(volume.as_fd()).next().transpose()?.is_some() {
         return Ok(());
     }
     // The host's view is made of mounts, and so is a directory of a user's who cannot take it without them.

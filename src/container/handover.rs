@@ -18,7 +18,7 @@ pub const PLACES: &str = "outer";
 /// Makes the places that the mounts will be attached to.
 pub fn make_places(dir: &Path, handed: &Handed, host: &[Copy]) -> Result<()> {
     let dir = dir.join(PLACES);
-    fs::mkdir(&dir, 0o777).map_err(|error| error.renamed(format!("make the directory {}", dir.display())))?;
+    fs::mkdir(&dir, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", dir.display())))?;
     let parent = open_directory(&dir)?;
     for (at, tree) in handed.mounts().chain(files(host)).enumerate() {
         let name = crate::sys::cstr(at.to_string())?;

@@ -30,7 +30,7 @@ pub fn write(dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<Ve
     ];
     let write = |(name, target, text): (&CStr, &'static str, String)| {
         let file = fs::openat(dir, name, O_CREAT | O_TRUNC | O_WRONLY, 0o644)?;
-        fs::write_all(file.as_fd(), text.as_bytes()).map_err(|error| error.context(format!("write {target}")))?;
+        fs::write_all(file.as_fd(), text.as_bytes()).map_err(|error| error.context(format_args!("write {target}")))?;
         Ok((target, file))
     };
     files.into_iter().map(write).collect()

@@ -12,6 +12,8 @@ use crate::isolation::idmap::Extent;
 use crate::isolation::rlimit::{self, Ulimit};
 use crate::store::Store;
 use crate::store::containers::{Container, short};
+use crate::sys;
+use crate::sys::proc::stat::Stat;
 use crate::sys::process::{self, pid_t};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -87,7 +89,7 @@ const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "us
 /// Reads it all. The container must be running.
 pub fn read(store: &Store, id: &str) -> Result<InForce> {
     let container = store.container(id)?;
-    let ended = || Error::new(format!("Container {} is not running", short(id)));
+    let ended = || Error::new(format_args!("Container {} is not running", short(id)));
     let state = &container.state;
     let processes = state.supervisor.zip(state.init).filter(|_| state.is_running() && state.is_alive);
     let (supervisor, init) = processes.map(|(supervisor, init)| (supervisor.pid, init.pid)).ok_or_else(ended)?;
@@ -106,7 +108,7 @@ fn look_at(container: &Container, init: pid_t, command: pid_t) -> Result<InForce
         uid_map: map("uid_map")?,
         gid_map: map("gid_map")?,
         setgroups: text(command, "setgroups")?.trim().to_owned(),
-        mounts: parse::mounts(&text(command, "mountinfo")?),
+        mounts: parse::mounts(&bytes(command, "mountinfo")?),
         cgroups: text(command, "cgroup")?.lines().map(str::to_owned).collect(),
         cgroup_limits: cgroup_limits(container),
         command: Process::read(command)?,
@@ -117,7 +119,8 @@ fn look_at(container: &Container, init: pid_t, command: pid_t) -> Result<InForce
 fn first_child(init: pid_t) -> Option<pid_t> {
     let children = text(init, &format!("task/{init}/children")).ok()?;
     let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-    pids.min_by_key(|pid| text(*pid, "stat").ok().and_then(|stat| parse::start_time(&stat)).unwrap_or(u64::MAX))
+    let start_time = |pid: &pid_t| Stat::of(*pid)?.number(22);
+    pids.min_by_key(|pid| start_time(pid).unwrap_or(u64::MAX))
 }
 
 fn cgroup_limits(container: &Container) -> Vec<(PathBuf, String)> {
@@ -167,7 +170,7 @@ impl Process {
 /// The namespace of that kind, `None` where this kernel has none.
 fn namespace(pid: pid_t, kind: &'static str) -> Result<Option<Namespace>> {
     let link = |path: String| {
-        let target = std::fs::read_link(&path).map_err(|e| Error::io(format!("read {path}"), &e))?;
+        let target = std::fs::read_link(&path).map_err(|e| Error::io(format_args!("read {path}"), &e))?;
         Ok(target.display().to_string())
     };
     let Ok::<String, Error>(ours) = link(format!("/proc/self/ns/{kind}")) else { return Ok(None) };
@@ -176,8 +179,9 @@ fn namespace(pid: pid_t, kind: &'static str) -> Result<Option<Namespace>> {
 }
 
 fn text(pid: pid_t, file: &str) -> Result<String> {
-    let path = format!("/proc/{pid}/{file}");
-    std::fs::read(&path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .map_err(|e| Error::io(format!("read {path}"), &e))
+    bytes(pid, file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn bytes(pid: pid_t, file: &str) -> Result<Vec<u8>> {
+    sys::fs::read_file(format!("/proc/{pid}/{file}"))
 }

@@ -3,6 +3,7 @@
 
 use super::spec::Process;
 use crate::error::{Error, Result};
+use crate::sys::accounts::{self, Group};
 use crate::sys::fs;
 use std::os::fd::AsFd;
 
@@ -43,36 +44,36 @@ fn resolve(text: &str, additional: &[String], passwd: &str, group: &str) -> Resu
     };
     let user = if user.is_empty() { "0" } else { user };
     let number = id(user)?;
-    let entry = entries(passwd).find(|fields| match number {
-        Some(uid) => field(fields, 2).is_ok_and(|id| id == Some(uid)),
-        None => fields.first() == Some(&user),
+    let entry = lines(passwd).map(accounts::User::parse).find(|entry| match number {
+        Some(uid) => id(entry.uid).is_ok_and(|id| id == Some(uid)),
+        None => entry.name == user,
     });
-    let invalid = |what: &str| Error::new(format!("user {user} has no valid {what} in the image's /etc/passwd"));
-    let in_passwd = |error: Error| error.context(format!("user {user} in the image's /etc/passwd"));
+    let invalid = |what: &str| Error::new(format_args!("user {user} has no valid {what} in the image's /etc/passwd"));
+    let in_passwd = |error: Error| error.context(format_args!("user {user} in the image's /etc/passwd"));
     let uid = match (number, &entry) {
         (Some(uid), _) => uid,
-        (None, Some(fields)) => field(fields, 2).map_err(in_passwd)?.ok_or_else(|| invalid("uid"))?,
+        (None, Some(entry)) => id(entry.uid).map_err(in_passwd)?.ok_or_else(|| invalid("uid"))?,
         (None, None) => {
-            return Err(Error::new(format!("unable to find user {user}: no matching entries in passwd file")));
+            return Err(Error::new(format_args!("unable to find user {user}: no matching entries in passwd file")));
         }
     };
-    let name = entry.as_ref().and_then(|fields| fields.first().copied());
     let gid = match (wanted_group, &entry) {
-        (Some(wanted), _) => group_id(wanted, group)?
-            .ok_or_else(|| Error::new(format!("unable to find group {wanted}: no matching entries in group file")))?,
-        (None, Some(fields)) if fields.get(3).is_some_and(|gid| !gid.is_empty()) => {
-            field(fields, 3).map_err(in_passwd)?.ok_or_else(|| invalid("gid"))?
+        (Some(wanted), _) => group_id(wanted, group)?.ok_or_else(|| {
+            Error::new(format_args!("unable to find group {wanted}: no matching entries in group file"))
+        })?,
+        (None, Some(entry)) if !entry.gid.is_empty() => {
+            id(entry.gid).map_err(in_passwd)?.ok_or_else(|| invalid("gid"))?
         }
         (None, _) => 0,
     };
     let mut groups = vec![gid];
     // Who names a group gets that one alone.
-    if let (None, Some(name)) = (wanted_group, name) {
-        groups.extend(memberships(name, group)?);
+    if let (None, Some(entry)) = (wanted_group, entry) {
+        groups.extend(memberships(entry.name, group)?);
     }
     let find = |wanted: &String| {
         group_id(wanted, group)?.ok_or_else(|| {
-            Error::new(format!("Unable to find group {wanted}: no matching entries in group file"))
+            Error::new(format_args!("Unable to find group {wanted}: no matching entries in group file"))
                 .hint("a group that the image does not name can be given by number")
         })
     };
@@ -83,14 +84,17 @@ fn resolve(text: &str, additional: &[String], passwd: &str, group: &str) -> Resu
             groups.remove(at);
         }
     }
-    let home = entry.as_ref().and_then(|fields| fields.get(5)).filter(|home| !home.is_empty());
-    Ok(User { uid, gid, groups, added, home: home.copied().unwrap_or("/").to_owned() })
+    let home = entry.map(|entry| entry.home).filter(|home| !home.is_empty());
+    Ok(User { uid, gid, groups, added, home: home.unwrap_or("/").to_owned() })
 }
 
-/// The lines of a passwd or group file, taken apart; comments and blank lines are none.
-fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| line.split(':').collect())
+/// The lines of a passwd or group file that count for Docker: comments and blank lines do not.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
+    lines(text).map(Group::parse)
 }
 
 /// The group of that number or name, `None` if there is none of that name.
@@ -98,25 +102,19 @@ fn group_id(wanted: &str, group: &str) -> Result<Option<u32>> {
     if let Some(gid) = id(wanted)? {
         return Ok(Some(gid));
     }
-    let entry = entries(group).find(|fields| fields.first() == Some(&wanted));
-    Ok(entry.map(|fields| gid_of(&fields)).transpose()?.flatten())
+    let entry = groups(group).find(|entry| entry.name == wanted);
+    Ok(entry.map(gid_of).transpose()?.flatten())
 }
 
 fn memberships(name: &str, group: &str) -> Result<Vec<u32>> {
-    let member = |fields: &[&str]| fields.get(3).is_some_and(|users| users.split(',').any(|user| user == name));
-    let ids = entries(group).filter(|fields| member(fields)).map(|fields| gid_of(&fields));
+    let ids = groups(group).filter(|group| group.members().any(|user| user == name)).map(gid_of);
     ids.filter_map(Result::transpose).collect()
 }
 
-/// The id in a line of a group file.
-fn gid_of(fields: &[&str]) -> Result<Option<u32>> {
-    let name = fields.first().copied().unwrap_or_default();
-    field(fields, 2).map_err(|error| error.context(format!("group {name} in the image's /etc/group")))
-}
-
-/// The id in a field, `None` if there is no number. A number that is no id is an error: taken for 0, it would be root's.
-fn field(fields: &[&str], at: usize) -> Result<Option<u32>> {
-    id(fields.get(at).copied().unwrap_or_default())
+/// The id in a line of a group file, `None` if there is no number. A number that is no id is an error: taken for 0, it
+/// would be root's.
+fn gid_of(group: Group<'_>) -> Result<Option<u32>> {
+    id(group.gid).map_err(|error| error.context(format_args!("group {} in the image's /etc/group", group.name)))
 }
 
 /// The number that `text` is, `None` if it is a name. One that is no id is an error, never a name.
@@ -127,7 +125,10 @@ fn id(text: &str) -> Result<Option<u32>> {
     }
     match text.parse::<u32>() {
         Ok(id) if id <= LAST_ID => Ok(Some(id)),
-        _ => Err(Error::new(format!("uids and gids must be in range 0-{LAST_ID}")).hint(format!("{text} is not"))),
+        _ => {
+            Err(Error::new(format_args!("uids and gids must be in range 0-{LAST_ID}"))
+                .hint(format_args!("{text} is not")))
+        }
     }
 }
 
@@ -140,16 +141,17 @@ fn read(path: &str) -> Result<String> {
         Ok(file) => file,
         Err(error) if [Some(libc::ENOENT), Some(libc::ENOTDIR)].contains(&error.errno()) => return Ok(String::new()),
         Err(error) if error.errno() == Some(libc::ELOOP) => {
-            return Err(Error::new(format!("/{path} of the image is a link that cannot be followed inside")));
+            return Err(Error::new(format_args!("/{path} of the image is a link that cannot be followed inside")));
         }
         Err(error) => return Err(error.context("the image's user files")),
     };
     if fs::fstat(file.as_fd())?.kind() != libc::S_IFREG {
-        return Err(Error::new(format!("/{path} of the image is not a regular file")));
+        return Err(Error::new(format_args!("/{path} of the image is not a regular file")));
     }
-    let bytes = fs::read_to_end(file.as_fd(), MOST_BYTES).map_err(|error| error.context(format!("read /{path}")))?;
+    let bytes =
+        fs::read_to_end(file.as_fd(), MOST_BYTES).map_err(|error| error.context(format_args!("read /{path}")))?;
     if bytes.len() > MOST_BYTES {
-        return Err(Error::new(format!("/{path} of the image is larger than 1 MiB")));
+        return Err(Error::new(format_args!("/{path} of the image is larger than 1 MiB")));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

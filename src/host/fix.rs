@@ -8,8 +8,9 @@ mod namespaces;
 mod subids;
 
 use crate::error::{Error, Result};
-use crate::sys::fs::create_temporary;
 use crate::sys::process::find_program;
+use crate::sys::{accounts, fs};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -45,21 +46,15 @@ impl User {
     /// The user called `name`, or of this number. Those who are in no file (LDAP) are asked of id(1).
     pub fn find(name: &str) -> Result<User> {
         let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let found = passwd.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            let user = User {
-                name: fields.first()?.to_string(),
-                uid: fields.get(2)?.parse().ok()?,
-                gid: fields.get(3)?.parse().ok()?,
-            };
-            (user.name == name || fields[2] == name).then_some(user)
-        });
+        let mut users = accounts::users(&passwd).filter(|user| user.name == name || user.uid == name);
+        let found =
+            users.find_map(|user| Some(User { name: user.name.to_owned(), uid: user.uid()?, gid: user.gid()? }));
         let asked = || Some(User { name: name.to_owned(), uid: ask(&["-u", name])?, gid: ask(&["-g", name])? });
         // What id(1) takes for an option, or a line of /etc/subuid for more than a name, is none.
         let is_name = !name.is_empty() && !name.starts_with('-') && !name.contains([':', '\n', '\0']);
         found
             .or_else(|| if is_name { asked() } else { None })
-            .ok_or_else(|| Error::new(format!("unknown user: {name}")))
+            .ok_or_else(|| Error::new(format_args!("unknown user: {name}")))
     }
 }
 
@@ -71,33 +66,22 @@ fn ask(args: &[&str]) -> Option<u32> {
 
 /// Writes a file whole or not at all, for everybody to read; what it was keeps its mode and owner.
 fn write_file(path: &Path, text: &str) -> Result<()> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let (mode, uid, gid) =
-        std::fs::metadata(path).map_or((0o644, 0, 0), |old| (old.mode() & 0o7777, old.uid(), old.gid()));
-    let failed = |error: std::io::Error| Error::io(format!("write {}", path.display()), &error);
-    let new = path.with_extension(format!("ccrun-{}", std::process::id()));
-    let (mut file, new) = create_temporary(&new, 0o600).map_err(failed)?;
-    let written = (|| {
-        use std::io::Write;
-        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-        std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)
-    })();
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&new);
-        failed(error)
-    })
+    let (mode, uid, gid) = fs::stat(path).map_or((0o644, 0, 0), |old| (old.mode & 0o7777, old.uid, old.gid));
+    let finish = |file: BorrowedFd<'_>| {
+        fs::fchown(file, uid, gid)?;
+        fs::fchmod(file, mode)?;
+        fs::fsync(file)
+    };
+    fs::replace_file(path, &fs::name_beside(path), text.as_bytes(), 0o600, &finish)
 }
 
 fn make_directory(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|e| Error::io(format!("make the directory {}", path.display()), &e))
+    fs::mkdir_all(path, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))
 }
 
 /// Runs a program of the host's; its own words if it fails.
 fn run(program: &str, args: &[&str]) -> Result<()> {
-    let failed = |what: String| Error::new(format!("{program} {}: {what}", args.join(" ")));
+    let failed = |what: String| Error::new(format_args!("{program} {}: {what}", args.join(" ")));
     let path = find_program(program).ok_or_else(|| failed("not on PATH".into()))?;
     let output =
         Command::new(path).args(args).stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;

@@ -65,7 +65,7 @@ impl Config {
         let fields = [&parsed.working_dir, &parsed.user].into_iter().chain(&parsed.stop_signal);
         let texts = fields.chain(&parsed.entrypoint).chain(&parsed.cmd).chain(&parsed.volumes);
         if let Some(text) = texts.into_iter().find(|text| text.contains('\0')) {
-            return Err(Error::new(format!("the image config has a NUL byte in '{text}'")));
+            return Err(Error::new(format_args!("the image config has a NUL byte in '{text}'")));
         }
         Ok(parsed)
     }
@@ -111,14 +111,14 @@ fn keys(object: &serde_json::Map<String, Value>) -> Vec<String> {
 fn labels(config: &Value) -> BTreeMap<String, String> {
     let object = config.get("Labels").and_then(Value::as_object);
     let pairs = object.into_iter().flatten();
-    pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    crate::sort::into(pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))))
 }
 
 /// The diff ids must be right to the last one: they are what each layer is checked against.
 fn diff_ids(value: &Value) -> Result<Vec<Digest>> {
     let rootfs = value.get("rootfs").unwrap_or(&Value::Null);
     if let Some(kind) = string(rootfs, "type").filter(|kind| kind != "layers") {
-        return Err(Error::new(format!("the image's root file system is of the unknown type '{kind}'")));
+        return Err(Error::new(format_args!("the image's root file system is of the unknown type '{kind}'")));
     }
     list(rootfs, "diff_ids")
         .iter()

@@ -37,8 +37,8 @@ impl Program {
     pub fn find(&self) -> Result<PathBuf> {
         let Program { name, debian, .. } = self;
         find_program(name).ok_or_else(|| {
-            Error::new(format!("compressed with {name}, and the program {name} is not on PATH"))
-                .hint(format!("install it: apt-get install {debian}, apk add {name} or dnf install {name}"))
+            Error::new(format_args!("compressed with {name}, and the program {name} is not on PATH"))
+                .hint(format_args!("install it: apt-get install {debian}, apk add {name} or dnf install {name}"))
         })
     }
 
@@ -53,7 +53,7 @@ impl Program {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|error| Error::io(format!("start {}", path.display()), &error))
+            .map_err(|error| Error::io(format_args!("start {}", path.display()), &error))
     }
 
     /// Waits for it; its own words if it failed.
@@ -63,14 +63,14 @@ impl Program {
             let _ = stderr.take(4096).read_to_end(&mut message);
         }
         let name = self.name;
-        let status = child.wait().map_err(|error| Error::io(format!("wait for {name}"), &error))?;
+        let status = child.wait().map_err(|error| Error::io(format_args!("wait for {name}"), &error))?;
         if status.success() {
             return Ok(());
         }
         let text = String::from_utf8_lossy(&message);
         let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("failed");
         let own = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line);
-        Err(Error::new(format!("{name}: {own} ({status})")))
+        Err(Error::new(format_args!("{name}: {own} ({status})")))
     }
 }
 
@@ -84,7 +84,7 @@ pub fn decompress<T: Send>(
 ) -> Result<(T, Result<()>)> {
     let mut child = program.start()?;
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(Error::new(format!("{}: no pipes", program.name)));
+        return Err(Error::new(format_args!("{}: no pipes", program.name)));
     };
     let drained = std::thread::scope(|scope| {
         let drain = scope.spawn(move || {
@@ -99,7 +99,7 @@ pub fn decompress<T: Send>(
         drain.join()
     });
     let ended = program.end(child);
-    let early = || Error::new(format!("the thread that reads from {} ended early", program.name));
+    let early = || Error::new(format_args!("the thread that reads from {} ended early", program.name));
     drained.map(|drained| (drained, ended)).map_err(|_| early())
 }
 

@@ -13,17 +13,17 @@ impl Digest {
     /// Reads `sha256:` and 64 lower-case hexadecimal digits; nothing else is a digest here.
     pub fn parse(text: &str) -> Result<Digest> {
         let Some((algorithm, hex)) = text.split_once(':') else {
-            return Err(Error::new(format!("invalid digest '{text}'")));
+            return Err(Error::new(format_args!("invalid digest '{text}'")));
         };
         if algorithm != "sha256" {
-            return Err(Error::new(format!("digest '{text}': unsupported digest algorithm")));
+            return Err(Error::new(format_args!("digest '{text}': unsupported digest algorithm")));
         }
         Digest::from_hex(hex)
     }
 
     /// Reads the 64 hexadecimal digits alone, as they stand in the names of the store's directories.
     pub fn from_hex(hex: &str) -> Result<Digest> {
-        let invalid = || Error::new(format!("invalid digest 'sha256:{hex}'"));
+        let invalid = || Error::new(format_args!("invalid digest 'sha256:{hex}'"));
         let digits: &[u8; 64] = hex.as_bytes().try_into().map_err(|_| invalid())?;
         let value = |digit: u8| match digit {
             b'0'..=b'9' => Some(digit - b'0'),

@@ -23,8 +23,8 @@ const INPUT: usize = 128 << 10;
 const WINDOW: usize = 256 << 10;
 
 /// A gzip stream (or, with [`or_plain`](Inflate::or_plain), a plain one) as the bytes it stands for.
-pub struct Inflate<R> {
-    source: R,
+pub struct Inflate<'a> {
+    source: Box<dyn Read + 'a>,
     input: Box<[u8]>,
     /// What is in `input` and not yet used.
     unused: Range<usize>,
@@ -54,9 +54,18 @@ enum Part {
     End,
 }
 
-impl<R: Read> Inflate<R> {
+impl<'a> Inflate<'a> {
     /// A stream that has to be gzip.
-    pub fn new(source: R) -> Inflate<R> {
+    pub fn new(source: impl Read + 'a) -> Inflate<'a> {
+        Inflate::of(Part::Header, Box::new(source))
+    }
+
+    /// A stream that is gzip or not compressed at all, whichever its first bytes say.
+    pub fn or_plain(source: impl Read + 'a) -> Inflate<'a> {
+        Inflate::of(Part::Unknown, Box::new(source))
+    }
+
+    fn of(part: Part, source: Box<dyn Read + 'a>) -> Inflate<'a> {
         Inflate {
             source,
             input: vec![0; INPUT].into(),
@@ -68,13 +77,8 @@ impl<R: Read> Inflate<R> {
             wrapped: false,
             crc: Crc::default(),
             length: 0,
-            part: Part::Header,
+            part,
         }
-    }
-
-    /// A stream that is gzip or not compressed at all, whichever its first bytes say.
-    pub fn or_plain(source: R) -> Inflate<R> {
-        Inflate { part: Part::Unknown, ..Inflate::new(source) }
     }
 
     /// Makes sure that `input` holds something unused; false at the source's end.
@@ -242,7 +246,7 @@ impl<R: Read> Inflate<R> {
     }
 }
 
-impl<R: Read> BufRead for Inflate<R> {
+impl BufRead for Inflate<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.ready.is_empty() {
             self.part = match self.part {
@@ -276,7 +280,7 @@ impl<R: Read> BufRead for Inflate<R> {
     }
 }
 
-impl<R: Read> Read for Inflate<R> {
+impl Read for Inflate<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.fill_buf()?.read(buffer)?;
         self.consume(count);

@@ -87,7 +87,7 @@ pub struct Job {
 /// What is to be got, the lowest layer first and each only once.
 fn jobs(layers: &[Layer], diff_ids: &[Digest]) -> Result<Vec<Job>> {
     if layers.len() != diff_ids.len() {
-        return Err(Error::new(format!(
+        return Err(Error::new(format_args!(
             "the manifest has {} layers, the image config {}",
             layers.len(),
             diff_ids.len()

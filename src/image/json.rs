@@ -18,7 +18,7 @@ const SHOWN: usize = 40;
 pub fn object(what: &str, bytes: &[u8]) -> Result<Value> {
     let value = read(what, bytes)?;
     if !value.is_object() {
-        return Err(Error::new(format!("{what} is no JSON object")));
+        return Err(Error::new(format_args!("{what} is no JSON object")));
     }
     Ok(value)
 }
@@ -27,16 +27,16 @@ pub fn object(what: &str, bytes: &[u8]) -> Result<Value> {
 pub fn list(what: &str, bytes: &[u8]) -> Result<Vec<Value>> {
     match read(what, bytes)? {
         Value::Array(list) => Ok(list),
-        _ => Err(Error::new(format!("{what} is no JSON list"))),
+        _ => Err(Error::new(format_args!("{what} is no JSON list"))),
     }
 }
 
 fn read(what: &str, bytes: &[u8]) -> Result<Value> {
     if looks_like_html(bytes) {
-        return Err(Error::new(format!("{what} is an HTML page")));
+        return Err(Error::new(format_args!("{what} is an HTML page")));
     }
     scan(bytes).map_err(|error| error.context(what))?;
-    serde_json::from_slice(bytes).map_err(|error| Error::new(format!("{what} is no JSON: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| Error::new(format_args!("{what} is no JSON: {error}")))
 }
 
 /// Whether an answer is a web page: a captive portal, a proxy or a login form spoke in the registry's place.
@@ -62,7 +62,7 @@ fn scan(text: &[u8]) -> Result<()> {
                     && std::mem::take(&mut is_key)
                     && !keys.insert(unescaped(string))
                 {
-                    return Err(Error::new(format!("the key '{}' comes twice in one object", shown(string))));
+                    return Err(Error::new(format_args!("the key '{}' comes twice in one object", shown(string))));
                 }
             }
             b'{' => {
@@ -76,7 +76,7 @@ fn scan(text: &[u8]) -> Result<()> {
         }
         values += usize::from(matches!(byte, b'{' | b'[' | b','));
         if values > VALUES_MAX {
-            return Err(Error::new(format!("more than {VALUES_MAX} values")));
+            return Err(Error::new(format_args!("more than {VALUES_MAX} values")));
         }
     }
     Ok(())
@@ -99,9 +99,9 @@ fn unescaped(key: &[u8]) -> Cow<'_, [u8]> {
     if !key.contains(&b'\\') {
         return Cow::Borrowed(key);
     }
-    match serde_json::from_slice::<String>(&[b"\"", key, b"\""].concat()) {
-        Ok(key) => Cow::Owned(key.into_bytes()),
-        Err(_) => Cow::Borrowed(key),
+    match serde_json::from_slice(&[b"\"", key, b"\""].concat()) {
+        Ok(Value::String(key)) => Cow::Owned(key.into_bytes()),
+        _ => Cow::Borrowed(key),
     }
 }
 

@@ -156,7 +156,7 @@ impl Layer<'_, '_> {
     fn entry<R: BufRead>(&mut self, entry: &Entry, archive: &mut Archive<R>) -> Result<()> {
         self.result.entries += 1;
         if self.result.entries > self.limits.entries {
-            return Err(Error::new(format!("more than {} entries", self.limits.entries)));
+            return Err(Error::new(format_args!("more than {} entries", self.limits.entries)));
         }
         // A file's inode takes space as well.
         self.space(512)?;

@@ -85,7 +85,7 @@ impl Document {
         match media_type.as_deref() {
             Some(OCI_INDEX | DOCKER_LIST) => Ok(Document::Index(Index::read(&value)?)),
             Some(OCI_MANIFEST | DOCKER_MANIFEST) => Ok(Document::Manifest(Manifest::read(&value)?)),
-            Some(other) => Err(Error::new(format!("manifest of the unknown media type '{other}'"))),
+            Some(other) => Err(Error::new(format_args!("manifest of the unknown media type '{other}'"))),
             None if has_entries => Ok(Document::Index(Index::read(&value)?)),
             None => Ok(Document::Manifest(Manifest::read(&value)?)),
         }
@@ -96,13 +96,13 @@ impl Index {
     fn read(value: &Value) -> Result<Index> {
         let list = list(value, "manifests").ok_or_else(|| Error::new("the index has no list of manifests"))?;
         if list.len() > ENTRIES_MAX {
-            return Err(Error::new(format!("the index has {} entries, more than {ENTRIES_MAX}", list.len())));
+            return Err(Error::new(format_args!("the index has {} entries, more than {ENTRIES_MAX}", list.len())));
         }
         let entries = list.iter().enumerate().map(|(at, entry)| {
             let manifest =
-                Descriptor::read(entry).map_err(|error| error.context(format!("entry {at} of the index")))?;
+                Descriptor::read(entry).map_err(|error| error.context(format_args!("entry {at} of the index")))?;
             if manifest.size > MANIFEST_MAX {
-                return Err(Error::new(format!("entry {at} of the index is {} bytes long", manifest.size)));
+                return Err(Error::new(format_args!("entry {at} of the index is {} bytes long", manifest.size)));
             }
             let platform = if is_attestation(entry) { Some(Platform::unknown()) } else { platform(entry) };
             Ok(Entry { manifest, platform })
@@ -125,13 +125,13 @@ impl Index {
         }
         let mut there: Vec<String> =
             images().filter_map(|entry| entry.platform.as_ref()).map(Platform::to_string).collect();
-        there.sort();
+        crate::sort::all(&mut there);
         there.dedup();
-        let error = Error::new(format!("no matching manifest for {wanted} in the manifest list entries"));
+        let error = Error::new(format_args!("no matching manifest for {wanted} in the manifest list entries"));
         if there.is_empty() {
             return Err(error);
         }
-        Err(error.hint(format!("there are {} (choose one with --platform)", there.join(", "))))
+        Err(error.hint(format_args!("there are {} (choose one with --platform)", there.join(", "))))
     }
 }
 
@@ -146,7 +146,7 @@ impl Manifest {
         let config = Descriptor::read(config).map_err(|error| error.context("config of the manifest"))?;
         let list = list(value, "layers").ok_or_else(|| Error::new("the manifest has no list of layers"))?;
         if list.len() > LAYERS_MAX {
-            return Err(Error::new(format!("the manifest has {} layers, more than {LAYERS_MAX}", list.len())));
+            return Err(Error::new(format_args!("the manifest has {} layers, more than {LAYERS_MAX}", list.len())));
         }
         // What else lies in registries (charts, signatures, models) has a config of its own type.
         match config.media_type.as_str() {
@@ -154,13 +154,19 @@ impl Manifest {
             // Old clients pushed image configs under these names.
             "" | "application/octet-stream" | "application/json" | "text/html" => {}
             "application/vnd.docker.plugin.v1+json" => return Err(Error::new("this is a Docker plugin and no image")),
-            other => return Err(Error::new(format!("this is no container image: its config is of type '{other}'"))),
+            other => {
+                return Err(Error::new(format_args!("this is no container image: its config is of type '{other}'")));
+            }
         }
         if config.size > CONFIG_MAX {
-            return Err(Error::new(format!("the image config is {} bytes long, more than {CONFIG_MAX}", config.size)));
+            return Err(Error::new(format_args!(
+                "the image config is {} bytes long, more than {CONFIG_MAX}",
+                config.size
+            )));
         }
         let layers = list.iter().enumerate().map(|(at, layer)| {
-            let blob = Descriptor::read(layer).map_err(|error| error.context(format!("layer {at} of the manifest")))?;
+            let blob =
+                Descriptor::read(layer).map_err(|error| error.context(format_args!("layer {at} of the manifest")))?;
             match LayerType::parse(&blob.media_type) {
                 Some(LayerType { compression, foreign: true }) => {
                     let blob = Descriptor { urls: urls(layer), ..blob };
@@ -169,7 +175,7 @@ impl Manifest {
                 Some(LayerType { compression, foreign: false }) => Ok(Layer { blob, compression }),
                 None => {
                     let (layer, media_type) = (blob.digest.short(), blob.media_type);
-                    Err(Error::new(format!("layer {layer} has the unknown media type '{media_type}'")))
+                    Err(Error::new(format_args!("layer {layer} has the unknown media type '{media_type}'")))
                 }
             }
         });
@@ -222,7 +228,7 @@ fn refuse_misspelt(value: &Value) -> Result<()> {
     let names = ["schemaVersion", "mediaType", "config", "layers", "manifests", "fsLayers"];
     let twin = |key: &String| names.iter().any(|name| key != name && key.eq_ignore_ascii_case(name));
     match value.as_object().and_then(|object| object.keys().find(|key| twin(key))) {
-        Some(key) => Err(Error::new(format!("the manifest has the misspelt field '{key}'; refused as ambiguous"))),
+        Some(key) => Err(Error::new(format_args!("the manifest has the misspelt field '{key}'; refused as ambiguous"))),
         None => Ok(()),
     }
 }
@@ -236,7 +242,7 @@ fn media_type(value: &Value, content_type: Option<&str>) -> Result<Option<String
     let served = essence.as_deref().filter(|essence| !generic.contains(essence));
     match (own, served) {
         (Some(own), Some(served)) if own != served => {
-            Err(Error::new(format!("the manifest calls itself '{own}', the registry calls it '{served}'")))
+            Err(Error::new(format_args!("the manifest calls itself '{own}', the registry calls it '{served}'")))
         }
         (own, served) => Ok(own.or(served).map(str::to_owned)),
     }
@@ -250,7 +256,7 @@ fn refuse_schema1(value: &Value, content_type: Option<&str>) -> Result<()> {
             .hint("push it again with a current tool"));
     }
     if !version.is_null() && version.as_u64() != Some(2) {
-        return Err(Error::new(format!("manifest of the unknown schema version {version}")));
+        return Err(Error::new(format_args!("manifest of the unknown schema version {version}")));
     }
     Ok(())
 }
@@ -286,7 +292,7 @@ impl LayerType {
 mod tests {
     use super::*;
     use crate::image::mutation;
-    use serde_json::json;
+    use crate::json::json;
 
     const D: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

@@ -51,7 +51,9 @@ impl Platform {
             !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
         };
         if !parts.iter().all(is_word) {
-            return Err(Error::new(format!("invalid platform '{text}'")).hint("give OS/ARCH[/VARIANT], as linux/arm64"));
+            return Err(
+                Error::new(format_args!("invalid platform '{text}'")).hint("give OS/ARCH[/VARIANT], as linux/arm64")
+            );
         }
         match parts.as_slice() {
             ["linux"] => Ok(Platform::host()),
@@ -59,13 +61,18 @@ impl Platform {
                 let platform = Platform::new("linux", architecture, None);
                 let known = ["amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x", "loong64", "mips64le"];
                 if !known.contains(&platform.architecture.as_str()) {
-                    return Err(Error::new(format!("platform '{text}': unknown operating system or architecture")));
+                    return Err(Error::new(format_args!(
+                        "platform '{text}': unknown operating system or architecture"
+                    )));
                 }
                 Ok(platform)
             }
             [os, architecture] => Ok(Platform::new(os, architecture, None)),
             [os, architecture, variant] => Ok(Platform::new(os, architecture, Some(variant))),
-            _ => Err(Error::new(format!("invalid platform '{text}'")).hint("give OS/ARCH[/VARIANT], as linux/arm64")),
+            _ => {
+                Err(Error::new(format_args!("invalid platform '{text}'"))
+                    .hint("give OS/ARCH[/VARIANT], as linux/arm64"))
+            }
         }
     }
 

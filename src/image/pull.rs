@@ -60,7 +60,7 @@ pub fn pull(
     for layer in &manifest.layers {
         // Said before anything is downloaded.
         if let Compression::By(program) = layer.compression {
-            program.find().map_err(|error| error.context(format!("layer {}", layer.blob.digest.short())))?;
+            program.find().map_err(|error| error.context(format_args!("layer {}", layer.blob.digest.short())))?;
         }
     }
     progress.found(reference);
@@ -100,10 +100,10 @@ fn resolve(repository: &Repository<'_>, mut served: Served, platform: &Platform)
         served = repository.manifest(&entry.digest.to_string())?;
         if served.bytes.len() as u64 != entry.size {
             let (digest, is, said) = (entry.digest, served.bytes.len(), entry.size);
-            return Err(Error::new(format!("{digest} has {is} bytes instead of {said}")));
+            return Err(Error::new(format_args!("{digest} has {is} bytes instead of {said}")));
         }
     }
-    Err(Error::new(format!("the image's index holds indexes more than {DEPTH_MAX} deep")))
+    Err(Error::new(format_args!("the image's index holds indexes more than {DEPTH_MAX} deep")))
 }
 
 /// An image for another machine is only pulled when it was asked for: an index without
@@ -112,7 +112,7 @@ fn check_platform(config: &Config, platform: &Platform) -> Result<()> {
     if *platform == Platform::host() || config.platform.runs_on(platform) {
         return Ok(());
     }
-    Err(Error::new(format!(
+    Err(Error::new(format_args!(
         "the image was found but its platform ({}) does not match the specified platform ({platform})",
         config.platform
     )))

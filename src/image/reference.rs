@@ -26,19 +26,21 @@ impl Reference {
     /// Reads what a user typed.
     pub fn parse(text: &str) -> Result<Reference> {
         if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "invalid repository name ({text}), cannot specify 64-byte hexadecimal strings"
             )));
         }
         let invalid = || {
             Error::new("invalid reference format")
-                .hint(format!("'{text}' is not [REGISTRY/]NAME[:TAG][@sha256:DIGEST]"))
+                .hint(format_args!("'{text}' is not [REGISTRY/]NAME[:TAG][@sha256:DIGEST]"))
         };
         let (domain, remainder) = split_domain(text);
         let name_end = remainder.find(':').unwrap_or(remainder.len());
         let name = &remainder[..name_end];
         if name.chars().any(char::is_uppercase) {
-            return Err(Error::new(format!("invalid reference format: repository name ({name}) must be lowercase")));
+            return Err(Error::new(format_args!(
+                "invalid reference format: repository name ({name}) must be lowercase"
+            )));
         }
         let (rest, digest) = match remainder.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
@@ -58,7 +60,7 @@ impl Reference {
             None => None,
         };
         if path.len() > PATH_MAX {
-            return Err(Error::new(format!("repository name must not be more than {PATH_MAX} characters")));
+            return Err(Error::new(format_args!("repository name must not be more than {PATH_MAX} characters")));
         }
         let tag_defaulted = tag.is_none() && digest.is_none();
         Ok(Reference {

@@ -62,7 +62,7 @@ impl Repository<'_> {
                 let bytes = response.read(manifest::MANIFEST_MAX)?;
                 let digest = Digest::of(&bytes);
                 if Digest::parse(wanted).is_ok_and(|wanted| wanted != digest) {
-                    return Err(Error::new(format!("{wanted} is wrong: what came has the digest {digest}")).into());
+                    return Err(Error::new(format_args!("{wanted} is wrong: what came has the digest {digest}")).into());
                 }
                 let document = Document::parse(&bytes, content_type.as_deref())?;
                 Ok(Served { bytes, digest, document })
@@ -140,10 +140,10 @@ impl Origin for Repository<'_> {
 pub fn check(blob: &Descriptor, bytes: Vec<u8>) -> Result<Vec<u8>> {
     let digest = Digest::of(&bytes);
     if bytes.len() as u64 != blob.size {
-        return Err(Error::new(format!("{} has {} bytes instead of {}", blob.digest, bytes.len(), blob.size)));
+        return Err(Error::new(format_args!("{} has {} bytes instead of {}", blob.digest, bytes.len(), blob.size)));
     }
     if digest != blob.digest {
-        return Err(Error::new(format!("{} is wrong: what came has the digest {digest}", blob.digest)));
+        return Err(Error::new(format_args!("{} is wrong: what came has the digest {digest}", blob.digest)));
     }
     Ok(bytes)
 }

@@ -80,7 +80,7 @@ impl Patience {
         };
         let wait = failure.retry_after.unwrap_or_else(|| back_off(self.tries));
         if wait > WAIT_MAX && tries > 1 {
-            return Err(failure.error.hint(format!("try again in {} s, as it asks for", wait.as_secs())));
+            return Err(failure.error.hint(format_args!("try again in {} s, as it asks for", wait.as_secs())));
         }
         if self.tries < tries { Ok(wait) } else { Err(failure.error) }
     }

@@ -121,11 +121,12 @@ impl<R: BufRead> Archive<R> {
         while !self.ended {
             let at = self.offset;
             let Some(block) = self.header()? else { break };
-            let header = Header::check(&block).map_err(|error| error.context(format!("tar header at byte {at}")))?;
+            let header =
+                Header::check(&block).map_err(|error| error.context(format_args!("tar header at byte {at}")))?;
             let size = header.size().map_err(|error| error.context(self::at(&header.name(), at)))?;
             match header.kind() {
                 b'x' if local.is_some() => {
-                    return Err(Error::new(format!("tar header at byte {at}: two PAX headers for one entry")));
+                    return Err(Error::new(format_args!("tar header at byte {at}: two PAX headers for one entry")));
                 }
                 b'x' => local = Some(self.metadata(at, size, |body| Records::default().with(body, false))?),
                 b'g' => _ = self.metadata(at, size, |body| Records::default().with(body, true))?,
@@ -147,7 +148,10 @@ impl<R: BufRead> Archive<R> {
             self.skip()?;
         }
         if local.is_some() || long_name.is_some() || long_link.is_some() {
-            return Err(Error::new(format!("the tar archive ends at byte {} before an announced entry", self.offset)));
+            return Err(Error::new(format_args!(
+                "the tar archive ends at byte {} before an announced entry",
+                self.offset
+            )));
         }
         Ok(None)
     }
@@ -243,7 +247,10 @@ impl<R: BufRead> Archive<R> {
         if block == Some([0; BLOCK]) {
             block = self.block()?;
             if block.is_some_and(|block| block != [0; BLOCK]) {
-                return Err(Error::new(format!("tar header at byte {}: comes after a block of zeros", self.offset)));
+                return Err(Error::new(format_args!(
+                    "tar header at byte {}: comes after a block of zeros",
+                    self.offset
+                )));
             }
             block = None;
         }
@@ -253,9 +260,9 @@ impl<R: BufRead> Archive<R> {
 
     /// Reads the whole body of a metadata entry and makes something of it.
     fn metadata<T>(&mut self, at: u64, size: u64, parse: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
-        let blame = |error: Error| error.context(format!("tar metadata at byte {at}"));
+        let blame = |error: Error| error.context(format_args!("tar metadata at byte {at}"));
         if size > METADATA {
-            return Err(blame(Error::new(format!("{size} bytes, more than {METADATA}"))));
+            return Err(blame(Error::new(format_args!("{size} bytes, more than {METADATA}"))));
         }
         self.start(size);
         let mut body = Vec::new();
@@ -282,7 +289,7 @@ impl<R: BufRead> Archive<R> {
             b'4' => Kind::Block,
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
-            other => return Err(Error::new(format!("entry type '{}' is unknown", other.escape_ascii()))),
+            other => return Err(Error::new(format_args!("entry type '{}' is unknown", other.escape_ascii()))),
         };
         let mut entry = Entry {
             name,
@@ -317,7 +324,7 @@ impl<R: BufRead> Archive<R> {
         }
         check_length(&entry.name)?;
         if entry.link.len() > PATH || entry.link.contains(&0) {
-            return Err(Error::new(format!("a link target of {} bytes or with a NUL in it", entry.link.len())));
+            return Err(Error::new(format_args!("a link target of {} bytes or with a NUL in it", entry.link.len())));
         }
         Ok(entry)
     }
@@ -332,13 +339,13 @@ fn check_length(name: &[u8]) -> Result<()> {
         return Err(Error::new("a NUL byte in the name"));
     }
     if name.len() > PATH || name.split(|&byte| byte == b'/').any(|part| part.len() > NAME) {
-        return Err(Error::new(format!("a path longer than {PATH} bytes or a name in it longer than {NAME}")));
+        return Err(Error::new(format_args!("a path longer than {PATH} bytes or a name in it longer than {NAME}")));
     }
     Ok(())
 }
 
 fn truncated(offset: u64) -> Error {
-    Error::new(format!("the tar archive is truncated at byte {offset}"))
+    Error::new(format_args!("the tar archive is truncated at byte {offset}"))
 }
 
 /// `fill_buf` that starts again after a signal.
@@ -347,9 +354,9 @@ fn fill<R: BufRead>(source: &mut R, offset: u64) -> Result<&[u8]> {
         match source.fill_buf() {
             Ok(_) => break,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::io(format!("read the tar archive at byte {offset}"), &error)),
+            Err(error) => return Err(Error::io(format_args!("read the tar archive at byte {offset}"), &error)),
         }
     }
     // The buffer is full now: the borrow checker does not let the loop return what it borrowed.
-    source.fill_buf().map_err(|error| Error::io(format!("read the tar archive at byte {offset}"), &error))
+    source.fill_buf().map_err(|error| Error::io(format_args!("read the tar archive at byte {offset}"), &error))
 }

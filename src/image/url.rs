@@ -18,12 +18,12 @@ impl Url {
     /// Reads an absolute URL that a registry gave us. What does not look like one is
     /// refused, because curl and we must never understand a URL differently.
     pub fn parse(text: &str) -> Result<Url> {
-        let invalid = || Error::new(format!("invalid URL '{text}'"));
+        let invalid = || Error::new(format_args!("invalid URL '{text}'"));
         let (scheme, rest) = text.split_once("://").ok_or_else(invalid)?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "https" => true,
             "http" => false,
-            _ => return Err(Error::new(format!("URL '{text}': neither http nor https"))),
+            _ => return Err(Error::new(format_args!("URL '{text}': neither http nor https"))),
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());

@@ -107,7 +107,7 @@ impl Cgroup {
                 unified.extend(needed.contains(&controller).then_some(controller));
                 continue;
             };
-            let in_limit = |error: Error| error.context(format!("limit {}", controller.v1_name()));
+            let in_limit = |error: Error| error.context(format_args!("limit {}", controller.v1_name()));
             let dir = match host.v1_parent(&tree, parent).map_err(in_limit) {
                 Ok(dir) => dir.join(name),
                 Err(_) if !needed.contains(&controller) => continue,
@@ -127,8 +127,9 @@ impl Cgroup {
             return Err(missing(*controller));
         }
         if all.iter().any(|controller| wanted.contains(controller)) || !unified.is_empty() {
-            let in_limit =
-                |error: Error| error.context(format!("limit {}", unified.first().map_or("pids", |first| first.name())));
+            let in_limit = |error: Error| {
+                error.context(format_args!("limit {}", unified.first().map_or("pids", |first| first.name())))
+            };
             let (parent, controllers) = host.v2_parent(&tree, parent, &unified, wanted).map_err(in_limit)?;
             self.unified = Some(Unified { dir: parent.join(name), controllers });
         }
@@ -150,7 +151,7 @@ impl Cgroup {
         for hierarchy in &self.v1 {
             // Of --cgroup-parent, that may be the first in the tree.
             fs::mkdir_all(&hierarchy.dir, 0o777)
-                .map_err(|error| not_ours(error.renamed(format!("mkdir {}", hierarchy.dir.display()))))?;
+                .map_err(|error| not_ours(error.renamed(format_args!("mkdir {}", hierarchy.dir.display()))))?;
         }
         if let Some(Unified { dir, controllers }) = &self.unified {
             let mut made = mkdir(dir);
@@ -180,7 +181,7 @@ impl Cgroup {
             (None, Some(unified)) => v2::set(&unified.dir, controller, limits),
             (None, None) => Err(missing(controller)),
         };
-        written.map_err(|error| error.context(format!("limit {}", controller.name())))
+        written.map_err(|error| error.context(format_args!("limit {}", controller.name())))
     }
 
     /// Whether there is a group at all.
@@ -252,7 +253,7 @@ impl Cgroup {
 }
 
 fn missing(controller: Controller) -> Error {
-    Error::new(format!("no cgroup controller '{}' on this host", controller.name()))
+    Error::new(format_args!("no cgroup controller '{}' on this host", controller.name()))
         .hint("limits need /sys/fs/cgroup mounted with it")
 }
 
@@ -270,7 +271,7 @@ fn no_such_disk(error: Error) -> Error {
 
 fn not_ours(error: Error) -> Error {
     match error.errno() {
-        Some(libc::EACCES | libc::EPERM | libc::EROFS) => error.hint(format!(
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => error.hint(format_args!(
             "no cgroup here is yours to use: {}; or run ccrun as root, or through systemd-run --user --scope -p \
                  Delegate=yes ccrun …",
             fix()

@@ -105,7 +105,10 @@ fn host_node(path: &CStr, major: u32, minor: u32) -> Result<OwnedFd> {
     let node = fs::open(path, libc::O_PATH, 0)?;
     let stat = fs::fstat(node.as_fd())?;
     if stat.kind() != libc::S_IFCHR || stat.rdev != libc::makedev(major, minor) {
-        return Err(Error::new(format!("{} of this host is not the device {major}:{minor}", path.to_string_lossy())));
+        return Err(Error::new(format_args!(
+            "{} of this host is not the device {major}:{minor}",
+            path.to_string_lossy()
+        )));
     }
     Ok(node)
 }

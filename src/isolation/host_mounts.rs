@@ -10,9 +10,9 @@ use crate::error::Result;
 use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, Statx};
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use crate::sys::proc::mountinfo::{self, Mount};
 use libc::{AT_EMPTY_PATH, AT_STATX_DONT_SYNC, O_NOFOLLOW, O_PATH};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Places that a container has of its own.
@@ -65,7 +65,7 @@ pub enum Shown {
 struct Line {
     id: u64,
     point: PathBuf,
-    kind: String,
+    is_hidden: bool,
 }
 
 /// The mounts of this process's mount namespace, sorted by their places.
@@ -77,14 +77,14 @@ impl Table {
     }
 
     fn parse(text: &[u8]) -> Table {
-        let mut lines: Vec<Line> = text.split(|b| *b == b'\n').filter_map(Line::parse).collect();
-        lines.sort_by(|one, other| one.point.cmp(&other.point));
+        let mut lines: Vec<Line> = mountinfo::mounts(text).map(Line::of).collect();
+        crate::sort::by(&mut lines, |one, other| one.point.cmp(&other.point));
         Table(lines)
     }
 
     /// The places of all mounts that a container may see something of.
     pub fn shown_places(&self) -> impl Iterator<Item = &Path> {
-        let shown = self.0.iter().filter(|line| !is_hidden_path(&line.point) && !line.is_hidden());
+        let shown = self.0.iter().filter(|line| !is_hidden_path(&line.point) && !line.is_hidden);
         shown.map(|line| line.point.as_path())
     }
 
@@ -103,7 +103,7 @@ impl Table {
     pub fn judge(&self, opened: BorrowedFd<'_>, path: &Path) -> Result<Shown> {
         let statx = examine(opened)?;
         let line = self.0.iter().find(|line| line.id == statx.mount());
-        if is_hidden_path(path) || line.is_some_and(Line::is_hidden) {
+        if is_hidden_path(path) || line.is_some_and(|line| line.is_hidden) {
             return Ok(Shown::Nothing);
         }
         Ok(shown(&statx))
@@ -111,38 +111,10 @@ impl Table {
 }
 
 impl Line {
-    /// `36 35 98:0 /root /point options [optional fields] - type source options`
-    fn parse(line: &[u8]) -> Option<Line> {
-        let mut fields = line.split(|b| *b == b' ');
-        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-        let point = unescape(fields.nth(3)?);
-        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-        Some(Line { id, point, kind: String::from_utf8_lossy(kind).into_owned() })
+    fn of(mount: Mount<'_>) -> Line {
+        let is_hidden = HIDDEN_KINDS.iter().any(|kind| kind.as_bytes() == mount.kind);
+        Line { id: mount.id, point: mount.point().into_owned(), is_hidden }
     }
-
-    fn is_hidden(&self) -> bool {
-        HIDDEN_KINDS.contains(&self.kind.as_str())
-    }
-}
-
-/// Blanks and their like stand as three octal digits in mountinfo.
-fn unescape(field: &[u8]) -> PathBuf {
-    let mut bytes = Vec::new();
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let octal = tail.get(..3).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        match (first, octal) {
-            (b'\\', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[3..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    std::ffi::OsStr::from_bytes(&bytes).into()
 }
 
 pub fn is_hidden_path(path: &Path) -> bool {
@@ -185,7 +157,7 @@ pub fn copies() -> Result<Vec<Copy>> {
         if statx.mount() != line.id {
             continue;
         }
-        let shown = if line.is_hidden() { Shown::Nothing } else { shown(&statx) };
+        let shown = if line.is_hidden { Shown::Nothing } else { shown(&statx) };
         let attributes = match shown {
             Shown::Directory => MOUNT_ATTR_NODEV,
             _ => MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_RDONLY,
@@ -205,22 +177,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mount_points_with_blanks_are_read() {
-        assert_eq!(unescape(br"/mnt/a\040b\134c"), PathBuf::from("/mnt/a b\\c"));
-        assert_eq!(unescape(br"/mnt/\04"), PathBuf::from("/mnt/\\04"));
-    }
-
-    #[test]
-    fn a_line_gives_number_place_and_kind() {
+    fn the_table_is_sorted_by_places() {
         let table = Table::parse(
             b"36 35 98:0 /mnt1 /jail/proc rw,noatime master:1 shared:2 - proc /dev/root rw\n\
               22 1 0:1 / / rw - ext4 /dev/vda rw,discard\n\
               broken\n\
               40 36 0:4 / /jail rw - fuse.sshfs a - b rw\n",
         );
-        let lines: Vec<_> = table.0.iter().map(|line| (line.id, line.point.to_str().unwrap(), &*line.kind)).collect();
-        assert_eq!(lines, [(22, "/", "ext4"), (40, "/jail", "fuse.sshfs"), (36, "/jail/proc", "proc")]);
-        assert!(table.0[2].is_hidden() && !table.0[1].is_hidden());
+        let lines: Vec<_> =
+            table.0.iter().map(|line| (line.id, line.point.to_str().unwrap(), line.is_hidden)).collect();
+        assert_eq!(lines, [(22, "/", false), (40, "/jail", false), (36, "/jail/proc", true)]);
         assert!(table.has_mounts_below(Path::new("/jail")) && !table.has_mounts_below(Path::new("/jail/proc")));
         assert!(is_hidden_path(Path::new("/var/run/x")) && !is_hidden_path(Path::new("/runner")));
     }

@@ -12,8 +12,7 @@
 use crate::error::{Error, Result};
 use crate::sys::helper::Helper;
 use crate::sys::process::Status;
-use crate::sys::{cred, fs, process};
-use std::io::Write;
+use crate::sys::{accounts, cred, fs, proc, process};
 use std::path::{Path, PathBuf};
 
 /// As many ids as an ordinary image uses.
@@ -191,7 +190,7 @@ fn write_file(pid: process::pid_t, name: &str, text: &str) -> Result<()> {
 fn start_helper(program: &Path, pid: process::pid_t, extents: &[Extent]) -> Result<Helper> {
     let numbers = extents.iter().flat_map(|e| [e.inside, e.outside, e.count]).map(|n| n.to_string());
     let args: Vec<String> = std::iter::once(pid.to_string()).chain(numbers).collect();
-    Helper::start(program, &args).map_err(|error| error.context(format!("start {}", program.display())))
+    Helper::start(program, &args).map_err(|error| error.context(format_args!("start {}", program.display())))
 }
 
 fn finish_helper(program: &Path, file: &str, running: Helper) -> Result<()> {
@@ -201,7 +200,7 @@ fn finish_helper(program: &Path, file: &str, running: Helper) -> Result<()> {
     }
     let said = said.lines().next().unwrap_or("no reason given").to_owned();
     Err(super::namespaces::explain(Error::new(said))
-        .hint(format!("{} must be set-user-id root and {file} must grant your user the range", program.display())))
+        .hint(format_args!("{} must be set-user-id root and {file} must grant your user the range", program.display())))
 }
 
 /// The first id of root's base range; `None` when this user namespace does not have it
@@ -209,7 +208,7 @@ fn finish_helper(program: &Path, file: &str, running: Helper) -> Result<()> {
 fn base_range(kept: &Path) -> Result<Option<u32>> {
     if let Ok(text) = fs::read_text(kept) {
         let base = text.trim().parse().map_err(|_| {
-            Error::new(format!("{}: not a number", kept.display()))
+            Error::new(format_args!("{}: not a number", kept.display()))
                 .hint("it holds the first host id of root's containers")
         })?;
         return Ok(Some(base));
@@ -228,13 +227,7 @@ fn base_range(kept: &Path) -> Result<Option<u32>> {
 }
 
 fn keep_base(kept: &Path, base: u32) -> Result<()> {
-    // A name of our own: another process may be the first as well, and it chooses the same.
-    fs::create_temporary(&kept.with_extension(format!("new{}", process::getpid())), 0o600)
-        .and_then(|(mut file, new)| {
-            file.write_all(format!("{base}\n").as_bytes())?;
-            std::fs::rename(&new, kept)
-        })
-        .map_err(|e| Error::io(format!("write {}", kept.display()), &e))
+    fs::replace_file(kept, &fs::name_beside(kept), format!("{base}\n").as_bytes(), 0o600, &|_| Ok(()))
 }
 
 /// The first range of this host that nobody has a part of.
@@ -257,7 +250,7 @@ pub(super) fn is_free(first: u32) -> bool {
 /// What the subordinate id files and passwd(5) give to somebody: first ids and how many.
 fn taken(subordinates: &[&str], passwd: &str) -> Vec<(u32, u32)> {
     let mut taken: Vec<(u32, u32)> = subordinates.iter().flat_map(|text| text.lines().filter_map(range_of)).collect();
-    taken.extend(passwd.lines().filter_map(|line| Some((line.split(':').nth(2)?.parse().ok()?, 1))));
+    taken.extend(accounts::users(passwd).filter_map(|user| Some((user.uid()?, 1))));
     taken
 }
 
@@ -285,17 +278,14 @@ pub fn subordinate(text: &str, users: &[&str]) -> Option<(u32, u32)> {
 
 /// Whether a /proc/PID/uid_map text has all ids of the range from `base` on.
 fn covers(map: &str, base: u32) -> bool {
-    map.lines().any(|line| {
-        let mut numbers = line.split_whitespace().map_while(|n| n.parse::<u64>().ok());
-        let (Some(inside), _, Some(count)) = (numbers.next(), numbers.next(), numbers.next()) else { return false };
-        u64::from(base) >= inside && u64::from(base) + u64::from(IDS) <= inside + count
+    proc::id_map(map).any(|[inside, _, count]| {
+        u64::from(base) >= inside && u64::from(base) + u64::from(IDS) <= inside.saturating_add(count)
     })
 }
 
 pub fn user_name(uid: u32) -> Option<String> {
     let passwd = read_or_empty("/etc/passwd");
-    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
-    line.split(':').next().map(str::to_owned)
+    accounts::user_of(uid, &passwd).map(|user| user.name.to_owned())
 }
 
 fn read_or_empty(path: &str) -> String {

@@ -33,7 +33,7 @@ const IN_ROOT: u64 = fs::RESOLVE_IN_ROOT | fs::RESOLVE_NO_MAGICLINKS;
 /// the last part as `kind` says. Links are followed inside `root` only, dangling ones to where they point.
 pub fn mount_point(root: BorrowedFd<'_>, path: &Path, kind: Kind) -> Result<OwnedFd> {
     find_or_make(root, path, kind, MOST_LINKS)
-        .map_err(|error| error.context(format!("mount point {} in the container", path.display())))
+        .map_err(|error| error.context(format_args!("mount point {} in the container", path.display())))
 }
 
 fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind, links: u32) -> Result<OwnedFd> {
@@ -41,13 +41,13 @@ fn find_or_make(root: BorrowedFd<'_>, path: &Path, kind: Kind, links: u32) -> Re
         return Ok(found);
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Error::call(format!("open {}", path.display()), libc::ENOENT));
+        return Err(Error::call(format_args!("open {}", path.display()), libc::ENOENT));
     };
     let dir = find_or_make(root, parent, Kind::Directory, links)?;
     // Nothing is made in /proc. What was missing there may have come since, as /proc/self/fd/4 does with `dir`, and
     // then would be taken for a link like any other.
     if fs::fstatfs(dir.as_fd())?.kind == libc::PROC_SUPER_MAGIC {
-        return Err(Error::call(format!("open {}", path.display()), libc::ENOENT));
+        return Err(Error::call(format_args!("open {}", path.display()), libc::ENOENT));
     }
     let name = crate::sys::cstr(name)?;
     let made = match kind {
@@ -86,7 +86,7 @@ pub fn plain_directory(root: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
         }
         Err(error) if [Some(libc::ELOOP), Some(libc::ENOTDIR)].contains(&error.errno()) => {
             let name = name.to_string_lossy();
-            Err(Error::new(format!("/{name} of the image is not a directory"))
+            Err(Error::new(format_args!("/{name} of the image is not a directory"))
                 .hint("such an image tries to put the kernel's files elsewhere"))
         }
         other => other,
@@ -159,7 +159,7 @@ pub fn attach(tree: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<()> {
         let kinds = fs::fstat(tree).and_then(|tree| Ok((tree, fs::fstat(place)?)));
         match kinds {
             Ok((tree, place)) if tree.is_dir() != place.is_dir() => {
-                Error::new(format!("{} cannot be mounted on {}", kind_of(&tree), kind_of(&place))).hint(
+                Error::new(format_args!("{} cannot be mounted on {}", kind_of(&tree), kind_of(&place))).hint(
                     "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host \
                      path exists and is the expected type",
                 )
@@ -189,5 +189,5 @@ pub fn attach_below(root: BorrowedFd<'_>, name: &CStr, tree: BorrowedFd<'_>) -> 
     if (ours.dev, ours.ino) == (there.dev, there.ino) {
         return Ok(());
     }
-    Err(Error::new(format!("somebody exchanged /{} while it was mounted", name.to_string_lossy())))
+    Err(Error::new(format_args!("somebody exchanged /{} while it was mounted", name.to_string_lossy())))
 }

@@ -6,9 +6,11 @@
 
 use crate::error::Error;
 use crate::sys::fs;
+use crate::sys::proc::{self, mountinfo};
 use crate::sys::process::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
 };
+use std::path::Path;
 
 /// The namespaces of a container: all that clone3 can make but the network's, which it shares with the host
 /// under `--network host`, and that of cgroups if the container has some of its own: clone3 would make it with
@@ -101,11 +103,10 @@ impl Bar {
 
 /// In a chroot no mount has our root as its place (proc_pid_mountinfo(5)), unless it was made of a mount.
 fn in_chroot() -> bool {
-    fs::read_text("/proc/self/mountinfo")
-        .is_ok_and(|mounts| !mounts.lines().any(|line| line.split(' ').nth(4) == Some("/")))
+    fs::read_file("/proc/self/mountinfo")
+        .is_ok_and(|text| !mountinfo::mounts(&text).any(|mount| mount.point() == Path::new("/")))
 }
 
 fn is_filtered() -> bool {
-    fs::read_text("/proc/self/status")
-        .is_ok_and(|status| status.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|n| n.trim() == "2")))
+    fs::read_text("/proc/self/status").is_ok_and(|status| proc::value(&status, "Seccomp") == Some("2"))
 }

@@ -20,6 +20,7 @@
 
 use crate::error::Result;
 use crate::sys::fs::{self, STATX_BASIC_STATS, STATX_MNT_ID, Statx};
+use crate::sys::proc::mountinfo;
 use std::ffi::CStr;
 
 /// Whether this program was started by its file's place among the mounts of this namespace, as all are but for
@@ -39,6 +40,6 @@ fn look(path: &CStr) -> Result<Statx> {
 }
 
 fn is_mounted_here(own: &Statx) -> bool {
-    let mounts = fs::read_text("/proc/self/mountinfo").unwrap_or_default();
-    mounts.lines().any(|line| line.split(' ').next().and_then(|id| id.parse().ok()) == Some(own.mount()))
+    let text = fs::read_file("/proc/self/mountinfo").unwrap_or_default();
+    mountinfo::mounts(&text).any(|mount| mount.id == own.mount())
 }

@@ -7,6 +7,7 @@
 //! processes share, could not be told apart without power over them.
 
 use super::cgroup::usage::Usage;
+use crate::sys::proc::{self, stat::Stat};
 use crate::sys::process::pid_t;
 use std::time::Duration;
 
@@ -25,9 +26,7 @@ struct Process {
 
 impl Processes {
     pub fn read() -> Processes {
-        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        Processes(pids.filter_map(Process::read).collect())
+        Processes(proc::pids().into_iter().filter_map(|pid| Process::read(pid, &Stat::of(pid)?)).collect())
     }
 
     /// What `init` and all that descend from it use together; nothing is known of it if it cannot be seen.
@@ -51,33 +50,23 @@ impl Processes {
 }
 
 impl Process {
-    fn read(pid: pid_t) -> Option<Process> {
-        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        Process::parse(pid, &String::from_utf8_lossy(&stat))
-    }
-
-    /// The name in parentheses may hold anything, so that all is counted from behind it, where field 3 stands.
-    fn parse(pid: pid_t, stat: &str) -> Option<Process> {
-        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    fn read(pid: pid_t, stat: &Stat) -> Option<Process> {
         // Its own time in user and kernel mode, and that of its children who are gone.
-        let ticks = (14..=17).map(number).sum::<Option<u64>>()?;
-        Some(Process { pid, parent: fields.get(1)?.parse().ok()?, ticks, threads: number(20)? })
+        let ticks = (14..=17).map(|field| stat.number::<u64>(field)).sum::<Option<u64>>()?;
+        Some(Process { pid, parent: stat.number(4)?, ticks, threads: stat.number(20)? })
     }
 }
 
 /// Bytes of anonymous memory.
 fn own_memory(pid: pid_t) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    proc::bytes(&status, "RssAnon").unwrap_or(0)
 }
 
 /// All memory of this machine.
 pub fn memory_of_machine() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+    proc::bytes(&text, "MemTotal")
 }
 
 /// Bytes that the network namespace of a process has received and sent, but for its own loopback; none are known
@@ -108,12 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_may_have_any_name() {
-        let stat = "7 (a) S 1 (b) S 3 7 7 0 -1 0 0 0 0 0 11 12 13 14 20 0 5 0 99";
-        let process = Process::parse(7, stat).unwrap();
+    fn a_process_is_read_from_its_fields() {
+        let read = |stat: &str| Process::read(7, &Stat::from(stat.as_bytes()));
+        let process = read("7 (a) S 1 (b) S 3 7 7 0 -1 0 0 0 0 0 11 12 13 14 20 0 5 0 99").unwrap();
         assert_eq!((process.parent, process.ticks, process.threads), (3, 50, 5));
         for damaged in ["", "7 (a", "7 (a) S 3", "7 (a) S x 7 7 0 -1 0 0 0 0 0 1 1 1 1 20 0 5 0"] {
-            assert!(Process::parse(7, damaged).is_none(), "{damaged}");
+            assert!(read(damaged).is_none(), "{damaged}");
         }
     }
 

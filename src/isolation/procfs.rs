@@ -207,7 +207,7 @@ pub fn check_target(place: BorrowedFd<'_>, target: &Path, source: Option<Borrowe
     if !is_proc(place)? || COVERABLE.iter().any(|path| target == Path::new(path)) {
         return Ok(());
     }
-    let said = |why: &str| Error::new(format!("\"{}\" cannot be mounted because it is {why}", target.display()));
+    let said = |why: &str| Error::new(format_args!("\"{}\" cannot be mounted because it is {why}", target.display()));
     match source {
         Some(source) if target == Path::new("/proc") && is_proc(source)? => Ok(()),
         _ if target == Path::new("/proc") => Err(said("not of type proc")),
@@ -226,7 +226,7 @@ pub fn open() -> Result<OwnedFd> {
 pub fn open_own(name: &str) -> Result<OwnedFd> {
     let path = format!("/proc/self/{name}");
     let file = fs::open(&crate::sys::cstr(&path)?, O_WRONLY, 0)?;
-    if is_proc(file.as_fd())? { Ok(file) } else { Err(Error::new(format!("{path} is not the kernel's"))) }
+    if is_proc(file.as_fd())? { Ok(file) } else { Err(Error::new(format_args!("{path} is not the kernel's"))) }
 }
 
 fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
@@ -237,7 +237,7 @@ fn is_proc(fd: BorrowedFd<'_>) -> Result<bool> {
 fn find(dir: BorrowedFd<'_>, path: &CStr) -> Result<Option<OwnedFd>> {
     match fs::openat2_if_there(dir, path, O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH) {
         Err(error) if error.errno() == Some(libc::EACCES) => Ok(None),
-        Err(error) => Err(error.context(format!("cover {path:?}"))),
+        Err(error) => Err(error.context(format_args!("cover {path:?}"))),
         found => found,
     }
 }

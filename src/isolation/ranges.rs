@@ -132,7 +132,7 @@ fn open_slot(first: u32) -> Result<Option<OwnedFd>> {
         Err(error) if error.errno() == Some(libc::ENOENT) => {}
         other => return other.map(Some),
     }
-    fs::mkdir_all(DIR, 0o700).map_err(|error| error.renamed(format!("make the directory {DIR}")))?;
+    fs::mkdir_all(DIR, 0o700).map_err(|error| error.renamed(format_args!("make the directory {DIR}")))?;
     if !idmap::is_free(first) {
         return Ok(None);
     }

@@ -76,11 +76,11 @@ impl Ulimit {
         let (Some(libc::EPERM), Ok(now)) = (error.errno(), resource::getrlimit(self.number())) else { return error };
         let shown = |value: u64| if value == u64::MAX { "unlimited".to_owned() } else { value.to_string() };
         let (name, most) = (self.name, shown(now.hard));
-        Error::new(format!(
+        Error::new(format_args!(
             "--ulimit {name}: a hard limit of {} is above this user's of {most}",
             shown(self.limit.hard)
         ))
-        .hint(format!("ask for at most {most}, or raise it on the host in /etc/security/limits.conf"))
+        .hint(format_args!("ask for at most {most}, or raise it on the host in /etc/security/limits.conf"))
     }
 }
 

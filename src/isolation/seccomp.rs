@@ -52,7 +52,7 @@ impl Filter {
         let machine = json::Machine { capabilities, kernel: process::kernel_version() };
         let made = json::parse(&text, &machine).and_then(|profile| profile.compile());
         let profile = made.and_then(|_| serde_json::from_slice(&text).map_err(|error| Error::new(error.to_string())));
-        profile.map_err(|error| error.context(format!("seccomp profile {}", path.display())))
+        profile.map_err(|error| error.context(format_args!("seccomp profile {}", path.display())))
     }
 
     /// A profile in the words of the OCI runtime specification, `linux.seccomp`.
@@ -71,13 +71,14 @@ impl Filter {
 fn text(path: &Path) -> Result<Vec<u8>> {
     let shown = path.display();
     let failed = |call: &str, error| {
-        Error::io(format!("{call} {shown}"), &error).context(format!("opening seccomp profile ({shown}) failed"))
+        Error::io(format_args!("{call} {shown}"), &error)
+            .context(format_args!("opening seccomp profile ({shown}) failed"))
     };
     let mut text = Vec::new();
     let file = File::open(path).map_err(|error| failed("open", error))?;
     file.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(|error| failed("read", error))?;
     if text.len() as u64 > MOST_BYTES {
-        return Err(Error::new(format!("seccomp profile {shown}: more than 1 MiB")));
+        return Err(Error::new(format_args!("seccomp profile {shown}: more than 1 MiB")));
     }
     Ok(text)
 }

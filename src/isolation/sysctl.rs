@@ -67,7 +67,7 @@ impl Setting {
         let path = crate::sys::cstr(self.path())?;
         let file = match fs::openat2(proc, &path, O_WRONLY, 0, RESOLVE_NO_SYMLINKS) {
             Err(error) if error.errno() == Some(libc::ENOENT) && !self.required => return Ok(()),
-            other => other.map_err(|error| error.context(format!("sysctl {}", self.name)))?,
+            other => other.map_err(|error| error.context(format_args!("sysctl {}", self.name)))?,
         };
         fs::write_all(file.as_fd(), self.value.as_bytes()).map_err(|error| {
             let call = format!("write {:?} to /proc/{}", self.value, path.to_string_lossy());

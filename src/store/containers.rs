@@ -53,7 +53,7 @@ impl Store {
         for path in [dir.clone(), dir.join("upper"), dir.join("work"), dir.join("rootfs")] {
             fs::mkdir(&path, 0o777)
                 .and_then(|()| self.give_to_root(&path))
-                .map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
+                .map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))?;
         }
         Ok(dir)
     }
@@ -83,16 +83,16 @@ impl Store {
                 if !holder.is_empty()
                     && ["containers", "live"].iter().any(|dir| self.root().join(dir).join(&holder).exists())
                 {
-                    return Err(Error::new(format!(
+                    return Err(Error::new(format_args!(
                         "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have \
                          to remove (or rename) that container to be able to reuse that name."
                     )));
                 }
                 // Its container is gone: a removal was cut short.
-                fs::unlink(&path).map_err(|error| error.renamed(format!("remove {}", path.display())))?;
+                fs::unlink(&path).map_err(|error| error.renamed(format_args!("remove {}", path.display())))?;
                 self.take_name(name, id)
             }
-            Err(error) => Err(error.renamed(format!("name a container {}", path.display()))),
+            Err(error) => Err(error.renamed(format_args!("name a container {}", path.display()))),
         }
     }
 
@@ -143,7 +143,7 @@ impl Store {
         let path = self.live_path(id);
         match fs::unlink(&path) {
             Err(error) if error.errno() != Some(libc::ENOENT) => {
-                Err(error.renamed(format!("remove {}", path.display())))
+                Err(error.renamed(format_args!("remove {}", path.display())))
             }
             _ => Ok(()),
         }
@@ -184,7 +184,7 @@ impl Store {
     pub fn container(&self, id: &str) -> Result<Container> {
         let dir = self.root().join("containers").join(id);
         let path = dir.join("config.json");
-        let document: Value = serde_json::from_str(&fs::read_text(&path)?).unwrap_or_default();
+        let document: Value = serde_json::from_slice(fs::read_text(&path)?.as_bytes()).unwrap_or_default();
         let container = if document["ccrun"].is_object() {
             let state = self.saved_state(id)?.map(|state| self.alive(id, state)).transpose()?;
             state.and_then(|state| Container::new(id, document, state))
@@ -194,8 +194,8 @@ impl Store {
             old.and_then(|old| Some(Container { state: self.alive(id, old.state.clone()).ok()?, ..old }))
         };
         container.ok_or_else(|| {
-            Error::new(format!("{} is damaged", path.display()))
-                .hint(format!("ccrun rm -f {} removes the container", short(id)))
+            Error::new(format_args!("{} is damaged", path.display()))
+                .hint(format_args!("ccrun rm -f {} removes the container", short(id)))
         })
     }
 
@@ -212,8 +212,8 @@ impl Store {
         let path = self.state_path(id);
         match fs::read_text(&path) {
             Ok(text) => State::from_text(&text).map(Some).ok_or_else(|| {
-                Error::new(format!("{} is damaged", path.display()))
-                    .hint(format!("ccrun rm -f {} removes the container", short(id)))
+                Error::new(format_args!("{} is damaged", path.display()))
+                    .hint(format_args!("ccrun rm -f {} removes the container", short(id)))
             }),
             Err(error) if error.errno() == Some(libc::ENOENT) => Ok(None),
             Err(error) => Err(error),
@@ -258,7 +258,7 @@ impl Store {
 
     /// The id of the container that the user calls `word`: its id, the beginning of it, or its name.
     pub fn find_container(&self, word: &str) -> Result<String> {
-        let gone = || Error::new(format!("No such container: {word}"));
+        let gone = || Error::new(format_args!("No such container: {word}"));
         if word.is_empty() || word.contains('/') || word.starts_with('.') {
             return Err(gone());
         }
@@ -269,7 +269,7 @@ impl Store {
         let mut found = ids.into_iter().filter(|id| id.starts_with(word));
         match (found.next(), found.next()) {
             (Some(id), None) => Ok(id),
-            (Some(_), Some(_)) => Err(Error::new(format!("more than one container id begins with {word}"))),
+            (Some(_), Some(_)) => Err(Error::new(format_args!("more than one container id begins with {word}"))),
             (None, _) => Err(gone()),
         }
     }

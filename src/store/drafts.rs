@@ -3,11 +3,9 @@
 use super::Store;
 use super::locks::{Taken, fresh_name, take};
 use super::sweep::discard;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::sys::fd::OwnedFd;
-use std::fs::DirBuilder;
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use crate::sys::fs;
 use std::path::{Path, PathBuf};
 
 /// A directory below `tmp/` for what is half-made. It and all in it goes away when this is
@@ -60,9 +58,9 @@ pub fn sweep(store: &Store) -> Result<()> {
 /// Makes the directory `path` and takes its lock; `None` when it was taken by somebody else,
 /// or went away before we had it.
 fn claim(path: &Path, operation: i32) -> Result<Option<OwnedFd>> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            return Err(Error::io(format!("make the directory {}", path.display()), &error));
+    match fs::mkdir(path, 0o700) {
+        Err(error) if error.errno() != Some(libc::EEXIST) => {
+            return Err(error.renamed(format_args!("make the directory {}", path.display())));
         }
         _ => {}
     }

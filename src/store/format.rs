@@ -20,18 +20,21 @@ pub fn mark(root: &Path) {
 /// Refuses a store of a newer ccrun. Returns whether it has a number, and writes nothing.
 pub fn is_marked(root: &Path) -> Result<bool> {
     let path = root.join("format");
-    let damaged = || Error::new(format!("{} is damaged", path.display())).hint(format!("it is a link to {FORMAT}"));
+    let damaged =
+        || Error::new(format_args!("{} is damaged", path.display())).hint(format_args!("it is a link to {FORMAT}"));
     match std::fs::read_link(&path) {
         Ok(text) => match text.to_str().and_then(|text| text.parse::<u32>().ok()).ok_or_else(damaged)? {
             ..=FORMAT => Ok(true),
-            newer => Err(Error::new(format!("store {} was made by a newer ccrun (format {newer})", root.display()))
-                .hint(format!(
-                    "this one knows formats up to {FORMAT}: use the newer one, or another store with --root"
-                ))),
+            newer => {
+                Err(Error::new(format_args!("store {} was made by a newer ccrun (format {newer})", root.display()))
+                    .hint(format_args!(
+                        "this one knows formats up to {FORMAT}: use the newer one, or another store with --root"
+                    )))
+            }
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) if error.kind() == ErrorKind::InvalidInput => Err(damaged()),
-        Err(error) => Err(Error::io(format!("read {}", path.display()), &error)),
+        Err(error) => Err(Error::io(format_args!("read {}", path.display()), &error)),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::sys::{self, fs};
 use libc::{O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ impl Store {
                 make_private(&place)?;
                 // Somebody may have been faster where all can write.
                 if trusted(root)? != place {
-                    return Err(Error::new(format!("store {}: its path was changed just now", root.display())));
+                    return Err(Error::new(format_args!("store {}: its path was changed just now", root.display())));
                 }
                 metadata(&place)?
             }
@@ -83,7 +83,7 @@ impl Store {
     /// the working directory.
     pub fn look(root: &Path) -> Result<Place> {
         let walked = path::walk(root).map_err(|error| error.context("store"))?;
-        let failed = |error| Error::io(format!("store {}", root.display()), &error);
+        let failed = |error| Error::io(format_args!("store {}", root.display()), &error);
         let dir = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(walked.path.into()),
             opened => opened.map_err(failed)?,
@@ -145,11 +145,10 @@ impl Store {
     /// The names in the directory `name` of the store; none when it is not there.
     pub fn names_in(&self, name: &str) -> Result<Vec<String>> {
         let path = self.root().join(name);
-        let failed = |error| Error::io(format!("read {}", path.display()), &error);
-        match std::fs::read_dir(&path) {
-            Ok(entries) => Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(failed(error)),
+        match fs::entries(&path) {
+            Ok(entries) => Ok(entries.into_iter().filter_map(|entry| entry.name.into_string().ok()).collect()),
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(Vec::new()),
+            Err(error) => Err(error.renamed(format_args!("read {}", path.display()))),
         }
     }
 }
@@ -159,12 +158,12 @@ fn trusted(root: &Path) -> Result<PathBuf> {
     let walked = path::walk(root).map_err(|error| error.context("store"))?;
     match walked.refusal {
         None => Ok(walked.path),
-        Some(why) => Err(why.context(format!("store {}", root.display())).hint(OTHER)),
+        Some(why) => Err(why.context(format_args!("store {}", root.display())).hint(OTHER)),
     }
 }
 
 fn metadata(path: &Path) -> Result<Metadata> {
-    std::fs::metadata(path).map_err(|error| Error::io(format!("store {}", path.display()), &error))
+    std::fs::metadata(path).map_err(|error| Error::io(format_args!("store {}", path.display()), &error))
 }
 
 fn check_owner(root: &Path, meta: &Metadata) -> Result<()> {
@@ -176,7 +175,7 @@ fn check_owner(root: &Path, meta: &Metadata) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(format!("store {} {wrong}", root.display())).hint(OTHER))
+    Err(Error::new(format_args!("store {} {wrong}", root.display())).hint(OTHER))
 }
 
 /// Shuts a directory of the caller's that is open to others, if it is empty: a fresh one from mkdir(1). Others are
@@ -185,23 +184,25 @@ fn close(root: &Path, place: &Path, meta: &Metadata) -> Result<()> {
     let dir = fs::open(&sys::cstr(place)?, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0)?;
     let names = || -> Result<Vec<Vec<u8>>> {
         let dir = fs::openat(dir.as_fd(), c".", O_RDONLY | O_DIRECTORY, 0)?;
-        // `lost+found` is on every fresh ext4.
-        let names = fs::getdents(dir.as_fd())?.into_iter().map(|entry| entry.name.into_bytes());
-        Ok(names.filter(|name| name != b"lost+found").collect())
+        let mut names =
+            fs::entries_of(dir.as_fd()).map(|entry| Ok(entry?.name.into_bytes())).collect::<Result<Vec<_>>>()?;
+        // It is on every fresh ext4.
+        names.retain(|name| name != b"lost+found");
+        Ok(names)
     };
     let found = names()?;
     if found.is_empty() && meta.mode() & 0o7002 == 0 {
         fs::fchmod(dir.as_fd(), 0o700).map_err(|error| {
-            Error::call(format!("chmod 700 {}", root.display()), error.errno().unwrap_or(libc::EIO))
+            Error::call(format_args!("chmod 700 {}", root.display()), error.errno().unwrap_or(libc::EIO))
         })?;
         if names()?.is_empty() {
             return Ok(());
         }
     }
     let has = |names: &[&str]| names.iter().all(|name| found.iter().any(|own| own == name.as_bytes()));
-    let error = Error::new(format!("store {} is open to other users", root.display()));
+    let error = Error::new(format_args!("store {} is open to other users", root.display()));
     Err(if has(&["containers", "live"]) || has(&["images", "layers"]) {
-        error.hint(format!("set-user-id programs of images lie there: chmod 700 {}", root.display()))
+        error.hint(format_args!("set-user-id programs of images lie there: chmod 700 {}", root.display()))
     } else {
         error.hint("choose a new or empty directory with --root DIR or $CCRUN_ROOT")
     })
@@ -243,7 +244,7 @@ fn check_origin(root: &Path, place: &Path) -> Result<()> {
     let foreign = own.find(|(_, meta)| !meta.is_dir() || meta.mode() & 0o022 != 0).map(|(name, _)| name);
     match foreign.or_else(|| swept().find(|name| found(name).is_some())) {
         Some(name) if foreign.is_some() || !pairs.iter().any(|pair| pair.iter().all(|one| found(one).is_some())) => {
-            Err(Error::new(format!("store {}: {name} in it was not made by ccrun", root.display())).hint(OTHER))
+            Err(Error::new(format_args!("store {}: {name} in it was not made by ccrun", root.display())).hint(OTHER))
         }
         _ => Ok(()),
     }
@@ -256,7 +257,7 @@ fn check_contents(root: &Path, dir: &File) -> Result<()> {
         // Layers may belong to the root of containers, which is nobody's on the host.
         let is_ours = stat.uid == sys::cred::geteuid() || sys::cred::geteuid() == 0 && name == "layers";
         if !stat.is_dir() || !is_ours {
-            return Err(Error::new(format!("store {}: {name} in it is not what ccrun made", root.display())));
+            return Err(Error::new(format_args!("store {}: {name} in it is not what ccrun made", root.display())));
         }
     }
     Ok(())
@@ -264,31 +265,25 @@ fn check_contents(root: &Path, dir: &File) -> Result<()> {
 
 /// Makes a directory (and its parents) that only we may enter.
 fn make_private(path: &Path) -> Result<()> {
-    fs::mkdir_all(path, 0o700).map_err(|error| error.renamed(format!("make the directory {}", path.display())))
+    fs::mkdir_all(path, 0o700).map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))
 }
 
 /// fsync(2) of a directory: what was renamed into it survives a power loss.
 pub fn sync_dir(path: &Path) -> Result<()> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(|e| Error::io(format!("sync {}", path.display()), &e))
+    let synced = fs::open(&sys::cstr(path)?, O_RDONLY | O_DIRECTORY, 0).and_then(|dir| fs::fsync(dir.as_fd()));
+    synced.map_err(|error| error.renamed(format_args!("sync {}", path.display())))
 }
 
-/// Writes a small file whole or not at all: readers see the old one or the new one.
+/// Writes a small file whole or not at all; after a power loss it may be the old one, or empty.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    // A name of our own: another process may be writing the same file.
-    fs::create_temporary(&path.with_extension(format!("new{}", sys::process::getpid())), 0o666)
-        .and_then(|(mut file, new)| {
-            let written = file.write_all(bytes).and_then(|()| std::fs::rename(&new, path));
-            written.inspect_err(|_| drop(std::fs::remove_file(&new)))
-        })
-        .map_err(|e| Error::io(format!("write {}", path.display()), &e))
+    fs::replace_file(path, &fs::name_beside(path), bytes, 0o666, &|_| Ok(()))
 }
 
 /// The home of this user by passwd(5): cron and services have no HOME, and sudo and su may have kept another user's.
 fn home() -> Option<PathBuf> {
     let passwd = fs::read_text("/etc/passwd").ok()?;
-    let own = sys::cred::geteuid().to_string();
-    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&own))?;
-    line.split(':').nth(5).map(PathBuf::from).filter(|home| home.is_absolute())
+    let user = sys::accounts::user_of(sys::cred::geteuid(), &passwd)?;
+    Some(PathBuf::from(user.home)).filter(|home| home.is_absolute())
 }
 
 /// Whether this user has a store in `home`, or can make one.

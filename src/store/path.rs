@@ -4,7 +4,7 @@
 //! rename what is in it. Symbolic links are followed by hand, and only those of root's or the caller's.
 
 use crate::error::{Error, Result};
-use crate::sys::{cred, cstr, fs};
+use crate::sys::{accounts, cred, cstr, fs};
 use libc::{O_DIRECTORY, O_RDONLY};
 use std::ffi::OsString;
 use std::fs::Metadata;
@@ -158,16 +158,12 @@ impl Owners {
 /// The users in a group by the texts of group(5) and passwd(5); one that passwd does not know has no number. `None` for
 /// a group that group(5) does not know: it may come from a directory service, and have any members.
 fn members(gid: u32, groups: &str, users: &str) -> Option<Vec<Option<u32>>> {
-    let field = |line: &str, at: usize| line.split(':').nth(at).map(str::to_owned);
-    let number = |line: &str, at: usize| field(line, at).and_then(|text| text.trim().parse::<u32>().ok());
-    let mut lines = groups.lines().filter(|line| number(line, 2) == Some(gid)).peekable();
-    lines.peek()?;
-    let names: Vec<String> = lines.filter_map(|line| field(line, 3)).collect();
-    let names = names.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|name| !name.is_empty());
-    let uid_of =
-        |name: &str| users.lines().find(|line| field(line, 0).as_deref() == Some(name)).map(|line| number(line, 2));
-    let mut members: Vec<Option<u32>> = names.map(|name| uid_of(name).flatten()).collect();
-    members.extend(users.lines().filter(|line| number(line, 3) == Some(gid)).map(|line| number(line, 2)));
+    let mut groups = accounts::groups(groups).filter(|group| group.gid() == Some(gid)).peekable();
+    groups.peek()?;
+    let names = groups.flat_map(|group| group.members()).map(str::trim).filter(|name| !name.is_empty());
+    let uid_of = |name: &str| accounts::users(users).find(|user| user.name == name)?.uid();
+    let mut members: Vec<Option<u32>> = names.map(uid_of).collect();
+    members.extend(accounts::users(users).filter(|user| user.gid() == Some(gid)).map(|user| user.uid()));
     Some(members)
 }
 

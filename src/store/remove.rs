@@ -142,27 +142,23 @@ impl Removal<'_> {
     /// Unlinks all in `dir` that is no directory; returns the directories, or nothing if it was broken off.
     fn emptied(&mut self, dir: BorrowedFd<'_>) -> Result<Option<Vec<CString>>> {
         let mut left = Vec::new();
-        loop {
-            let entries = fs::getdents(dir)?;
-            if entries.is_empty() {
-                return Ok(Some(left));
+        for entry in fs::entries_of(dir) {
+            let entry = entry?;
+            if self.is_over() {
+                return Ok(None);
             }
-            for entry in entries {
-                if self.is_over() {
-                    return Ok(None);
-                }
-                match is_dir(dir, &entry.name, entry.kind) {
-                    Ok(true) => left.push(entry.name),
-                    Ok(false) => {
-                        if let Some(look) = &mut self.look {
-                            look(dir, &entry.name, &[&self.path, &b"/"[..], entry.name.to_bytes()].concat())?;
-                        }
-                        gone_is_fine(fs::unlinkat(dir, &entry.name, 0))?;
+            match is_dir(dir, &entry.name, entry.kind) {
+                Ok(true) => left.push(entry.name),
+                Ok(false) => {
+                    if let Some(look) = &mut self.look {
+                        look(dir, &entry.name, &[&self.path, &b"/"[..], entry.name.to_bytes()].concat())?;
                     }
-                    Err(error) => gone_is_fine(Err(error))?,
+                    gone_is_fine(fs::unlinkat(dir, &entry.name, 0))?;
                 }
+                Err(error) => gone_is_fine(Err(error))?,
             }
         }
+        Ok(Some(left))
     }
 
     fn is_over(&mut self) -> bool {

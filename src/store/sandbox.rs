@@ -32,7 +32,7 @@ impl Sandboxed {
         match received? {
             Some((Message::Done(bytes), _)) => Ok(bytes),
             Some((Message::Failed(error), _)) => Err(error),
-            _ => Err(Error::new(format!("the unpacking process ended early ({status:?})"))),
+            _ => Err(Error::new(format_args!("the unpacking process ended early ({status:?})"))),
         }
     }
 

@@ -39,7 +39,7 @@ impl Store {
             Ok(()) => Ok(Gone { store: self, path: Some(gone), lock }),
             Err(error) if error.kind() == ErrorKind::NotFound && !is_there(path) => Ok(nothing),
             Err(error) if is_full(&error) || !tmp.is_dir() => self.remove_tree(path).map(|()| nothing),
-            Err(error) => Err(Error::io(format!("remove {}", path.display()), &error)),
+            Err(error) => Err(Error::io(format_args!("remove {}", path.display()), &error)),
         }
     }
 }
@@ -134,7 +134,7 @@ fn taken_out(store: &Store, path: &Path) -> Result<PathBuf> {
     match std::fs::rename(path, &gone) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(gone),
         Err(error) if is_full(&error) => Ok(path.to_owned()),
-        Err(error) => Err(Error::io(format!("rename {}", path.display()), &error)),
+        Err(error) => Err(Error::io(format_args!("rename {}", path.display()), &error)),
         Ok(()) => Ok(gone),
     }
 }

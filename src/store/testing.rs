@@ -39,7 +39,7 @@ struct NoWalls;
 
 impl Sandbox for NoWalls {
     fn spawn(&self, dir: &Path, _: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Sandboxed> {
-        Err(Error::new(format!("no walls around {} in unit tests", dir.display())))
+        Err(Error::new(format_args!("no walls around {} in unit tests", dir.display())))
     }
 
     fn root_ids(&self) -> (u32, u32) {

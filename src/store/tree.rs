@@ -22,14 +22,14 @@ impl Store {
         if self.remove_tree_with(path, Patience::endless())? {
             return Ok(());
         }
-        Err(Error::new(format!("removing {} was interrupted", path.display()))
+        Err(Error::new(format_args!("removing {} was interrupted", path.display()))
             .hint("the next command removes the rest"))
     }
 
     /// The same until `patience` is over; returns whether all is removed.
     pub fn remove_tree_with(&self, path: &Path, patience: Patience) -> Result<bool> {
         let failed =
-            |error: Error| Error::call(format!("remove {}", path.display()), error.errno().unwrap_or(libc::EIO));
+            |error: Error| Error::call(format_args!("remove {}", path.display()), error.errno().unwrap_or(libc::EIO));
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Err(Error::new("remove /")) };
         let dir = fs::open(&cstr(dir)?, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
         match dir.and_then(|dir| remove_with(dir.as_fd(), &cstr(name)?, patience)) {
@@ -50,7 +50,7 @@ impl Store {
             }
         }
         sandboxed.wait()?;
-        fs::rmdir(path).map_err(|error| error.renamed(format!("remove {}", path.display())))?;
+        fs::rmdir(path).map_err(|error| error.renamed(format_args!("remove {}", path.display())))?;
         Ok(true)
     }
 
@@ -60,7 +60,7 @@ impl Store {
             return Ok(());
         }
         let made = fs::mkdir_all(path, 0o777).and_then(|()| self.give_to_root(path));
-        made.map_err(|error| error.renamed(format!("make the directory {}", path.display())))
+        made.map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))
     }
 
     /// Gives a file or directory that we have made to container root, if that is not us already.
@@ -76,13 +76,7 @@ impl Store {
 /// Removes all that is in the directory that is our root.
 fn empty_root() -> Result<()> {
     let root = fs::open(c"/", O_RDONLY | O_DIRECTORY, 0)?;
-    loop {
-        let entries = fs::getdents(root.as_fd())?;
-        if entries.is_empty() {
-            return Ok(());
-        }
-        entries.iter().try_for_each(|entry| remove(root.as_fd(), &entry.name))?;
-    }
+    fs::entries_of(root.as_fd()).try_for_each(|entry| remove(root.as_fd(), &entry?.name))
 }
 
 /// Lays the tree `from` over the tree `to`, as overlay would show the two: names that `from` marks as
@@ -95,7 +89,7 @@ pub fn merge(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
 /// Copies the tree at `from` into the new directory `to`, its owners moved up by `shift`: what an
 /// id-mapped mount would show, made by hand. Gives `to` opened.
 pub fn copy_shifted(from: &Path, to: &Path, shift: (u32, u32)) -> Result<OwnedFd> {
-    fs::mkdir(to, 0o777).map_err(|error| error.renamed(format!("make the directory {}", to.display())))?;
+    fs::mkdir(to, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", to.display())))?;
     let open = |path: &Path| fs::open(&cstr(path)?, O_RDONLY | O_DIRECTORY, 0);
     let (from, to) = (open(from)?, open(to)?);
     Copier { root: to.as_fd(), shift: Some(shift), links: BTreeMap::new() }.directory(from.as_fd(), to.as_fd(), b"")?;
@@ -114,16 +108,11 @@ impl Copier<'_> {
     /// Copies what is in `from` into `to`, which is at `path` below the root, then the directory's own attributes.
     fn directory(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
         let source = fs::openat(from, c".", O_RDONLY | O_DIRECTORY, 0)?;
-        loop {
-            let entries = fs::getdents(source.as_fd())?;
-            if entries.is_empty() {
-                break;
-            }
-            for entry in entries {
-                let below = [path, if path.is_empty() { b"" } else { b"/" }, entry.name.to_bytes()].concat();
-                self.entry(source.as_fd(), to, &entry.name, &below)
-                    .map_err(|error| error.context(format!("copy {}", String::from_utf8_lossy(&below))))?;
-            }
+        for entry in fs::entries_of(source.as_fd()) {
+            let name = entry?.name;
+            let below = [path, if path.is_empty() { b"" } else { b"/" }, name.to_bytes()].concat();
+            self.entry(source.as_fd(), to, &name, &below)
+                .map_err(|error| error.context(format_args!("copy {}", String::from_utf8_lossy(&below))))?;
         }
         let to = fs::openat(to, c".", O_RDONLY | O_DIRECTORY, 0)?;
         self.attributes(source.as_fd(), to.as_fd(), &fs::fstat(source.as_fd())?)

@@ -90,21 +90,17 @@ impl Counted {
     fn level(&mut self, name: CString, dir: BorrowedFd<'_>) -> Result<Level> {
         let stat = fs::fstat(dir)?;
         let mut level = Level { name, id: (stat.dev, stat.ino), left: Vec::new() };
-        loop {
-            let entries = fs::getdents(dir)?;
-            if entries.is_empty() {
-                return Ok(level);
-            }
-            for entry in entries {
-                // A running container's files come and go.
-                let Ok(stat) = fs::fstatat(dir, &entry.name, AT_SYMLINK_NOFOLLOW) else { continue };
-                if stat.is_dir() {
-                    level.left.push(entry.name);
-                } else if stat.kind() == libc::S_IFREG && (stat.nlink == 1 || self.seen.insert((stat.dev, stat.ino))) {
-                    self.bytes += stat.size;
-                }
+        for entry in fs::entries_of(dir) {
+            let entry = entry?;
+            // A running container's files come and go.
+            let Ok(stat) = fs::fstatat(dir, &entry.name, AT_SYMLINK_NOFOLLOW) else { continue };
+            if stat.is_dir() {
+                level.left.push(entry.name);
+            } else if stat.kind() == libc::S_IFREG && (stat.nlink == 1 || self.seen.insert((stat.dev, stat.ino))) {
+                self.bytes += stat.size;
             }
         }
+        Ok(level)
     }
 }
 

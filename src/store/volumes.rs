@@ -3,9 +3,11 @@
 use super::Store;
 use super::layout::write_file;
 use super::sweep::Gone;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::json::json;
+use crate::sys::fs;
 use crate::sys::fs::Time;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -32,8 +34,8 @@ impl Store {
             return Ok(());
         }
         let dir = self.dir("volumes")?.join(name);
-        std::fs::create_dir_all(&dir)
-            .map_err(|error| Error::io(format!("make the directory {}", dir.display()), &error))?;
+        fs::mkdir_all(&dir, 0o777)
+            .map_err(|error| error.renamed(format_args!("make the directory {}", dir.display())))?;
         if !labels.is_empty() || anonymous {
             let text = json!({ "labels": labels, "anonymous": anonymous }).to_string();
             write_file(&dir.join("volume.json"), text.as_bytes())?;
@@ -53,7 +55,7 @@ impl Store {
         Some(Volume {
             name: name.to_owned(),
             created: Time { seconds: created.mtime(), nanoseconds: u32::try_from(created.mtime_nsec()).unwrap_or(0) },
-            labels: labels.filter_map(label).collect(),
+            labels: crate::sort::into(labels.filter_map(label)),
             anonymous: value.get("anonymous").and_then(Value::as_bool).unwrap_or(false),
         })
     }
@@ -61,7 +63,7 @@ impl Store {
     /// All volumes, by name.
     pub fn volumes(&self) -> Result<Vec<Volume>> {
         let mut names = self.names_in("volumes")?;
-        names.sort();
+        crate::sort::all(&mut names);
         Ok(names.iter().filter_map(|name| self.volume(name)).collect())
     }
 
@@ -69,7 +71,7 @@ impl Store {
     pub fn volume_users(&self, name: &str) -> Result<Vec<String>> {
         let mut users = self.container_ids()?;
         users.retain(|id| self.container(id).is_ok_and(|container| container.volumes().any(|own| own == name)));
-        users.sort();
+        crate::sort::all(&mut users);
         Ok(users)
     }
 

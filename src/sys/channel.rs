@@ -211,7 +211,7 @@ impl Channel {
         match self.receive()? {
             Some((Message::Failed(error), _)) => Err(error),
             Some(other) => Ok(other),
-            None => Err(Error::new(format!("{who} ended"))),
+            None => Err(Error::new(format_args!("{who} ended"))),
         }
     }
 

@@ -7,9 +7,9 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::process::Stdio;
 
-/// As std's type of this name, which closes without a word.
+/// As std's type of this name, which closes without a word. It is kept as what [`AsFd`] returns in hundreds of places.
 #[derive(Debug)]
-pub struct OwnedFd(RawFd);
+pub struct OwnedFd(BorrowedFd<'static>);
 
 impl OwnedFd {
     /// fcntl(2) F_DUPFD_CLOEXEC: another descriptor of the same open file.
@@ -24,33 +24,36 @@ pub fn duplicate(fd: BorrowedFd<'_>, least: i32) -> Result<OwnedFd> {
     // SAFETY: no memory is passed; `fd` is open by its type.
     let ret = unsafe { libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
     let call = format_args!("fcntl({}, F_DUPFD_CLOEXEC, {least})", Fd(fd.as_raw_fd()));
-    returned(ret, call).map(|fd| OwnedFd(fd as RawFd))
+    // SAFETY: the kernel has just made this descriptor, which nobody else owns.
+    returned(ret, call).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
 impl Drop for OwnedFd {
     fn drop(&mut self) {
         // SAFETY: this value owns the descriptor, and nobody uses it afterwards.
-        let ret = unsafe { libc::syscall(libc::SYS_close, self.0) };
-        report::call(format_args!("close({})", self.0), ret, 0);
+        let ret = unsafe { libc::syscall(libc::SYS_close, self.as_raw_fd()) };
+        report::call(format_args!("close({})", self.as_raw_fd()), ret, 0);
     }
 }
 
+// Inlined, as a call would take more bytes than what it does.
 impl AsFd for OwnedFd {
+    #[inline(always)]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open as long as this value lives, which the borrow does not outlive.
-        unsafe { BorrowedFd::borrow_raw(self.0) }
+        self.0
     }
 }
 
 impl AsRawFd for OwnedFd {
+    #[inline(always)]
     fn as_raw_fd(&self) -> RawFd {
-        self.0
+        self.0.as_raw_fd()
     }
 }
 
 impl IntoRawFd for OwnedFd {
     fn into_raw_fd(self) -> RawFd {
-        let fd = self.0;
+        let fd = self.as_raw_fd();
         std::mem::forget(self);
         fd
     }
@@ -59,7 +62,8 @@ impl IntoRawFd for OwnedFd {
 impl FromRawFd for OwnedFd {
     // SAFETY: the caller's, who owns the descriptor and gives it away.
     unsafe fn from_raw_fd(fd: RawFd) -> OwnedFd {
-        OwnedFd(fd)
+        // SAFETY: open as long as this value lives, which no borrow from it outlives.
+        OwnedFd(unsafe { BorrowedFd::borrow_raw(fd) })
     }
 }
 
@@ -72,7 +76,8 @@ impl From<OwnedFd> for std::os::fd::OwnedFd {
 
 impl From<std::os::fd::OwnedFd> for OwnedFd {
     fn from(fd: std::os::fd::OwnedFd) -> OwnedFd {
-        OwnedFd(fd.into_raw_fd())
+        // SAFETY: this takes the ownership over.
+        unsafe { OwnedFd::from_raw_fd(fd.into_raw_fd()) }
     }
 }
 
@@ -84,7 +89,7 @@ impl From<OwnedFd> for File {
 
 impl From<File> for OwnedFd {
     fn from(file: File) -> OwnedFd {
-        OwnedFd(file.into_raw_fd())
+        std::os::fd::OwnedFd::from(file).into()
     }
 }
 

@@ -4,6 +4,7 @@
 //! safety. Flags and modes are libc's own constants.
 
 mod attributes;
+mod directory;
 mod io;
 mod paths;
 mod small;
@@ -15,18 +16,19 @@ use super::shown::{AtFlags, Fd, OpenFlags, Resolve};
 use super::{answered, report, returned};
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 
 pub use attributes::*;
+pub use directory::*;
 pub use io::*;
 pub use paths::*;
 pub use small::*;
 pub use statfs::*;
 pub use statx::*;
-pub use temporary::{create_temporary, temporary_names};
+pub use temporary::*;
 
 /// The kernel's resolve flags for [`openat2`].
 pub use libc::{RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS};
@@ -96,13 +98,6 @@ impl From<libc::stat> for Stat {
     }
 }
 
-/// A name in a directory, with its type as far as the file system tells it (`libc::DT_*`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirEntry {
-    pub name: CString,
-    pub kind: u8,
-}
-
 /// The descriptor that a successful call has just made.
 fn owned(fd: i64) -> OwnedFd {
     // SAFETY: only called with a value the kernel has just returned as a new descriptor, which nobody else owns.
@@ -135,7 +130,7 @@ pub fn openat2(dir: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve:
     let opened = openat2_quiet(dir, path, flags, mode, resolve);
     opened.map_err(|errno| {
         let (dir, flags, resolve) = (Fd(dir.as_raw_fd()), OpenFlags(flags), Resolve(resolve));
-        Error::call(format!("openat2({dir}, {path:?}, {flags}, {resolve})"), errno)
+        Error::call(format_args!("openat2({dir}, {path:?}, {flags}, {resolve})"), errno)
     })
 }
 
@@ -216,7 +211,7 @@ pub fn remove_if_empty(dir: BorrowedFd<'_>, name: &CStr) -> Result<bool> {
     let dir = Fd(dir.as_raw_fd());
     match answered(done.into(), format_args!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)")) {
         Err(libc::ENOTEMPTY) => Ok(false),
-        Err(errno) => Err(Error::call(format!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)"), errno)),
+        Err(errno) => Err(Error::call(format_args!("unlinkat({dir}, {name:?}, AT_REMOVEDIR)"), errno)),
         Ok(_) => Ok(true),
     }
 }
@@ -226,7 +221,7 @@ pub fn renameat2(from: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, new: &CS
     let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
     // SAFETY: both names are C strings that live through the call.
     let done = unsafe { libc::syscall(libc::SYS_renameat2, from, name.as_ptr(), to, new.as_ptr(), flags) };
-    returned(done, format_args!("renameat2({from}, {name:?}, {to}, {new:?}, {flags:#x})")).map(drop)
+    returned(done, format_args!("renameat2({}, {name:?}, {}, {new:?}, {flags:#x})", Fd(from), Fd(to))).map(drop)
 }
 
 /// `unlinkat(2)`; AT_REMOVEDIR removes an empty directory.
@@ -275,7 +270,7 @@ pub fn fstatat(dir: BorrowedFd<'_>, name: &CStr, flags: i32) -> Result<Stat> {
 pub fn ftruncate(fd: BorrowedFd<'_>, size: u64) -> Result<()> {
     let fd = fd.as_raw_fd();
     let Ok(length) = libc::off_t::try_from(size) else {
-        return Err(Error::call(format!("ftruncate({}, {size})", Fd(fd)), libc::EFBIG));
+        return Err(Error::call(format_args!("ftruncate({}, {size})", Fd(fd)), libc::EFBIG));
     };
     // SAFETY: no memory is passed.
     let done = unsafe { libc::ftruncate(fd, length) };
@@ -312,6 +307,14 @@ pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
             answer => return answer.map(drop),
         }
     }
+}
+
+/// `fsync(2)`: a file, or the names in a directory, survive a power loss from now on.
+pub fn fsync(fd: BorrowedFd<'_>) -> Result<()> {
+    let fd = fd.as_raw_fd();
+    // SAFETY: no memory is passed.
+    let done = unsafe { libc::fsync(fd) };
+    returned(done.into(), format_args!("fsync({})", Fd(fd))).map(drop)
 }
 
 /// `syncfs(2)`: everything written to the file system that holds `fd` reaches the disk.
@@ -362,33 +365,4 @@ pub fn umask(mask: u32) -> u32 {
     // SAFETY: no memory is passed, and the call cannot fail.
     let old = unsafe { libc::umask(mask as libc::mode_t) };
     report::infallible(old, format_args!("umask(0{mask:o})"))
-}
-
-/// `getdents64(2)`: the next names of a directory without `.` and `..`; none at its end.
-pub fn getdents(dir: BorrowedFd<'_>) -> Result<Vec<DirEntry>> {
-    let fd = dir.as_raw_fd();
-    let mut buffer = [0u8; 32768];
-    loop {
-        // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`.
-        let length = unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), buffer.len()) };
-        let length = returned(length, format_args!("getdents64({})", Fd(fd)))? as usize;
-        let entries = dirents(buffer.get(..length).unwrap_or_default());
-        if length == 0 || !entries.is_empty() {
-            return Ok(entries);
-        }
-    }
-}
-
-/// Takes linux_dirent64 apart: inode (8 bytes), offset (8), record length (2), type (1), name, zeros.
-fn dirents(mut records: &[u8]) -> Vec<DirEntry> {
-    let mut entries = Vec::new();
-    while let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, kind, name @ ..] = records {
-        let length = u16::from_ne_bytes([*low, *high]) as usize;
-        match CStr::from_bytes_until_nul(name) {
-            Ok(name) if name != c"." && name != c".." => entries.push(DirEntry { name: name.to_owned(), kind: *kind }),
-            _ => {}
-        }
-        records = records.get(length.max(1)..).unwrap_or_default();
-    }
-    entries
 }

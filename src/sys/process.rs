@@ -2,6 +2,7 @@
 
 mod directory;
 
+use super::proc::stat::Stat;
 use super::shown::Fd;
 use super::{answered, report, returned};
 use crate::error::{Error, Result};
@@ -64,7 +65,7 @@ impl Child {
     pub fn wait(&self) -> Result<Status> {
         match wait4(self.pid, 0)? {
             Some((_, status)) => Ok(status),
-            None => Err(Error::new(format!("wait4({}): nothing to wait for", self.pid))),
+            None => Err(Error::new(format_args!("wait4({}): nothing to wait for", self.pid))),
         }
     }
 
@@ -243,7 +244,7 @@ pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Error {
     report::last_call(call);
     // SAFETY: both arrays end with a null pointer and their strings outlive the call.
     let ret = unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
-    match answered(ret.into(), call).map_err(|errno| Error::call(format!("execve({path:?})"), errno)) {
+    match answered(ret.into(), call).map_err(|errno| Error::call(format_args!("execve({path:?})"), errno)) {
         Ok(_) => Error::new("execve returned without an error"),
         Err(error) => error,
     }
@@ -295,14 +296,7 @@ pub fn getpgrp() -> pid_t {
 
 /// The parent of a process, as /proc/PID/stat tells it (proc_pid_stat(5)).
 pub fn parent_of(pid: pid_t) -> Option<pid_t> {
-    let stat = super::fs::read_text(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
-}
-
-/// When a process began, in clock ticks since the boot (proc_pid_stat(5), field 22).
-pub fn start_time(pid: pid_t) -> Option<u64> {
-    let stat = super::fs::read_text(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+    Stat::of(pid)?.number(4)
 }
 
 /// getppid(2): 0 when the parent lives outside this PID namespace.
@@ -321,12 +315,9 @@ pub fn close(fd: &OwnedFd) {
 /// Overwrites our command line, as `ps` shows it, and our name (prctl(2) PR_SET_NAME): what the supervisor
 /// was called with is nobody's business in the container. Needs /proc.
 pub fn set_title(title: &str) -> Result<()> {
-    let stat = super::fs::read_file("/proc/self/stat")?;
-    let stat = String::from_utf8_lossy(&stat);
-    // The name in parentheses may hold anything, so count from behind it: proc_pid_stat(5), fields 48 and 49.
-    let fields = stat.rsplit_once(") ").map(|(_, rest)| rest.split(' ').skip(45)).into_iter().flatten();
-    let bounds: Vec<usize> = fields.take(2).filter_map(|field| field.parse().ok()).collect();
-    if let [start, end] = bounds[..]
+    let stat = Stat::own()?;
+    // proc_pid_stat(5): arg_start and arg_end.
+    if let (Some(start), Some(end)) = (stat.number::<usize>(48), stat.number::<usize>(49))
         && start > 0
         && end > start
     {

@@ -89,21 +89,35 @@ macro_rules! flags {
 
         impl Display for $name {
             fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-                let names: &[($bits, &str)] = &[$(($flag, $text)),+];
-                let set: Vec<&str> =
-                    names.iter().filter(|(flag, _)| self.0 & flag != 0).map(|(_, name)| *name).collect();
-                f.write_str(if set.is_empty() { "0".to_owned() } else { set.join("|") }.as_str())
+                show_flags(self.0 as u64, &[$(($flag as u64, $text)),+], f)
             }
         }
     };
+}
+
+fn show_flags(bits: u64, names: &[(u64, &str)], f: &mut Formatter<'_>) -> fmt::Result {
+    let set: Vec<&str> = names.iter().filter(|(flag, _)| bits & flag != 0).map(|(_, name)| *name).collect();
+    f.write_str(if set.is_empty() { "0".to_owned() } else { set.join("|") }.as_str())
 }
 
 flags! {
     /// The flags of the *at calls.
     AtFlags(i32):
         libc::AT_SYMLINK_NOFOLLOW => "AT_SYMLINK_NOFOLLOW",
-        // The same bit as AT_EACCESS.
         libc::AT_REMOVEDIR => "AT_REMOVEDIR",
+        libc::AT_EMPTY_PATH => "AT_EMPTY_PATH",
+}
+
+flags! {
+    /// What faccessat2(2) asks for.
+    AccessMode(i32): libc::R_OK => "R_OK", libc::W_OK => "W_OK", libc::X_OK => "X_OK",
+}
+
+flags! {
+    /// The flags of faccessat2(2); AT_EACCESS is the same bit as AT_REMOVEDIR.
+    AccessFlags(i32):
+        libc::AT_EACCESS => "AT_EACCESS",
+        libc::AT_SYMLINK_NOFOLLOW => "AT_SYMLINK_NOFOLLOW",
         libc::AT_EMPTY_PATH => "AT_EMPTY_PATH",
 }
 
@@ -161,6 +175,11 @@ mod tests {
         assert_eq!(
             said(missing),
             "openat(AT_FDCWD, \"/no such\", O_WRONLY|O_NOFOLLOW): No such file or directory (ENOENT)"
+        );
+        let missing = fs::faccessat2(dir.as_fd(), c"no such", libc::R_OK | libc::W_OK, libc::AT_EACCESS).unwrap_err();
+        assert_eq!(
+            said(missing),
+            "faccessat2(\"/etc\", \"no such\", R_OK|W_OK, AT_EACCESS): No such file or directory (ENOENT)"
         );
         let refused = fs::getdents(dir.as_fd()).unwrap_err();
         assert_eq!(said(refused), "getdents64(\"/etc\"): Bad file descriptor (EBADF)");

@@ -37,7 +37,7 @@ fn address(path: &CStr) -> Result<libc::sockaddr_un> {
     address.sun_family = libc::AF_UNIX as u16;
     let bytes = path.to_bytes();
     if bytes.len() >= address.sun_path.len() {
-        return Err(Error::new(format!("{}: the path is too long for a socket", path.to_string_lossy())));
+        return Err(Error::new(format_args!("{}: the path is too long for a socket", path.to_string_lossy())));
     }
     for (to, byte) in address.sun_path.iter_mut().zip(bytes) {
         *to = byte.cast_signed() as _;

@@ -165,7 +165,7 @@ fn the_binary_is_static(t: &Sandbox) {
         t.command("chroot", &[&t.path("empty"), "/ccrun", "version"]).ok().has("ccrun");
     }
     let size = std::fs::metadata(&t.ccrun).expect("stat").len();
-    assert!(size < 2 << 20, "the binary has {size} bytes");
+    assert!(size <= 1_750_000, "the binary has {size} bytes");
 }
 
 fn version_and_help_are_printed(t: &Sandbox) {

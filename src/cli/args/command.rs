@@ -131,5 +131,5 @@ impl Parsed {
 
 /// `value` as text; `name` says whose value it is.
 pub fn utf8<'a>(value: &'a OsStr, name: &str) -> Result<&'a str> {
-    value.to_str().ok_or_else(|| Error::new(format!("{name} {}: not valid UTF-8", value.display())))
+    value.to_str().ok_or_else(|| Error::new(format_args!("{name} {}: not valid UTF-8", value.display())))
 }

@@ -87,6 +87,6 @@ impl Flag {
     /// The error for a value that the flag does not take, in Docker's words.
     pub fn invalid(&self, text: &str, why: &str) -> Error {
         let short = self.short.map_or(String::new(), |short| format!("-{short}, "));
-        Error::new(format!("invalid argument \"{text}\" for \"{short}--{}\" flag: {why}", self.long))
+        Error::new(format_args!("invalid argument \"{text}\" for \"{short}--{}\" flag: {why}", self.long))
     }
 }

@@ -40,7 +40,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
             }
             bytes if bytes.starts_with(b"--root=") => root = Some(OsString::from_vec(bytes[7..].to_vec())),
             bytes if bytes.starts_with(b"-") => {
-                return Err(Error::new(format!("unknown flag: {}", arg.display()))
+                return Err(Error::new(format_args!("unknown flag: {}", arg.display()))
                     .hint("see 'ccrun --help'")
                     .with_status(125));
             }
@@ -56,7 +56,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
     };
     let mut parsed = Parsed { command, root, flags: Vec::new(), operands: Vec::new() };
     let wrong = |text: String| {
-        Error::new(text).hint(format!("see 'ccrun {} --help'", command.name)).with_status(command.failure)
+        Error::new(text).hint(format_args!("see 'ccrun {} --help'", command.name)).with_status(command.failure)
     };
     while let Some(arg) = args.next() {
         let bytes = arg.as_bytes();
@@ -73,8 +73,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, table: &Table) -> Result<
             let flag = flag.ok_or_else(|| {
                 let name = String::from_utf8_lossy(name);
                 let near = nearest::question(&name, command.flags.iter().map(|flag| flag.long), "--");
-                Error::new(format!("unknown flag: --{name}"))
-                    .hint(format!("{near}see 'ccrun {} --help'", command.name))
+                Error::new(format_args!("unknown flag: --{name}"))
+                    .hint(format_args!("{near}see 'ccrun {} --help'", command.name))
                     .with_status(command.failure)
             })?;
             let value = match (flag.kind, value) {

@@ -25,7 +25,7 @@ impl Table {
         if let Some(command) = self.called(first) {
             return Ok(Named::Command(command));
         }
-        let unknown = |name: &OsStr, hint| Error::new(format!("unknown command: {}", name.display())).hint(hint);
+        let unknown = |name: &OsStr, hint| Error::new(format_args!("unknown command: {}", name.display())).hint(hint);
         let near = |word: &OsStr, known: Vec<&str>, before: &str| {
             nearest::question(&word.to_string_lossy(), known.into_iter(), before)
         };

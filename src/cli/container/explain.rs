@@ -7,11 +7,11 @@
 use crate::cli::args::{Maybe, Parsed, maybe};
 use crate::container::steps::{CLEAN_UP, Event, Lesson, Side, listen};
 use crate::error::{Error, Result, errno_name};
+use crate::json::json;
 use crate::sys::fd::{self, OwnedFd};
 use crate::sys::poll::{self, Readiness};
 use crate::sys::report::{self, Call};
 use crate::sys::{fs, memory, tty};
-use serde_json::json;
 use std::cell::Cell;
 use std::fmt::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -72,7 +72,7 @@ pub fn begin(parsed: &Parsed) -> Result<()> {
     } else {
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
         let opened = crate::sys::cstr(path).and_then(|path| fs::open(&path, flags, 0o666));
-        let opened = opened.map_err(|error| error.renamed(format!("--explain {}", path.display())))?;
+        let opened = opened.map_err(|error| error.renamed(format_args!("--explain {}", path.display())))?;
         duplicate(opened.as_fd())?
     };
     let is_json = path.extension().is_some_and(|extension| extension == "json");

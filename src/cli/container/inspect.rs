@@ -8,10 +8,11 @@ use crate::cli::inspect::{FORMAT, inspect};
 use crate::cli::output::units::exact;
 use crate::error::{Error, Result};
 use crate::image::local::images;
+use crate::json::json;
 use crate::store::Store;
 use crate::store::containers::{Container, State, Status};
 use crate::sys::fs::Time;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub static COMMAND: Command = Command {
     name: "container inspect",
@@ -41,7 +42,7 @@ pub fn in_force(store: &Store, word: &str) -> Result<Option<Value>> {
 }
 
 pub fn missing(word: &str) -> Error {
-    Error::new(format!("No such object: {word}"))
+    Error::new(format_args!("No such object: {word}"))
 }
 
 /// All of a container; `size` adds how much room it takes.

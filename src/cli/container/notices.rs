@@ -1,6 +1,7 @@
 //! What is told to the user of a container's life and is no error.
 
 use crate::container::notice::{Biggest, Notice, OutOfMemory, Used};
+use crate::decimal;
 use crate::error::errno_name;
 use std::time::Duration;
 
@@ -53,11 +54,11 @@ fn out_of_memory(OutOfMemory { limit, is_whole, biggest }: &OutOfMemory) -> Stri
 
 /// One line, in the manner of GNU time.
 fn summary(Used { wall, cpu, peak_memory, is_of_container }: &Used) -> String {
-    let seconds = |time: &Duration| format!("{:.2} s", time.as_secs_f64());
+    let seconds = |time: &Duration| decimal::fixed(time.as_secs_f64(), 2) + " s";
     let percent = 100.0 * cpu.as_secs_f64() / wall.as_secs_f64().max(1e-6);
     let whose = if *is_of_container { "" } else { " of the biggest process" };
     let (wall, cpu, peak) = (seconds(wall), seconds(cpu), binary(*peak_memory));
-    format!("wall {wall}, CPU {cpu} ({percent:.0}%), peak memory{whose} {peak}")
+    format!("wall {wall}, CPU {cpu} ({}%), peak memory{whose} {peak}", decimal::fixed(percent, 0))
 }
 
 /// Bytes in units of 1024, as limits are given.
@@ -69,7 +70,7 @@ fn binary(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    let number = format!("{value:.1}");
+    let number = decimal::fixed(value, 1);
     format!("{}{}", number.strip_suffix(".0").unwrap_or(&number), UNITS[unit])
 }
 

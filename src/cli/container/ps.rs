@@ -9,10 +9,11 @@ use crate::cli::output::units::{duration, utc};
 use crate::cli::{filter, output, store};
 use crate::container::supervisor;
 use crate::error::{Error, Result};
+use crate::json::json;
 use crate::store::Store;
 use crate::store::containers::{Container, State, Status, now, short};
 use select::Selection;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::cmp::Reverse;
 
 const ALL: Switch = switch(Some('a'), "all", "Show those that have ended too");
@@ -98,7 +99,7 @@ fn most(parsed: &Parsed) -> Result<Option<usize>> {
     }
     let Some(text) = parsed.text(LAST)? else { return Ok(None) };
     let number: i64 =
-        text.parse().map_err(|_| Error::new(format!("invalid argument \"{text}\" for --last: it is a number")))?;
+        text.parse().map_err(|_| Error::new(format_args!("invalid argument \"{text}\" for --last: it is a number")))?;
     Ok(usize::try_from(number).ok().filter(|number| *number > 0))
 }
 

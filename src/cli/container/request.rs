@@ -77,7 +77,7 @@ impl Request {
         let of_user = self.workdir.filter(|dir| !dir.as_os_str().is_empty());
         let cwd = of_user.or_else(|| of_image.map(PathBuf::from)).unwrap_or_else(|| here.to_owned());
         if !cwd.is_absolute() {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "the working directory '{}' is invalid, it needs to be an absolute path",
                 cwd.display()
             )));
@@ -86,7 +86,7 @@ impl Request {
         let user = self.user.or_else(|| config.map(|config| config.user.clone())).unwrap_or_default();
         let keep_groups = self.groups.iter().any(|group| group == KEEP_GROUPS);
         if keep_groups && self.groups.len() > 1 {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "the '--group-add {KEEP_GROUPS}' option is not allowed with any other --group-add options"
             )));
         }

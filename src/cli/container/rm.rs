@@ -37,7 +37,7 @@ fn remove(store: &Store, word: &str, force: bool) -> Result<()> {
     let id = store.find_container(word)?;
     if store.is_alive(&id)? {
         if !force {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "You cannot remove a running container {id}. Stop the container before attempting removal or force \
                  remove"
             )));

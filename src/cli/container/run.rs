@@ -131,7 +131,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let needs_lock = image.is_some() || spec.mounts.iter().any(is_volume);
     let lock = needs_lock.then(|| Lock::shared(&store)).transpose()?;
     if let Some(image) = image.filter(|image| !image.is_whole(&store)) {
-        return Err(Error::new(format!("image {} was removed just now", image.id.short())));
+        return Err(Error::new(format_args!("image {} was removed just now", image.id.short())));
     }
     if spec.network == Network::Host {
         note(SHARED_NETWORK);
@@ -189,9 +189,9 @@ fn root(wanted: &Wanted, image: Option<&Image>, store: &crate::store::Store) -> 
     match (wanted, image) {
         (Wanted::Rootfs { path, writable }, _) => {
             let path = std::fs::canonicalize(path)
-                .map_err(|e| Error::io(format!("root file system {}", path.display()), &e))?;
+                .map_err(|e| Error::io(format_args!("root file system {}", path.display()), &e))?;
             if !path.is_dir() {
-                return Err(Error::new(format!("root file system {} is not a directory", path.display())));
+                return Err(Error::new(format_args!("root file system {} is not a directory", path.display())));
             }
             if path == Path::new("/") {
                 return Ok(Root::Host);

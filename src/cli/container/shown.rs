@@ -15,7 +15,8 @@ use crate::error::Result;
 use crate::image::config::Config;
 use crate::isolation::cgroup::Limits;
 use crate::isolation::network::Network;
-use serde_json::{Map, Value, json};
+use crate::json::json;
+use serde_json::{Map, Value};
 
 /// Docker's `Config`, `HostConfig` and `Mounts` of the container.
 pub fn of(parsed: &Parsed, spec: &ContainerSpec, command: &[String], config: Option<&Config>) -> Result<Value> {
@@ -46,7 +47,8 @@ fn process(
     let added = [format!("HOSTNAME={}", spec.hostname), "TERM=xterm".to_owned()];
     let env = spec.process.env.iter().map(|entry| entry.to_string_lossy().into_owned());
     let volumes = spec.mounts.iter().filter(|mount| mount.source == Source::Anonymous);
-    let volumes: Map<String, Value> = volumes.map(|mount| (mount.target.display().to_string(), json!({}))).collect();
+    let volumes: Map<String, Value> =
+        crate::sort::into(volumes.map(|mount| (mount.target.display().to_string(), json!({}))));
     let interactive = spec.process.interactive;
     let mut shown = Map::new();
     let mut set = |name: &str, value: Value| drop(shown.insert(name.to_owned(), value));
@@ -86,7 +88,10 @@ fn host(parsed: &Parsed, spec: &ContainerSpec) -> Result<Map<String, Value>> {
     let tmpfs = texts(TMPFS)?;
     if !tmpfs.is_empty() {
         let split = tmpfs.iter().map(|text| text.split_once(':').unwrap_or((text, "")));
-        set("Tmpfs", split.map(|(dir, options)| (dir.to_owned(), options.into())).collect::<Map<_, _>>().into());
+        set(
+            "Tmpfs",
+            crate::sort::into::<Map<_, _>, _>(split.map(|(dir, options)| (dir.to_owned(), options.into()))).into(),
+        );
     }
     set("NetworkMode", if spec.network == Network::Host { "host".into() } else { "none".into() });
     set("ReadonlyRootfs", spec.read_only.into());

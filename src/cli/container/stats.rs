@@ -6,13 +6,14 @@ use crate::cli::output::units::{binary, size};
 use crate::cli::{output, store};
 use crate::container::stats::{self, Sample};
 use crate::container::supervisor;
+use crate::decimal;
 use crate::error::{Error, Result};
 use crate::isolation::processes::Processes;
+use crate::json::json;
 use crate::store::Store;
 use crate::store::containers::{Container, short};
 use crate::sys::tty;
-use serde_json::{Value, json};
-use std::collections::HashMap;
+use serde_json::Value;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -63,7 +64,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         store.find_container(word)?;
     }
     let terminal = tty::isatty(std::io::stdout().as_fd());
-    let mut before = HashMap::new();
+    let mut before = Samples::new();
     look(&store, &words, &mut before)?;
     loop {
         std::thread::sleep(INTERVAL);
@@ -91,27 +92,34 @@ fn chosen(store: &Store, words: &[&str]) -> Result<Vec<(String, Container)>> {
     Ok(all)
 }
 
+/// What containers use, by their ids.
+type Samples = Vec<(String, Sample)>;
+
+fn of<'a>(samples: &'a Samples, id: &str) -> Option<&'a Sample> {
+    samples.iter().find(|(known, _)| known == id).map(|(_, sample)| sample)
+}
+
 /// What each uses now, in the place of what it used before.
-fn look(store: &Store, words: &[&str], before: &mut HashMap<String, Sample>) -> Result<HashMap<String, Sample>> {
+fn look(store: &Store, words: &[&str], before: &mut Samples) -> Result<Samples> {
     let processes = Processes::read();
-    let mut now = HashMap::new();
+    let mut now = Samples::new();
     for (_, container) in chosen(store, words)? {
         if let Some(sample) = stats::sample(store, &container.id, &processes)? {
-            now.insert(container.id, sample);
+            now.push((container.id, sample));
         }
     }
     Ok(std::mem::replace(before, now))
 }
 
-fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut HashMap<String, Sample>) -> Result<Vec<Value>> {
+fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut Samples) -> Result<Vec<Value>> {
     let before = look(store, words, now)?;
     let all = parsed.is_on(ALL) || !words.is_empty();
     let mut rows = Vec::new();
     for (word, container) in chosen(store, words)? {
-        let sample = now.get(&container.id);
+        let sample = of(now, &container.id);
         // Between two looks it may have ended, or just begun.
         if sample.is_some() || (all && !container.state.is_running()) {
-            rows.push(fields(&word, &container, sample, before.get(&container.id), parsed.is_on(NO_TRUNC)));
+            rows.push(fields(&word, &container, sample, of(&before, &container.id), parsed.is_on(NO_TRUNC)));
         }
     }
     Ok(rows)
@@ -119,7 +127,7 @@ fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut HashMap<String
 
 fn fields(word: &str, container: &Container, now: Option<&Sample>, before: Option<&Sample>, whole: bool) -> Value {
     let unknown = || UNKNOWN.to_owned();
-    let percent = |value: Option<f64>| value.map_or_else(unknown, |value| format!("{value:.2}%"));
+    let percent = |value: Option<f64>| value.map_or_else(unknown, |value| decimal::fixed(value, 2) + "%");
     let usage = now.map(|now| &now.usage);
     let pair = |one: Option<u64>, other: Option<u64>| match (one, other) {
         (Some(one), Some(other)) => format!("{} / {}", size(one), size(other)),

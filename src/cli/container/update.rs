@@ -51,9 +51,9 @@ fn run(parsed: &Parsed) -> Result<u8> {
 
 fn update(store: &Store, word: &str, limits: &Limits) -> Result<()> {
     let id = store.find_container(word)?;
-    let cannot = |error: Error| error.context(format!("Cannot update container {word}"));
+    let cannot = |error: Error| error.context(format_args!("Cannot update container {word}"));
     if !store.state(&id)?.is_running() {
-        return Err(cannot(Error::new(format!("Container {id} is not running"))));
+        return Err(cannot(Error::new(format_args!("Container {id} is not running"))));
     }
     let group = Cgroup::from_paths(store.state(&id)?.cgroup);
     if group.is_none() {

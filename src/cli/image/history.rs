@@ -7,8 +7,9 @@ use crate::cli::store;
 use crate::error::Result;
 use crate::image::local::images::{self, Image};
 use crate::image::local::layers::Notes;
+use crate::json::json;
 use crate::store::Store;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const HUMAN: Switch = switch(Some('H'), "human", "Sizes and times for humans; on unless --human=false");
 const NO_TRUNC: Switch = switch(None, "no-trunc", "Do not cut anything short");

@@ -11,8 +11,9 @@ use crate::error::Result;
 use crate::image::local::images::{self, Image};
 use crate::image::local::refs::{self, Ref};
 use crate::image::reference::Reference;
+use crate::json::json;
 use crate::store::Store;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const ALL: Switch = switch(Some('a'), "all", "Accepted for Docker's sake: all images are always shown");
 const DIGESTS: Switch = switch(None, "digests", "Show digests");

@@ -32,7 +32,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let source = words.first().copied().unwrap_or_default();
     if source.starts_with("http://") || source.starts_with("https://") {
         return Err(
-            Error::new("images are imported from files only").hint(format!("curl -L {source} | ccrun import -"))
+            Error::new("images are imported from files only").hint(format_args!("curl -L {source} | ccrun import -"))
         );
     }
     let name = words.get(1).map(|word| Reference::parse(word)).transpose()?;

@@ -5,8 +5,9 @@ use crate::cli::inspect::{FORMAT, inspect};
 use crate::error::Result;
 use crate::image::local::images::{self, Image};
 use crate::image::local::refs;
+use crate::json::json;
 use crate::store::Store;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub static COMMAND: Command = Command {
     name: "image inspect",

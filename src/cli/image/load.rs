@@ -52,7 +52,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
 /// What is read: the file, or stdin, at which somebody has to write.
 pub fn open(path: Option<&OsStr>) -> Result<File> {
     if let Some(path) = path {
-        return File::open(path).map_err(|error| Error::io(format!("open {}", path.display()), &error));
+        return File::open(path).map_err(|error| Error::io(format_args!("open {}", path.display()), &error));
     }
     let stdin = std::io::stdin();
     if tty::isatty(stdin.as_fd()) {

@@ -44,6 +44,6 @@ pub fn remove_unused(store: &Store, parsed: &Parsed, filters: Filters) -> Result
         (all || selection.dangling == Some(false) || !is_tagged) && selection.takes_whatever_its_names(image)
     };
     crate::image::local::prune::prune(store, &wanted, || {
-        Ok(rmi::users(store)?.into_iter().map(|user| user.image).collect())
+        Ok(crate::sort::into(rmi::users(store)?.into_iter().map(|user| user.image)))
     })
 }

@@ -39,7 +39,7 @@ pub const JOBS: One = one(None, "jobs", "NUMBER", "Download so many layers at on
 pub fn jobs(parsed: &Parsed) -> Result<usize> {
     let Some(text) = parsed.text(JOBS)? else { return Ok(3) };
     let jobs = text.parse().ok().filter(|jobs| (1..=32).contains(jobs));
-    jobs.ok_or_else(|| Error::new(format!("invalid number of jobs: '{text}'")).hint("it is from 1 to 32"))
+    jobs.ok_or_else(|| Error::new(format_args!("invalid number of jobs: '{text}'")).hint("it is from 1 to 32"))
 }
 
 fn run(parsed: &Parsed) -> Result<u8> {

@@ -20,7 +20,7 @@ pub static COMMAND: Command = Command {
 fn run(parsed: &Parsed) -> Result<u8> {
     let words = parsed.words()?;
     let [source, target] = words[..] else { return Ok(1) };
-    let reference = Reference::parse(target).map_err(|error| error.context(format!("target '{target}'")))?;
+    let reference = Reference::parse(target).map_err(|error| error.context(format_args!("target '{target}'")))?;
     if reference.digest().is_some() {
         return Err(Error::new("refusing to create a tag with a digest reference"));
     }

@@ -31,14 +31,14 @@ impl Output {
         let Some(path) = path else {
             let stdout = io::stdout();
             if tty::isatty(stdout.as_fd()) {
-                return Err(Error::new(format!("cowardly refusing to {verb} to a terminal"))
+                return Err(Error::new(format_args!("cowardly refusing to {verb} to a terminal"))
                     .hint("use the -o flag or redirect"));
             }
             let copy = stdout.as_fd().try_clone_to_owned().map_err(|error| Error::io("share stdout", &error))?;
             return Ok(Output::to(File::from(copy), None, None));
         };
         let path = followed(Path::new(path))?;
-        let failed = |error: io::Error| Error::io(format!("write {}", path.display()), &error);
+        let failed = |error: io::Error| Error::io(format_args!("write {}", path.display()), &error);
         if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
             // A device, say, or a pipe with a name.
             return Ok(Output::to(File::options().write(true).open(&path).map_err(failed)?, None, None));
@@ -48,7 +48,9 @@ impl Output {
         let (file, half) = match unnamed {
             Ok(file) => (file, None),
             Err(_) => {
-                fs::create_temporary(&half_name(&path), 0o666).map(|(file, half)| (file, Some(half))).map_err(failed)?
+                let made = fs::create_temporary(&half_name(&path), 0o666);
+                let (file, half) = made.map_err(|error| error.renamed(format_args!("write {}", path.display())))?;
+                (file.into(), Some(half))
             }
         };
         // Held as long as we live: without it a sweeper knows that the file is nobody's any more. Where a file
@@ -69,7 +71,7 @@ impl Output {
     /// All has been written: now the file is there under its name.
     pub fn finish(mut self) -> Result<()> {
         let shown = self.path.as_ref().map_or("stdout".to_owned(), |path| path.display().to_string());
-        let failed = |error: io::Error| Error::io(format!("write {shown}"), &error);
+        let failed = |error: io::Error| Error::io(format_args!("write {shown}"), &error);
         self.to.flush().map_err(failed)?;
         let Some(path) = &self.path else { return Ok(()) };
         self.to.get_ref().sync_all().map_err(failed)?;
@@ -121,12 +123,12 @@ impl Drop for Output {
 /// The file that is written to: where a symbolic link leads, so that the link stays. But where others can write, a
 /// link or a pipe may be theirs, and leads where they want.
 fn followed(path: &Path) -> Result<PathBuf> {
-    let mut path = std::path::absolute(path).map_err(|e| Error::io(format!("write {}", path.display()), &e))?;
+    let mut path = std::path::absolute(path).map_err(|e| Error::io(format_args!("write {}", path.display()), &e))?;
     for _ in 0..LINKS_MAX {
         let Ok(meta) = std::fs::symlink_metadata(&path) else { return Ok(path) };
         let is_open_to_others = || path::others_can_write(&directory(&path));
         let refused = |what: &str| {
-            Error::new(format!("write {}: it is {what} in a directory that others can write to", path.display()))
+            Error::new(format_args!("write {}: it is {what} in a directory that others can write to", path.display()))
         };
         if !meta.is_symlink() {
             if !meta.is_file() && !meta.is_dir() && !path::is_trusted(&meta) && is_open_to_others() {
@@ -141,10 +143,10 @@ fn followed(path: &Path) -> Result<PathBuf> {
         if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
             return Ok(path);
         }
-        let target = std::fs::read_link(&path).map_err(|e| Error::io(format!("write {}", path.display()), &e))?;
+        let target = std::fs::read_link(&path).map_err(|e| Error::io(format_args!("write {}", path.display()), &e))?;
         path = directory(&path).join(target);
     }
-    Err(Error::call(format!("write {}", path.display()), libc::ELOOP))
+    Err(Error::call(format_args!("write {}", path.display()), libc::ELOOP))
 }
 
 /// The directory that a file is in.

@@ -48,7 +48,7 @@ enum Operand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::json::json;
 
     fn image() -> Value {
         json!({
@@ -82,6 +82,7 @@ mod tests {
             ("{{range $v := .RepoTags}}{{$v}}{{$.Os}} {{end}}", "a:1linux b:2linux "),
             ("{{join .RepoTags \", \"}} {{.RepoTags | json}}", "a:1, b:2 [\"a:1\",\"b:2\"]"),
             ("{{upper .Os}}{{.Os | title}}{{lower `ABC`}}", "LINUXLinuxabc"),
+            ("{{upper `aé`}}{{lower `AÉ`}}{{title `a éb-c`}}", "AéaÉA éb-C"),
             ("{{split .Id \":\"}} {{index (split .Id \":\") 1}}", "[sha256 abc] abc"),
             ("{{if .Parent}}child{{else}}root{{end}}", "root"),
             ("{{if .Parent}}a{{else if .Size}}b{{else}}c{{end}}", "b"),

@@ -25,7 +25,7 @@ pub fn show(asked: Option<&str>, default: &str, headings: Headings, rows: &[Valu
     };
     let template = Template::parse(columns.trim())?;
     let head = headings.iter().map(|(field, heading)| ((*field).to_owned(), Value::from(*heading)));
-    let head = Value::Object(head.collect());
+    let head = Value::Object(crate::sort::into(head));
     let lines = std::iter::once(&head).chain(rows).map(|row| template.render(row));
     let lines = lines.map(|line| line.map(|line| line.split('\t').map(str::to_owned).collect()));
     Ok(table(&lines.collect::<Result<Vec<Vec<String>>>>()?))
@@ -51,7 +51,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::json::json;
 
     const HEADINGS: Headings = &[("Name", "NAME"), ("Size", "SIZE")];
 

@@ -1,5 +1,6 @@
 //! Sizes and times as Docker writes them.
 
+use crate::decimal;
 use crate::sys::fs::Time;
 
 /// A number of bytes with three digits: `7.8MB`, `117MB`.
@@ -18,8 +19,8 @@ pub fn binary(bytes: u64) -> String {
     let unit = (1..UNITS.len()).take_while(|unit| bytes >> (10 * unit) > 0).count();
     let value = bytes as f64 / (1u64 << (10 * unit)) as f64;
     // Four digits in all, as printf's %.4g has them.
-    let decimals = (1..4).find(|digits| value < 10f64.powi(*digits)).map_or(0, |digits| (4 - digits) as usize);
-    let number = format!("{value:.decimals$}");
+    let decimals = (1..4).find(|digits| value < 10f64.powi(*digits)).map_or(0, |digits| (4 - digits) as u32);
+    let number = decimal::fixed(value, decimals);
     let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
     format!("{number}{}", UNITS[unit])
 }
@@ -34,9 +35,10 @@ fn digits(bytes: u64, digits: i32) -> String {
         value /= 1000.0;
         unit += 1;
     }
-    let before = (1..3).take_while(|power| value >= 10f64.powi(*power) - half * 10f64.powi(*power - 3)).count() + 1;
-    let decimals = if unit == 0 { 0 } else { usize::try_from(digits).unwrap_or(3).saturating_sub(before) };
-    let number = format!("{value:.decimals$}");
+    let before =
+        (1..3).take_while(|power| value >= 10f64.powi(*power) - half * 10f64.powi(*power - 3)).count() as i32 + 1;
+    let decimals = if unit == 0 { 0 } else { u32::try_from(digits - before).unwrap_or(0) };
+    let number = decimal::fixed(value, decimals);
     let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
     format!("{number}{}", UNITS[unit])
 }
@@ -143,7 +145,7 @@ fn span(text: &str) -> Option<i64> {
     let mut seconds = 0.0;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest.get(..digits)?.parse().ok()?;
+        let number = decimal::parse(rest.get(..digits)?)?;
         let unit = rest.get(digits..)?;
         let unit = unit.get(..unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len()))?;
         seconds += number

@@ -8,8 +8,9 @@ use crate::error::{Error, Result};
 use crate::host::check::{self, Finding, Verdict};
 use crate::host::fix::{self, Step, User};
 use crate::isolation::idmap::IdMap;
+use crate::json::json;
 use crate::sys::cred;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const FIX: One = one(None, "fix", "USER", "As root, do once what this user needs, and say what was done");
 
@@ -59,7 +60,7 @@ fn line(finding: &Finding) -> String {
 
 fn fields(finding: &Finding) -> Value {
     json!({
-        "Name": finding.about, "Verdict": word(finding.verdict).to_lowercase(), "Text": finding.text,
+        "Name": finding.about, "Verdict": word(finding.verdict).to_ascii_lowercase(), "Text": finding.text,
         "Command": finding.command.as_deref().unwrap_or_default(),
     })
 }

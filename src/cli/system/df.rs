@@ -14,9 +14,10 @@ use crate::image::digest::Digest;
 use crate::image::local::images::{self, Image};
 use crate::image::local::layers::{self, Notes};
 use crate::image::local::refs;
+use crate::json::json;
 use crate::store::Store;
 use crate::store::containers::Container;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 const VERBOSE: Switch = switch(Some('v'), "verbose", "Show each image, container and volume");
@@ -85,7 +86,7 @@ impl Usage {
             volumes.push((volume.name, bytes));
         }
         let used = rmi::users(store)?.into_iter().map(|user| user.image).collect();
-        Ok(Usage { images, layers: layers.collect(), partial, used, containers, volumes })
+        Ok(Usage { images, layers: crate::sort::into(layers), partial, used, containers, volumes })
     }
 
     fn sums(&self) -> Vec<Value> {
@@ -97,8 +98,8 @@ impl Usage {
             })
         };
         let active: Vec<&Image> = self.images.iter().filter(|image| self.used.contains(&image.id)).collect();
-        let needed: BTreeSet<&Digest> = active.iter().flat_map(|image| &image.config.diff_ids).collect();
-        let unneeded = self.layers.iter().filter(|(diff_id, _)| !needed.contains(diff_id));
+        let needed: BTreeSet<Digest> = crate::sort::into(active.iter().flat_map(|image| image.config.diff_ids.clone()));
+        let unneeded = self.layers.iter().filter(|(diff_id, _)| !needed.contains(*diff_id));
         let is_running = |(container, _): &&(Container, u64)| container.state.is_running();
         let running: Vec<_> = self.containers.iter().filter(is_running).collect();
         let room = |containers: &mut dyn Iterator<Item = &(Container, u64)>| containers.map(|(_, bytes)| bytes).sum();

@@ -34,7 +34,8 @@ pub static COMMAND: Command = Command {
         Some("image") => inspect(parsed, &image::find, &images::not_found),
         Some("volume") => inspect(parsed, &volume::describe, &volume::missing),
         Some(other) => {
-            Err(Error::new(format!("\"{other}\" is not a valid value for --type")).hint("container, image or volume"))
+            Err(Error::new(format_args!("\"{other}\" is not a valid value for --type"))
+                .hint("container, image or volume"))
         }
     },
 };

@@ -117,7 +117,7 @@ fn again(server: &Server, known: &Credential) -> Result<u8> {
     };
     output::print(&format!("Authenticating with existing credentials...{name}\n"))?;
     auth::verify(&server.api()?, known).map_err(|error| {
-        error.hint(format!("to log in with a different account, run 'ccrun logout {server}' or give --username"))
+        error.hint(format_args!("to log in with a different account, run 'ccrun logout {server}' or give --username"))
     })?;
     output::print("Login Succeeded\n")?;
     Ok(0)

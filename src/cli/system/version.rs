@@ -4,7 +4,8 @@ use crate::cli::args::{Command, One, Parsed, one};
 use crate::cli::output;
 use crate::cli::output::format::Template;
 use crate::error::Result;
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 
 const FORMAT: One = one(Some('f'), "format", "FORMAT", "Use a template, such as {{.Server.Version}}, or json");
 

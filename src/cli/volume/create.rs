@@ -22,18 +22,18 @@ pub static COMMAND: Command = Command {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     if let Some(driver) = parsed.text(DRIVER)?.filter(|driver| *driver != "local") {
-        return Err(Error::new(format!("error looking up volume plugin {driver}: plugin \"{driver}\" not found"))
+        return Err(Error::new(format_args!("error looking up volume plugin {driver}: plugin \"{driver}\" not found"))
             .hint("local is the only driver"));
     }
     let words = parsed.words()?;
     let name = match words.first() {
         Some(name) if name.len() == 1 => {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "create {name}: volume name is too short, names should be at least two alphanumeric characters"
             )));
         }
         Some(name) if !name.is_empty() => {
-            names::check_volume(name).map_err(|error| error.context(format!("create {name}")))?
+            names::check_volume(name).map_err(|error| error.context(format_args!("create {name}")))?
         }
         _ => names::random_id()?,
     };

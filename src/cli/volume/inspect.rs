@@ -4,8 +4,9 @@ use crate::cli::args::Command;
 use crate::cli::output::units;
 use crate::cli::{inspect, names};
 use crate::error::{Error, Result};
+use crate::json::json;
 use crate::store::Store;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub static COMMAND: Command = Command {
     name: "volume inspect",
@@ -38,7 +39,7 @@ pub fn describe(store: &Store, word: &str) -> Result<Option<Value>> {
 }
 
 pub fn missing(name: &str) -> Error {
-    Error::new(format!("get {name}: no such volume"))
+    Error::new(format_args!("get {name}: no such volume"))
 }
 
 /// Where a volume's files are.

@@ -6,9 +6,10 @@ use crate::cli::filter::{FILTER, Filters, label_fits};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::{output, store};
 use crate::error::Result;
+use crate::json::json;
 use crate::store::Store;
 use crate::store::volumes::Volume;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const QUIET: Switch = switch(Some('q'), "quiet", "Show names only");
 

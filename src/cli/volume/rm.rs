@@ -35,7 +35,7 @@ fn remove(store: &Store, word: &str, force: bool) -> Result<()> {
     }
     let users = store.volume_users(word)?;
     if !users.is_empty() {
-        return Err(Error::new(format!("remove {word}: volume is in use - [{}]", users.join(", "))));
+        return Err(Error::new(format_args!("remove {word}: volume is in use - [{}]", users.join(", "))));
     }
     let gone = store.put_volume_away(word)?;
     drop(lock);

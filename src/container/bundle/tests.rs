@@ -2,7 +2,8 @@ use super::Bundle;
 use crate::container::document::Document;
 use crate::container::spec::read::{Unknown, read};
 use crate::container::spec::{ContainerSpec, Root, Seccomp, Source};
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

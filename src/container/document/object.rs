@@ -33,7 +33,7 @@ impl At<'_> {
     /// An error about what stands here.
     pub fn error(&self, what: impl fmt::Display) -> Error {
         match self.parent {
-            Some(_) => Error::new(format!("{self}: {what}")),
+            Some(_) => Error::new(format_args!("{self}: {what}")),
             None => Error::new(what.to_string()),
         }
     }
@@ -92,11 +92,19 @@ impl<T: Json> Json for Option<T> {
 impl<T: Json> Json for Vec<T> {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
         let items = value.as_array().ok_or_else(|| at.is_not(value, "a list"))?;
-        items.iter().enumerate().map(|(number, item)| T::read(item, &at.item(number))).collect()
+        let mut all = Vec::with_capacity(items.len());
+        for (number, item) in items.iter().enumerate() {
+            all.push(T::read(item, &at.item(number))?);
+        }
+        Ok(all)
     }
 
     fn write(&self) -> Option<Value> {
-        (!self.is_empty()).then(|| self.iter().filter_map(T::write).collect())
+        let mut all = Vec::with_capacity(self.len());
+        for item in self {
+            all.extend(item.write());
+        }
+        (!self.is_empty()).then_some(Value::Array(all))
     }
 
     fn missing(_: &At<'_>) -> Result<Self> {
@@ -107,12 +115,16 @@ impl<T: Json> Json for Vec<T> {
 impl<T: Json> Json for BTreeMap<String, T> {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
         let members = members(value, at)?;
-        members.iter().map(|(name, value)| Ok((name.clone(), T::read(value, &at.member(name))?))).collect()
+        let mut map = BTreeMap::new();
+        for (name, value) in members {
+            map.insert(name.clone(), T::read(value, &at.member(name))?);
+        }
+        Ok(map)
     }
 
     fn write(&self) -> Option<Value> {
         let one = |(name, value): (&String, &T)| Some((name.clone(), value.write()?));
-        (!self.is_empty()).then(|| Value::Object(self.iter().filter_map(one).collect()))
+        (!self.is_empty()).then(|| Value::Object(crate::sort::into(self.iter().filter_map(one))))
     }
 
     fn missing(_: &At<'_>) -> Result<Self> {
@@ -177,10 +189,8 @@ macro_rules! numbers {
     ($($number:ty),*) => {$(
         impl Json for $number {
             fn read(value: &Value, at: &At<'_>) -> Result<Self> {
-                let wide = value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
-                let fits = wide.and_then(|wide| <$number>::try_from(wide).ok());
-                let range = || format!("a whole number from {} to {}", <$number>::MIN, <$number>::MAX);
-                fits.ok_or_else(|| at.is_not(value, &range()))
+                let wide = whole(value, at, <$number>::MIN as i64, <$number>::MAX as u64)?;
+                <$number>::try_from(wide).map_err(|_| at.error("does not fit"))
             }
 
             fn write(&self) -> Option<Value> {
@@ -190,6 +200,12 @@ macro_rules! numbers {
     )*};
 }
 numbers!(u16, u32, u64, i32, i64);
+
+fn whole(value: &Value, at: &At<'_>, least: i64, most: u64) -> Result<i128> {
+    let wide = value.as_i64().map(i128::from).or(value.as_u64().map(i128::from));
+    let fits = wide.filter(|wide| (least.into()..=most.into()).contains(wide));
+    fits.ok_or_else(|| at.is_not(value, &format!("a whole number from {least} to {most}")))
+}
 
 /// An absolute path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -214,6 +230,7 @@ pub fn members<'a>(value: &'a Value, at: &At<'_>) -> Result<&'a Map<String, Valu
 }
 
 /// The property `name`, read.
+#[inline(never)]
 pub fn get<T: Json>(object: &Map<String, Value>, name: &str, at: &At<'_>) -> Result<T> {
     let at = at.member(name);
     match object.get(name) {
@@ -222,10 +239,18 @@ pub fn get<T: Json>(object: &Map<String, Value>, name: &str, at: &At<'_>) -> Res
     }
 }
 
+/// Adds the property `name`, if it is not left out.
+#[inline(never)]
+pub fn put<T: Json>(object: &mut Map<String, Value>, name: &str, field: &T) {
+    if let Some(value) = field.write() {
+        crate::json::put(object, name, Ok(value));
+    }
+}
+
 /// Those of the properties `names` that are there.
 pub fn kept(object: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     let is_there = |name: &&&str| object.get(**name).is_some_and(|value| !value.is_null());
-    names.iter().filter(is_there).map(|name| ((*name).to_owned(), object[*name].clone())).collect()
+    crate::sort::into(names.iter().filter(is_there).map(|name| ((*name).to_owned(), object[*name].clone())))
 }
 
 /// Structs whose fields are properties, and how they are read and written. One that is missing has all of its
@@ -263,8 +288,7 @@ macro_rules! object {
                 #[allow(unused_mut)]
                 let mut object = serde_json::Map::new();
                 $(
-                    let value = $crate::container::document::object::Json::write(&self.$field);
-                    value.map(|value| object.insert($property.to_owned(), value));
+                    $crate::container::document::object::put(&mut object, $property, &self.$field);
                 )*
                 $(
                     object.extend(self.$kept.clone());

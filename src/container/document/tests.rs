@@ -1,5 +1,6 @@
 use super::Document;
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::path::Path;
 
 /// What dockerd, containerd, podman and buildah made.

@@ -3,20 +3,18 @@
 use super::{Capabilities, Mounts};
 use crate::isolation::capabilities::Set;
 use crate::isolation::idmap::Extent;
+use crate::sys::proc::{self, mountinfo};
+use std::path::Path;
 use std::str::FromStr;
-
-/// The words behind `name:` in a /proc/PID/status.
-fn line<'a>(status: &'a str, name: &str) -> &'a str {
-    status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim()
-}
 
 /// The numbers behind `name:` in a /proc/PID/status.
 pub fn numbers<T: FromStr>(status: &str, name: &str) -> Vec<T> {
-    line(status, name).split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    let words = proc::value(status, name).unwrap_or_default().split_whitespace();
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 pub fn capabilities(status: &str) -> Capabilities {
-    let set = |name| Set::from_hex(line(status, name)).unwrap_or_default();
+    let set = |name| proc::value(status, name).and_then(Set::from_hex).unwrap_or_default();
     Capabilities {
         inheritable: set("CapInh"),
         permitted: set("CapPrm"),
@@ -28,52 +26,37 @@ pub fn capabilities(status: &str) -> Capabilities {
 
 /// A /proc/PID/uid_map.
 pub fn id_map(text: &str) -> Vec<Extent> {
-    let extent = |line: &str| {
-        let numbers: Vec<u32> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        match numbers[..] {
-            [inside, outside, count] => Some(Extent { inside, outside, count }),
-            _ => None,
-        }
+    let extent = |numbers: [u64; 3]| {
+        let [inside, outside, count] = numbers.map(|number| u32::try_from(number).ok());
+        Some(Extent { inside: inside?, outside: outside?, count: count? })
     };
-    text.lines().filter_map(extent).collect()
-}
-
-/// When the process of a /proc/PID/stat was started: field 22, counted from behind the name, which may hold anything.
-pub fn start_time(stat: &str) -> Option<u64> {
-    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+    proc::id_map(text).filter_map(extent).collect()
 }
 
 /// What a /proc/PID/mountinfo says of /proc and /sys: of the kernel's own files what is read-only, and what something
 /// else lies over. Only the last mount on a place is seen.
-pub fn mounts(mountinfo: &str) -> Mounts {
+pub fn mounts(mountinfo: &[u8]) -> Mounts {
     let mut found = Mounts::default();
-    for line in mountinfo.lines() {
-        let (Some((ours, theirs)), mut fields) = (line.split_once(" - "), line.split(' ').skip(4)) else { continue };
-        let (Some(place), Some(options)) = (fields.next(), fields.next()) else { continue };
-        let read_only = |options: &str| options.split(',').any(|option| option == "ro");
-        let options_of_fs = theirs.split(' ').nth(2).unwrap_or_default();
-        let read_only = read_only(options) || read_only(options_of_fs);
-        let kind = theirs.split(' ').next().unwrap_or_default();
-        if place == "/" {
+    for mount in mountinfo::mounts(mountinfo) {
+        let (place, read_only) = (mount.point(), mount.is_read_only());
+        if place == Path::new("/") {
             found.read_only_root = read_only;
         }
-        if ours.is_empty() || !["/proc", "/sys"].iter().any(|top| std::path::Path::new(place).starts_with(top)) {
-            continue;
-        }
         // The container's own groups: nothing of the host's is shut there.
-        if std::path::Path::new(place).starts_with("/sys/fs/cgroup") {
+        if !["/proc", "/sys"].iter().any(|top| place.starts_with(top)) || place.starts_with("/sys/fs/cgroup") {
             continue;
         }
-        found.masked.retain(|other| other != place);
-        found.read_only.retain(|other| other != place);
-        match kind {
-            "tmpfs" | "devtmpfs" => found.masked.push(place.to_owned()),
-            _ if read_only => found.read_only.push(place.to_owned()),
+        let place = place.to_string_lossy().into_owned();
+        found.masked.retain(|other| *other != place);
+        found.read_only.retain(|other| *other != place);
+        match mount.kind {
+            b"tmpfs" | b"devtmpfs" => found.masked.push(place),
+            _ if read_only => found.read_only.push(place),
             _ => {}
         }
     }
-    found.masked.sort();
-    found.read_only.sort();
+    crate::sort::all(&mut found.masked);
+    crate::sort::all(&mut found.read_only);
     found
 }
 
@@ -94,12 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn maps_and_times_are_read() {
+    fn maps_are_read() {
         let extent = |inside, outside, count| Extent { inside, outside, count };
         let map = "         0       1000          1\n         1    1000000      65535\n";
         assert_eq!(id_map(map), [extent(0, 1000, 1), extent(1, 1_000_000, 65535)]);
-        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 0 0 0 0 1 2 3 4 20 0 1 0 424242 99";
-        assert_eq!((start_time(stat), start_time("7 (x)")), (Some(424_242), None));
     }
 
     #[test]
@@ -123,7 +104,7 @@ mod tests {
             read_only: texts(&["/proc/sys", "/sys"]),
             read_only_root: true,
         };
-        assert_eq!(mounts(mountinfo), wanted);
-        assert_eq!(mounts("nonsense\n\n - \n"), Mounts::default());
+        assert_eq!(mounts(mountinfo.as_bytes()), wanted);
+        assert_eq!(mounts(b"nonsense\n\n - \n"), Mounts::default());
     }
 }

@@ -4,9 +4,10 @@ use crate::container::document::Document;
 use crate::isolation::cgroup::limits::{BlockIo, Cpu, Memory, Rate, Throttle};
 use crate::isolation::devices::{self, Harmless};
 use crate::isolation::sysctl;
+use crate::json::json;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::resource::Rlimit;
-use serde_json::json;
+
 use std::os::unix::ffi::OsStringExt;
 
 /// As `ccrun run` makes it.

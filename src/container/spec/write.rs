@@ -92,7 +92,9 @@ impl ContainerSpec {
             gid_mappings: gids.iter().map(mapping).collect(),
             cgroups_path: self.cgroup_name.as_ref().map(|name| in_parent(name).to_string_lossy().into_owned()),
             resources: resources(&self.limits),
-            sysctl: self.settings.iter().map(|setting| (setting.name.clone(), setting.value.clone())).collect(),
+            sysctl: crate::sort::into(
+                self.settings.iter().map(|setting| (setting.name.clone(), setting.value.clone())),
+            ),
             seccomp: match &self.security.seccomp {
                 Seccomp::Profile(profile) => Some(profile.clone()),
                 Seccomp::Default | Seccomp::Unconfined => None,
@@ -132,7 +134,7 @@ impl ContainerSpec {
             explicit: is(process.explicit),
             init: Some(self.init),
             host_files: is(self.own_files),
-            mounts: self.mounts.iter().filter_map(own_mount).collect(),
+            mounts: crate::sort::into(self.mounts.iter().filter_map(own_mount)),
             devices: self.devices.iter().map(bound).collect(),
             seccomp: Some(match self.security.seccomp {
                 Seccomp::Default => SeccompSource::Default,

@@ -12,7 +12,7 @@ use crate::isolation::seccomp::Filter;
 use crate::isolation::{capabilities, keyring, procfs, rlimit};
 use crate::sys::channel::Channel;
 use crate::sys::fd::OwnedFd;
-use crate::sys::{cred, fs, namespace, process, signal, tty};
+use crate::sys::{cred, fs, namespace, proc, process, signal, tty};
 use libc::{O_DIRECTORY, O_PATH};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::AsFd;
@@ -161,7 +161,7 @@ fn make_single(user: &User) -> Result<()> {
     cred::set_dumpable()?;
     for (file, text) in [("uid_map", format!("{} 0 1", user.uid)), ("gid_map", format!("{} 0 1", user.gid))] {
         let written = fs::write_all(procfs::open_own(file)?.as_fd(), text.as_bytes());
-        written.map_err(|error| error.renamed(format!("write {text:?} to /proc/self/{file}")))?;
+        written.map_err(|error| error.renamed(format_args!("write {text:?} to /proc/self/{file}")))?;
     }
     cred::set_undumpable()
 }
@@ -172,7 +172,7 @@ fn only_own_group(user: &User) -> Result<()> {
     if user.added.iter().all(|group| *group == user.gid) {
         return Ok(());
     }
-    Err(Error::new(format!("--group-add: only one id exists in this container, group {}", user.gid)).hint(
+    Err(Error::new(format_args!("--group-add: only one id exists in this container, group {}", user.gid)).hint(
         "give your user a range of ids for more: a line in /etc/subuid and in /etc/subgid, and newuidmap (package uidmap)",
     ))
 }
@@ -184,9 +184,7 @@ fn unmapped(error: Error, user: &User) -> Error {
     }
     let ids = |file: &str| {
         let map = fs::read_text(format!("/proc/self/{file}")).unwrap_or_default();
-        let numbers = |line: &str| line.split_whitespace().map_while(|n| n.parse().ok()).collect::<Vec<u64>>();
-        let ends = map.lines().map(numbers).filter_map(|n| Some(n.first()? + n.get(2)?));
-        ends.max().unwrap_or(0).saturating_sub(1)
+        proc::id_map(&map).map(|[inside, _, count]| inside.saturating_add(count)).max().unwrap_or(0).saturating_sub(1)
     };
     let (uids, gids) = (ids("uid_map"), ids("gid_map"));
     let outside = user.groups.iter().find(|group| u64::from(**group) > gids);
@@ -194,7 +192,7 @@ fn unmapped(error: Error, user: &User) -> Error {
         Some(group) => format!("group {group} of user {}:{}", user.uid, user.gid),
         None => format!("user {}:{}", user.uid, user.gid),
     };
-    Error::new(format!("{what} is outside this container's id map")).hint(format!(
+    Error::new(format_args!("{what} is outside this container's id map")).hint(format_args!(
         "uids from 0 to {uids} and gids from 0 to {gids} are mapped; a user's range stands in /etc/subuid and /etc/subgid"
     ))
 }
@@ -206,13 +204,13 @@ fn enter(cwd: &Path) -> Result<()> {
     let dir =
         mounts::mount_point(root.as_fd(), cwd, Kind::Directory).map_err(|error| error.context("working directory"))?;
     if !fs::fstat(dir.as_fd())?.is_dir() {
-        return Err(Error::new(format!("Cannot mkdir: {} is not a directory", cwd.display())));
+        return Err(Error::new(format_args!("Cannot mkdir: {} is not a directory", cwd.display())));
     }
     process::fchdir(dir.as_fd())?;
     // The kernel says "(unreachable)…" of a directory outside our root.
     match process::getcwd() {
         Ok(path) if path.is_absolute() => Ok(()),
-        _ => Err(Error::new(format!("the working directory {} is outside the container", cwd.display()))),
+        _ => Err(Error::new(format_args!("the working directory {} is outside the container", cwd.display()))),
     }
 }
 
@@ -236,8 +234,8 @@ fn run(args: &[CString], env: &[CString]) -> Error {
         }
     }
     match refused {
-        Some(_) => Error::new(format!("exec: \"{shown}\": permission denied")).with_status(126),
-        None => Error::new(format!("exec: \"{shown}\": executable file not found in $PATH")).with_status(127),
+        Some(_) => Error::new(format_args!("exec: \"{shown}\": permission denied")).with_status(126),
+        None => Error::new(format_args!("exec: \"{shown}\": executable file not found in $PATH")).with_status(127),
     }
 }
 

@@ -291,7 +291,7 @@ fn emulate(plan: &Plan<'_>, channel: &Channel, supervisor: &Channel) -> i32 {
 /// PID 1 is a process, too.
 fn no_room(error: Error, plan: &Plan<'_>) -> Error {
     match (error.errno(), plan.spec.limits.pids) {
-        (Some(libc::EAGAIN), Some(limit)) => error.hint(format!(
+        (Some(libc::EAGAIN), Some(limit)) => error.hint(format_args!(
             "--pids-limit {limit} leaves no room for the command beside ccrun as PID 1; --no-init does without it"
         )),
         _ => error,

@@ -18,6 +18,7 @@ use crate::store::containers::{Live, ProcessId, State, Status, clock};
 use crate::store::locks::Lock;
 use crate::sys::channel::{self, Channel, Message};
 use crate::sys::fd::OwnedFd;
+use crate::sys::proc::stat::Stat;
 use crate::sys::process::{self, Child};
 use crate::sys::{fs, report};
 use std::os::fd::AsFd;
@@ -116,7 +117,7 @@ pub fn make_volumes(start: &mut Start<'_>) -> Result<()> {
             // As Docker does for -v, but as the user who called: the host's own directory is no container's.
             Source::Bind(path) if !fs::exists(path) => {
                 fs::mkdir_all(path, 0o777)
-                    .map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
+                    .map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))?;
             }
             source => {
                 let path = id_mapped::stored(start.store, &start.live.dir, at, source)?;
@@ -134,7 +135,7 @@ pub fn save_container(start: &mut Start<'_>) -> Result<()> {
     let cgroup = Cgroup::plan(&name, &spec.limits, spec.cgroup_parent.as_deref())?;
     // Whoever is in it would be killed at the end.
     if let Some(taken) = cgroup.paths().find(|path| spec.cgroup_name.is_some() && fs::exists(path)) {
-        return Err(Error::new(format!("cgroup {} is there already", taken.display())));
+        return Err(Error::new(format_args!("cgroup {} is there already", taken.display())));
     }
     start.state.cgroup = cgroup.paths().map(Path::to_owned).collect();
     *start.cgroup = cgroup;
@@ -263,7 +264,7 @@ pub fn hand_over(start: &mut Start<'_>) -> Result<()> {
 /// Takes PID 1's messages until it closes its side, which execve does.
 pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
     let child = made(start.made.child.as_ref())?;
-    let known = |pid| ProcessId { pid, start: process::start_time(pid).unwrap_or_default() };
+    let known = |pid| ProcessId { pid, start: Stat::of(pid).and_then(|stat| stat.number(22)).unwrap_or_default() };
     let state = &mut *start.state;
     (state.supervisor, state.init) = (Some(known(process::getpid())), Some(known(child.pid())));
     (state.status, state.started) = (Status::Running, Some(clock()));
@@ -275,7 +276,7 @@ pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
             Message::Terminal => start.made.master = fds.into_iter().next(),
             Message::NoOverlay(errno) => (start.tell)(Notice::NoOverlay(errno)),
             Message::UselessDevice(path) => (start.tell)(Notice::UselessDevice(path)),
-            other => return Err(Error::new(format!("PID 1 said something else than it should: {other:?}"))),
+            other => return Err(Error::new(format_args!("PID 1 said something else than it should: {other:?}"))),
         }
     }
     Ok(())

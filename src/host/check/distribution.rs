@@ -24,7 +24,7 @@ impl Distribution {
         let value = |name: &str| {
             let lines = os_release.lines().rev();
             let value = lines.filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix('=')).next();
-            value.unwrap_or_default().trim_matches(['"', '\'']).to_lowercase()
+            value.unwrap_or_default().trim_matches(['"', '\'']).to_ascii_lowercase()
         };
         let names = value("ID") + " " + &value("ID_LIKE");
         Distribution(names.split_whitespace().find_map(|name| match name {

@@ -1,6 +1,7 @@
 //! The store's file system: room, overlay, owners, and mounts with mapped ids.
 
 use super::{Finding, Host};
+use crate::decimal;
 use crate::error::{Error, Result};
 use crate::isolation::idmap::IdMap;
 use crate::store::Sandbox;
@@ -9,7 +10,7 @@ use crate::sys::mount::MOUNT_ATTR_NODEV;
 use crate::sys::process::{self, CLONE_NEWUSER};
 use crate::sys::{channel, cstr, fs, mount};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 const STORE: &str = "store";
@@ -77,7 +78,7 @@ fn store(host: &Host, place: &Place, tried: Option<&Result<Option<String>>>) -> 
         .find(|(magic, _)| *magic == stat.kind as u64 & 0xffff_ffff)
         .map_or("a file system", |(_, name)| name);
     let shown = format!("{} on {kind}", host.store.display());
-    let room = format!("{:.1} GB free", stat.available as f64 / 1e9);
+    let room = format!("{} GB free", decimal::fixed(stat.available as f64 / 1e9, 1));
     let no_overlay = matches!(tried, Some(Ok(Some(_))));
     match tried {
         Some(Err(error)) => return Finding::fails(STORE, format!("{shown}: {error}")),
@@ -114,17 +115,15 @@ impl Place {
         let there = store.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
         let meta = std::fs::metadata(there).map_err(|e| Error::io(there.display().to_string(), &e))?;
         if there == store && meta.uid() != crate::sys::cred::geteuid() {
-            return Err(Error::new(format!("{} belongs to uid {}", store.display(), meta.uid())));
+            return Err(Error::new(format_args!("{} belongs to uid {}", store.display(), meta.uid())));
         }
         if there == store && meta.mode() & 0o077 != 0 {
-            return Err(Error::new(format!("{0} is open to other users: chmod 700 {0}", store.display())));
+            return Err(Error::new(format_args!("{0} is open to other users: chmod 700 {0}", store.display())));
         }
         let dir = there.join(format!(".ccrun-check-{}", process::getpid()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .and_then(|()| std::os::unix::fs::lchown(&dir, Some(uid), Some(gid)))
-            .map_err(|e| Error::io(format!("make a directory in {}", there.display()), &e))?;
+        fs::mkdir(&dir, 0o700)
+            .and_then(|()| fs::fchownat(fs::CWD, &cstr(&dir)?, uid, gid, libc::AT_SYMLINK_NOFOLLOW))
+            .map_err(|error| error.renamed(format_args!("make a directory in {}", there.display())))?;
         Ok(Place(dir))
     }
 }
@@ -153,8 +152,8 @@ fn try_overlay(host: &Host, sandbox: &dyn Sandbox, dir: &Path) -> Result<Option<
 
 /// Files as a layer has them: some belong to others than root.
 fn fill(single: bool) -> Result<()> {
-    let made = ["/lower", "/upper", "/work", "/merged"].iter().try_for_each(std::fs::create_dir);
-    made.and_then(|()| std::fs::write("/lower/file", "below")).map_err(|e| Error::io("make files", &e))?;
+    let made = ["/lower", "/upper", "/work", "/merged"].iter().try_for_each(|dir| fs::mkdir(dir, 0o777));
+    made.and_then(|()| fs::write_file("/lower/file", b"below", 0o666)).map_err(|error| error.renamed("make files"))?;
     if single {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use crate::isolation::{network, procfs, rootfs};
 use crate::store::Sandboxed;
 use crate::sys::channel::{self, Channel, Message};
 use crate::sys::process::find_program;
-use crate::sys::{cstr, fs, namespace};
+use crate::sys::{cstr, fs, namespace, proc};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -114,7 +114,7 @@ fn one_id_only(host: &Host) -> Finding {
 fn not_mapped(host: &Host, error: &Error) -> Finding {
     let helpers: Vec<PathBuf> = ["newuidmap", "newgidmap"].into_iter().filter_map(find_program).collect();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    if status.lines().any(|line| line.strip_prefix("NoNewPrivs:").is_some_and(|value| value.trim() == "1")) {
+    if proc::value(&status, "NoNewPrivs") == Some("1") {
         return Finding::fails(IDS_LINE, "this session has no_new_privs set, so that newuidmap has no power in it");
     }
     let weak: Vec<String> =

@@ -9,6 +9,7 @@
 use super::{Step, User, make_directory, run, write_file};
 use crate::error::Result;
 use crate::isolation::cgroup::host::{LOGIN, Place, Trees};
+use crate::sys::proc;
 use crate::sys::process::{self, pid_t};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -73,9 +74,7 @@ fn by_hand(user: &User) -> Result<Step> {
 
 /// The processes that the user runs.
 fn processes_of(uid: u32) -> Vec<pid_t> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| is_run_by(*pid, uid)).collect()
+    proc::pids().into_iter().filter(|pid| is_run_by(*pid, uid)).collect()
 }
 
 fn is_run_by(pid: pid_t, uid: u32) -> bool {

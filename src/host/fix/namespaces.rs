@@ -4,6 +4,7 @@
 use super::{Step, User, make_directory, run, write_file};
 use crate::error::{Error, Result};
 use crate::host::check::install;
+use crate::sys::accounts;
 use crate::sys::process::find_program;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ pub fn switch_on() -> Vec<Result<Step>> {
 
 fn switch(name: &str, on: &str) -> Result<Step> {
     keep(name, on)?;
-    std::fs::write(proc_file(name), on).map_err(|e| Error::io(format!("write {}", proc_file(name)), &e))?;
+    std::fs::write(proc_file(name), on).map_err(|e| Error::io(format_args!("write {}", proc_file(name)), &e))?;
     Ok(Step::Done(format!("set {name} to {on}, in {SYSCTLS} too")))
 }
 
@@ -81,7 +82,8 @@ fn load(user: &User) -> Result<Step> {
 fn replaceable(path: &Path, user: &User) -> Result<Option<PathBuf>> {
     let parts: Vec<&Path> = path.ancestors().collect();
     for part in parts.into_iter().rev() {
-        let meta = std::fs::symlink_metadata(part).map_err(|e| Error::io(format!("lstat {}", part.display()), &e))?;
+        let meta =
+            std::fs::symlink_metadata(part).map_err(|e| Error::io(format_args!("lstat {}", part.display()), &e))?;
         // In a sticky directory only the owner of a file replaces it.
         let writers = if meta.is_dir() && meta.mode() & libc::S_ISVTX != 0 { 0 } else { meta.mode() & 0o022 };
         let is_owned = [0, user.uid].contains(&meta.uid());
@@ -100,12 +102,10 @@ fn is_private(gid: u32, user: &User) -> bool {
 }
 
 fn are_alone(gid: u32, user: &User, passwd: &str, group: &str) -> bool {
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
     let is_ours = |name: &str| name == "root" || name == user.name;
-    let owners = passwd.lines().filter(|line| number(line.split(':').nth(3)) == Some(gid));
-    let groups = group.lines().filter(|line| number(line.split(':').nth(2)) == Some(gid));
-    let members = groups.flat_map(|line| line.split(':').nth(3).unwrap_or_default().split(','));
-    owners.filter_map(|line| line.split(':').next()).chain(members).all(|name| name.is_empty() || is_ours(name))
+    let owners = accounts::users(passwd).filter(|user| user.gid() == Some(gid)).map(|user| user.name);
+    let groups = accounts::groups(group).filter(|group| group.gid() == Some(gid));
+    owners.chain(groups.flat_map(|group| group.members())).all(|name| name.is_empty() || is_ours(name))
 }
 
 /// The file, called after the program as AppArmor's own are, and what it says.

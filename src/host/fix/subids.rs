@@ -3,8 +3,8 @@
 use super::{Step, User, write_file};
 use crate::error::{Error, Result};
 use crate::isolation::idmap::{IDS, free_range_from, subordinate};
-use crate::sys::fs::create_temporary;
-use std::io::Write;
+use crate::sys::fs;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,9 @@ pub fn grant(user: &User) -> Result<Step> {
     // Whoever else gives ranges takes the same locks, in this order.
     let _locks = FILES.iter().map(|file| Lock::take(file)).collect::<Result<Vec<Lock>>>()?;
     let read = |file: &str| match std::fs::read_to_string(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(format!("read {file}"), &error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format_args!("read {file}"), &error))
+        }
         other => Ok(other.unwrap_or_default()),
     };
     let texts = FILES.iter().map(|file| read(file)).collect::<Result<Vec<String>>>()?;
@@ -40,7 +42,7 @@ pub fn grant(user: &User) -> Result<Step> {
     let most = bound(["SUB_UID_MAX", "SUB_GID_MAX"], MOST, u32::min);
     // One range for both kinds of ids, which is easier to read. Users and groups stand in the third field.
     let start = free_range_from(least, most, &[&texts[0], &texts[1]], &ids.concat())
-        .ok_or_else(|| Error::new(format!("no {IDS} ids are free between {least} and {most}")))?;
+        .ok_or_else(|| Error::new(format_args!("no {IDS} ids are free between {least} and {most}")))?;
     for at in &without {
         let end = if texts[*at].is_empty() || texts[*at].ends_with('\n') { "" } else { "\n" };
         write_file(Path::new(FILES[*at]), &format!("{}{end}{}:{start}:{IDS}\n", texts[*at], user.name))?;
@@ -62,10 +64,10 @@ struct Lock(PathBuf);
 impl Lock {
     fn take(file: &str) -> Result<Lock> {
         let path = PathBuf::from(format!("{file}.lock"));
-        let failed = |error: std::io::Error| Error::io(format!("lock {file}"), &error);
+        let failed = |error: std::io::Error| Error::io(format_args!("lock {file}"), &error);
         let own = PathBuf::from(format!("{file}.{}", std::process::id()));
-        let (mut written, own) = create_temporary(&own, 0o600).map_err(failed)?;
-        written.write_all(format!("{}\0", std::process::id()).as_bytes()).map_err(failed)?;
+        let (written, own) = fs::create_temporary(&own, 0o600)?;
+        fs::write_all(written.as_fd(), format!("{}\0", std::process::id()).as_bytes())?;
         let end = Instant::now() + Duration::from_secs(10);
         let outcome = loop {
             match std::fs::hard_link(&own, &path) {
@@ -75,7 +77,7 @@ impl Lock {
                     let _ = std::fs::remove_file(&path);
                 }
                 Err(_) if Instant::now() > end => {
-                    break Err(Error::new(format!("{} is held by another program", path.display())));
+                    break Err(Error::new(format_args!("{} is held by another program", path.display())));
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
             }

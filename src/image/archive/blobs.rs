@@ -36,5 +36,5 @@ pub fn small(files: &Files<'_>, blob: &Descriptor, max: u64) -> Result<Vec<u8>> 
 }
 
 fn missing(digest: &Digest) -> Error {
-    Error::new(format!("the archive lacks the blob {digest}"))
+    Error::new(format_args!("the archive lacks the blob {digest}"))
 }

@@ -3,19 +3,20 @@
 mod words;
 
 use crate::error::{Error, Result};
-use serde_json::{Map, Value, json};
+use crate::json::json;
+use serde_json::{Map, Value};
 
 /// Does what one instruction says to the part of a config that is called "config".
 pub fn apply(config: &mut Map<String, Value>, instruction: &str) -> Result<()> {
     let line = instruction.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let (word, rest) = (word.to_ascii_uppercase(), rest.trim());
-    change(config, &word, rest).map_err(|error| error.context(format!("change '{line}'")))
+    change(config, &word, rest).map_err(|error| error.context(format_args!("change '{line}'")))
 }
 
 fn change(config: &mut Map<String, Value>, word: &str, rest: &str) -> Result<()> {
     if rest.is_empty() {
-        return Err(Error::new(format!("{word} needs something behind it")));
+        return Err(Error::new(format_args!("{word} needs something behind it")));
     }
     match word {
         "CMD" => set(config, "Cmd", command(rest)),
@@ -44,7 +45,7 @@ fn change(config: &mut Map<String, Value>, word: &str, rest: &str) -> Result<()>
             other => *other = json!([rest]),
         },
         _ => {
-            return Err(Error::new(format!("{word} is not a valid change command")).hint(
+            return Err(Error::new(format_args!("{word} is not a valid change command")).hint(
                 "they are CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR",
             ));
         }
@@ -89,7 +90,8 @@ fn single(config: &Map<String, Value>, text: &str) -> Result<String> {
 
 /// A JSON list of texts.
 fn list(text: &str) -> Option<Vec<String>> {
-    serde_json::from_str(text).ok()
+    let value: Value = serde_json::from_slice(text.as_bytes()).ok()?;
+    value.as_array()?.iter().map(|word| Some(word.as_str()?.to_owned())).collect()
 }
 
 /// A command: a JSON list as it is, anything else is for the shell.
@@ -107,10 +109,11 @@ fn pairs(config: &Map<String, Value>, text: &str) -> Result<Vec<(String, String)
         return Ok(vec![(single(config, name)?, single(config, value)?)]);
     }
     let pair = |word: &str| -> Result<(String, String)> {
-        let (name, value) = word.split_once('=').ok_or_else(|| Error::new(format!("'{word}' is no NAME=VALUE")))?;
+        let (name, value) =
+            word.split_once('=').ok_or_else(|| Error::new(format_args!("'{word}' is no NAME=VALUE")))?;
         let name = single(config, name)?;
         if name.is_empty() {
-            return Err(Error::new(format!("'{word}' has no name")));
+            return Err(Error::new(format_args!("'{word}' has no name")));
         }
         Ok((name, single(config, value)?))
     };
@@ -119,7 +122,7 @@ fn pairs(config: &Map<String, Value>, text: &str) -> Result<Vec<(String, String)
 
 /// `80`, `80/udp`, `8000-8010/tcp` as the keys of ExposedPorts.
 fn ports(text: &str) -> Result<Vec<String>> {
-    let bad = || Error::new(format!("invalid containerPort: {text}"));
+    let bad = || Error::new(format_args!("invalid containerPort: {text}"));
     let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let protocol = protocol.to_ascii_lowercase();
     let (first, last) = range.split_once('-').unwrap_or((range, range));
@@ -152,7 +155,7 @@ fn health(text: &str) -> Result<Value> {
     while let Some(option) = rest.strip_prefix("--") {
         let (option, after) = option.split_once(char::is_whitespace).unwrap_or((option, ""));
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        let bad = || Error::new(format!("invalid option --{option}"));
+        let bad = || Error::new(format_args!("invalid option --{option}"));
         let (key, value) = match name {
             "interval" => ("Interval", nanoseconds(value).ok_or_else(bad)?),
             "timeout" => ("Timeout", nanoseconds(value).ok_or_else(bad)?),

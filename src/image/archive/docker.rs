@@ -42,7 +42,7 @@ impl Listed {
     fn parse(bytes: &[u8]) -> Result<Vec<Listed>> {
         let list = json::list(LIST, bytes)?;
         if list.len() > IMAGES_MAX {
-            return Err(Error::new(format!("{LIST} has {} images, more than {IMAGES_MAX}", list.len())));
+            return Err(Error::new(format_args!("{LIST} has {} images, more than {IMAGES_MAX}", list.len())));
         }
         list.iter().map(|value| Listed::read(value).map_err(|error| error.context(LIST))).collect()
     }
@@ -63,9 +63,9 @@ fn words<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a str>> {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(list)) => list
             .iter()
-            .map(|word| word.as_str().ok_or_else(|| Error::new(format!("a {name} that is no text"))))
+            .map(|word| word.as_str().ok_or_else(|| Error::new(format_args!("a {name} that is no text"))))
             .collect(),
-        Some(_) => Err(Error::new(format!("{name} is no list"))),
+        Some(_) => Err(Error::new(format_args!("{name} is no list"))),
     }
 }
 
@@ -78,13 +78,13 @@ pub fn names(list: &[Listed], config: &Digest) -> Vec<Reference> {
 /// An image of the archive. Layers that are in the store need not be in the archive, and may be named `""`: pack leaves
 /// out what it knows to be there.
 pub fn read(store: &Store, files: &Files<'_>, listed: Listed) -> Result<Image> {
-    let lacks = |name: &str| Error::new(format!("the archive lacks {name}"));
+    let lacks = |name: &str| Error::new(format_args!("the archive lacks {name}"));
     let config = files.small(&listed.config, CONFIG_MAX)?.ok_or_else(|| lacks(&listed.config))?;
     check_name(&listed.config, &config)?;
     let diff_ids = Config::parse(&config)?.diff_ids;
     if diff_ids.len() != listed.layers.len() {
         let (layers, known) = (listed.layers.len(), diff_ids.len());
-        return Err(Error::new(format!("{LIST} has {layers} layers, the image config {known}")));
+        return Err(Error::new(format_args!("{LIST} has {layers} layers, the image config {known}")));
     }
     let mut layers = Vec::new();
     let mut blobs = BTreeMap::new();
@@ -107,7 +107,7 @@ pub fn read(store: &Store, files: &Files<'_>, listed: Listed) -> Result<Image> {
     missing.dedup();
     if !missing.is_empty() {
         let count = if let [_] = missing.as_slice() { "a layer that is" } else { "layers that are" };
-        return Err(Error::new(format!("the archive lacks {count} not here either: {}", missing.join(", ")))
+        return Err(Error::new(format_args!("the archive lacks {count} not here either: {}", missing.join(", ")))
             .hint("first pull or load an image that has them, or write the archive with all layers"));
     }
     let descriptors: Vec<Descriptor> = layers.iter().map(|layer| layer.blob.clone()).collect();
@@ -120,7 +120,9 @@ pub fn read(store: &Store, files: &Files<'_>, listed: Listed) -> Result<Image> {
 fn check_name(name: &str, config: &[u8]) -> Result<()> {
     let digest = Digest::of(config);
     match digest_in(name) {
-        Some(wanted) if wanted != digest => Err(Error::new(format!("{name} is wrong: it has the digest {digest}"))),
+        Some(wanted) if wanted != digest => {
+            Err(Error::new(format_args!("{name} is wrong: it has the digest {digest}")))
+        }
         _ => Ok(()),
     }
 }

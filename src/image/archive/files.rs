@@ -32,9 +32,9 @@ impl<'s> Files<'s> {
             }
             Files::Directory(path) => path,
         };
-        let failed = |error: &io::Error| Error::io(format!("read {}", path.join(name).display()), error);
+        let failed = |error: &io::Error| Error::io(format_args!("read {}", path.join(name).display()), error);
         let Some(below) = index::resolve("", name) else {
-            return Err(Error::new(format!("the name '{name}' leads out of the layout")));
+            return Err(Error::new(format_args!("the name '{name}' leads out of the layout")));
         };
         // Somebody else may have made the directory: no link out of it, and nothing that would hold us up.
         let mut options = File::options();
@@ -46,7 +46,7 @@ impl<'s> Files<'s> {
         };
         let meta = file.metadata().map_err(|error| failed(&error))?;
         if !meta.is_file() {
-            return Err(Error::new(format!("{} is no file", path.join(name).display())));
+            return Err(Error::new(format_args!("{} is no file", path.join(name).display())));
         }
         Ok(Some(Piece { file, at: 0, left: meta.len() }))
     }
@@ -55,10 +55,10 @@ impl<'s> Files<'s> {
     pub fn small(&self, name: &str, max: u64) -> Result<Option<Vec<u8>>> {
         let Some(mut piece) = self.find(name)? else { return Ok(None) };
         if piece.left > max {
-            return Err(Error::new(format!("{name} is {} bytes long, more than {max}", piece.left)));
+            return Err(Error::new(format_args!("{name} is {} bytes long, more than {max}", piece.left)));
         }
         let mut bytes = Vec::new();
-        piece.read_to_end(&mut bytes).map_err(|error| Error::io(format!("read {name}"), &error))?;
+        piece.read_to_end(&mut bytes).map_err(|error| Error::io(format_args!("read {name}"), &error))?;
         Ok(Some(bytes))
     }
 }

@@ -78,7 +78,7 @@ impl Index {
     /// The member of this name, through links.
     pub fn find(&self, name: &str) -> Result<Option<Extent>> {
         let Some(mut at) = resolve("", name) else {
-            return Err(Error::new(format!("the name '{name}' leads out of the archive")));
+            return Err(Error::new(format_args!("the name '{name}' leads out of the archive")));
         };
         for _ in 0..=LINKS_MAX {
             match self.places.get(&at) {
@@ -87,7 +87,7 @@ impl Index {
                 Some(Place::Link(target)) => at.clone_from(target),
             }
         }
-        Err(Error::new(format!("the links of '{name}' lead in a circle or through more than {LINKS_MAX} others")))
+        Err(Error::new(format_args!("the links of '{name}' lead in a circle or through more than {LINKS_MAX} others")))
     }
 }
 

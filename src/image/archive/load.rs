@@ -82,7 +82,7 @@ fn one(
 ) -> Result<Loaded> {
     let platform = Config::parse(&image.config)?.platform;
     if let Some(wanted) = wanted.filter(|wanted| !platform.runs_on(wanted)) {
-        return Err(Error::new(format!("the archive's image is for {platform}, not for the specified {wanted}")));
+        return Err(Error::new(format_args!("the archive's image is for {platform}, not for the specified {wanted}")));
     }
     let (id, digest) = (Digest::of(&image.config), image.digest);
     let names = tags(&image.names);

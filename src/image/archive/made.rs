@@ -2,7 +2,8 @@
 
 use crate::image::digest::Digest;
 use crate::image::manifest::{Descriptor, OCI_MANIFEST};
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";

@@ -60,7 +60,7 @@ fn check_version(layout: &[u8]) -> Result<()> {
     let value = json::object("oci-layout", layout)?;
     match value.get("imageLayoutVersion").and_then(Value::as_str) {
         Some(version) if version.starts_with("1.") => Ok(()),
-        Some(version) => Err(Error::new(format!("an OCI layout of the unknown version '{version}'"))),
+        Some(version) => Err(Error::new(format_args!("an OCI layout of the unknown version '{version}'"))),
         None => Err(Error::new("oci-layout says no version")),
     }
 }
@@ -143,14 +143,14 @@ fn resolve(files: &Files<'_>, mut descriptor: Descriptor, platform: Option<&Plat
             Document::Index(index) => descriptor = choose(index, files, platform)?.manifest,
         }
     }
-    Err(Error::new(format!("the image's index holds indexes more than {DEPTH_MAX} deep")))
+    Err(Error::new(format_args!("the image's index holds indexes more than {DEPTH_MAX} deep")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::image::mutation;
-    use serde_json::json;
+    use crate::json::json;
 
     const D: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 

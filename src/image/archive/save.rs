@@ -17,8 +17,9 @@ use crate::image::manifest::{Descriptor, OCI_INDEX, OCI_MANIFEST};
 use crate::image::reference::Reference;
 use crate::image::tar::writer::Writer;
 use crate::image::tar::{Entry, Kind};
+use crate::json::json;
 use crate::store::Store;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -79,7 +80,7 @@ impl Contents {
         let mut blobs = Vec::new();
         for diff_id in &image.config.diff_ids {
             if !layers::exists(store, diff_id) {
-                return Err(Error::new(format!("layer {} of the image {} is gone", diff_id.short(), id.short()))
+                return Err(Error::new(format_args!("layer {} of the image {} is gone", diff_id.short(), id.short()))
                     .hint("pull the image again"));
             }
             let size = length(store, diff_id)?;

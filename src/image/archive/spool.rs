@@ -47,7 +47,7 @@ pub fn spool<'s, T: Send>(
     let draft = Draft::new(store)?;
     let path = draft.path().join("archive");
     let opened = File::options().read(true).write(true).create_new(true).open(&path);
-    let file = opened.map_err(|error| Error::io(format!("make {}", path.display()), &error))?;
+    let file = opened.map_err(|error| Error::io(format_args!("make {}", path.display()), &error))?;
     let (made, decompressed) = match compression {
         Compression::By(program) => {
             let drain = |mut plain: &mut dyn BufRead| Tee::new(&mut plain, &file).through(read);
@@ -95,7 +95,7 @@ impl Source {
         let began = Instant::now();
         while !self.lies_whole && !poll::poll(&[self.file.as_fd()], 1000)?.contains(&true) {
             if began.elapsed() >= self.silence {
-                return Err(Error::new(format!("nothing more has come for {} seconds", self.silence.as_secs())));
+                return Err(Error::new(format_args!("nothing more has come for {} seconds", self.silence.as_secs())));
             }
         }
         self.file.read(buffer).map_err(|error| Error::io("read the archive", &error))

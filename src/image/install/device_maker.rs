@@ -32,7 +32,7 @@ impl DeviceMaker {
     /// As [`fs::mknodat`], also from inside the sandbox.
     pub fn mknodat(&self, dir: BorrowedFd<'_>, name: &CStr, mode: u32, (major, minor): (u32, u32)) -> Result<()> {
         const MAKER: &str = "the process that makes devices";
-        let channel = self.channel.as_ref().ok_or_else(|| Error::new(format!("{MAKER} ended")))?;
+        let channel = self.channel.as_ref().ok_or_else(|| Error::new(format_args!("{MAKER} ended")))?;
         channel.send(&Message::MakeDevice { mode, major, minor, name: name.to_owned() }, &[dir])?;
         channel.receive_from(MAKER).map(drop)
     }

@@ -168,7 +168,7 @@ fn wait_for(store: &Store, lower: &Digest) -> Result<()> {
         }
         let most = if layers::is_aside(store, lower) { ASIDE_WAIT } else { BEGIN_WAIT };
         if began.elapsed() > most {
-            let error = Error::new(format!("the layer {lower} below it was removed meanwhile"));
+            let error = Error::new(format_args!("the layer {lower} below it was removed meanwhile"));
             return Err(error.hint("pull the image again"));
         }
         std::thread::sleep(LOOK_EVERY);

@@ -100,14 +100,13 @@ pub fn length(store: &Store, digest: &Digest) -> u64 {
 
 /// Removes what nobody came back for within a day.
 pub fn sweep(store: &Store) {
-    for entry in std::fs::read_dir(store.root().join(DIR)).into_iter().flatten().flatten() {
-        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
-        let is_ours = entry.file_name().to_str().is_some_and(|name| Digest::from_hex(name).is_ok());
-        if is_ours
-            && age.is_some_and(|age| age > AGE_MAX)
-            && let Some(_lock) = claim(&entry.path())
+    let digests = store.names_in(DIR).unwrap_or_default().into_iter().filter_map(|name| Digest::from_hex(&name).ok());
+    for path in digests.map(|digest| path(store, &digest)) {
+        let modified = std::fs::symlink_metadata(&path).and_then(|meta| meta.modified()).ok();
+        if modified.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > AGE_MAX)
+            && let Some(_lock) = claim(&path)
         {
-            let _ = std::fs::remove_file(entry.path());
+            let _ = std::fs::remove_file(path);
         }
     }
 }

@@ -104,7 +104,7 @@ impl<'a> Source<'a> {
         let digest = std::mem::take(&mut self.hasher).finish();
         if digest != self.blob.digest {
             self.verdict = Verdict::Wrong;
-            return Err(Error::new(format!("{} is wrong: what came has the digest {digest}", self.blob.digest)));
+            return Err(Error::new(format_args!("{} is wrong: what came has the digest {digest}", self.blob.digest)));
         }
         self.verdict = Verdict::Right;
         (self.report)(Step::Downloaded);
@@ -126,7 +126,7 @@ impl<'a> Source<'a> {
     }
 
     fn failure(&mut self, error: &io::Error) -> Error {
-        self.failed.take().unwrap_or_else(|| Error::io(format!("read {}", self.blob.digest), error))
+        self.failed.take().unwrap_or_else(|| Error::io(format_args!("read {}", self.blob.digest), error))
     }
 
     /// The next bytes, from whoever has them; 0 at the end of the blob.
@@ -182,7 +182,7 @@ impl<'a> Source<'a> {
     /// An answer has ended before the blob does. Whether there is more to be had, its origin knows.
     fn short(&mut self) -> Failure {
         let Descriptor { digest, size, .. } = self.blob;
-        let error = Error::new(format!("{digest} has {} bytes instead of {size}", self.count));
+        let error = Error::new(format_args!("{digest} has {} bytes instead of {size}", self.count));
         let end = ErrorKind::UnexpectedEof.into();
         match &mut self.body {
             Some(body) => Failure { error, ..body.failure(end) },
@@ -226,7 +226,7 @@ impl Read for Source<'_> {
             if self.count > self.blob.size {
                 self.verdict = Verdict::Wrong;
                 let Descriptor { digest, size, .. } = self.blob;
-                return Err(Error::new(format!("{digest} is longer than the {size} bytes it was declared with")));
+                return Err(Error::new(format_args!("{digest} is longer than the {size} bytes it was declared with")));
             }
             Ok(length)
         });

@@ -105,9 +105,10 @@ impl Unpacker {
         };
         if digest != job.diff_id {
             let wanted = job.diff_id;
-            return Err(
-                Error::new(format!("its tar has the digest {digest}, and not {wanted} as its image says")).into()
-            );
+            return Err(Error::new(format_args!(
+                "its tar has the digest {digest}, and not {wanted} as its image says"
+            ))
+            .into());
         }
         self.wait()?;
         let mut bytes = Vec::new();
@@ -140,5 +141,5 @@ pub fn root() -> Result<OwnedFd> {
 
 fn new_file(path: &Path) -> Result<File> {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path);
-    file.map_err(|error| Error::io(format!("make {}", path.display()), &error))
+    file.map_err(|error| Error::io(format_args!("make {}", path.display()), &error))
 }

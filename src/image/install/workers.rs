@@ -125,11 +125,11 @@ fn supervise<'a>(
                 }
                 Some(Message::Failed(error)) => {
                     running.remove(at).child.wait()?;
-                    return Err(error.context(format!("layer {layer}")));
+                    return Err(error.context(format_args!("layer {layer}")));
                 }
                 _ => {
                     let status = running.remove(at).child.wait()?;
-                    return Err(Error::new(format!("layer {layer}: its process ended early ({status:?})")));
+                    return Err(Error::new(format_args!("layer {layer}: its process ended early ({status:?})")));
                 }
             }
         }

@@ -132,7 +132,7 @@ impl Directories {
         self.remove(&path);
         self.size += size(&path, &attributes);
         if self.size > REMEMBERED {
-            return Err(Error::new(format!("more directories than fit into {} MiB", REMEMBERED >> 20)));
+            return Err(Error::new(format_args!("more directories than fit into {} MiB", REMEMBERED >> 20)));
         }
         self.known.insert(path, attributes);
         Ok(())

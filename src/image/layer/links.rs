@@ -26,7 +26,7 @@ impl Deferred {
     pub fn push(&mut self, link: Link) -> Result<()> {
         self.size += size_of::<Link>() + link.target_parent.len() + link.target.len() + link.parent.len();
         if self.size > REMEMBERED {
-            return Err(Error::new(format!("more links to lower layers than fit into {} MiB", REMEMBERED >> 20)));
+            return Err(Error::new(format_args!("more links to lower layers than fit into {} MiB", REMEMBERED >> 20)));
         }
         self.links.push(link);
         Ok(())

@@ -65,7 +65,7 @@ pub fn adopt(lowers: &[BorrowedFd<'_>], root: BorrowedFd<'_>, made_up: &[Vec<u8>
     let layers: Vec<BorrowedFd<'_>> = std::iter::once(root).chain(lowers.iter().copied()).collect();
     let mut tree = Tree::new(root);
     for path in made_up {
-        let blame = |error: Error| error.context(format!("directory '{}'", String::from_utf8_lossy(path)));
+        let blame = |error: Error| error.context(format_args!("directory '{}'", String::from_utf8_lossy(path)));
         let (parent, name) = split(path);
         let below = Merged::open(&layers, parent).and_then(|merged| merged.find(name, 1)).map_err(blame)?;
         if let Some((dir, name, stat)) = below.filter(|(_, _, stat)| stat.is_dir())

@@ -37,14 +37,14 @@ pub fn rebuild(record: &File, scratch: &File, root: BorrowedFd<'_>, out: &mut dy
             Part::Data { .. } | Part::GivenUp => {}
             Part::End { length } if length == rebuilt.length => return Ok(length),
             Part::End { length } => {
-                return Err(Error::new(format!("the record tells of {length} bytes, not of {}", rebuilt.length)));
+                return Err(Error::new(format_args!("the record tells of {length} bytes, not of {}", rebuilt.length)));
             }
         }
     }
 }
 
 /// The record from its beginning on.
-fn parts(mut record: &File) -> Result<Parts<&File>> {
+fn parts(mut record: &File) -> Result<Parts<'_>> {
     record.rewind().map_err(|error| Error::io("read the layer's record", &error))?;
     Parts::new(record)
 }
@@ -64,7 +64,7 @@ impl Rebuilt<'_> {
     }
 
     fn file(&mut self, path: &[u8], extents: &[Extent]) -> Result<()> {
-        let blame = |error: Error| error.context(format!("the layer's file {:?}", OsStr::from_bytes(path)));
+        let blame = |error: Error| error.context(format_args!("the layer's file {:?}", OsStr::from_bytes(path)));
         match self.replaced.get(path) {
             Some((file, base)) => self.copy(file, base, extents),
             None => {

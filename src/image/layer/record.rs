@@ -82,10 +82,10 @@ fn tagged(tag: u8, number: u64) -> [u8; 9] {
 }
 
 /// A record being read. It is our own file, so anything wrong with it is damage.
-pub struct Parts<R>(Inflate<R>);
+pub struct Parts<'a>(Inflate<'a>);
 
-impl<R: Read> Parts<R> {
-    pub fn new(record: R) -> Result<Parts<R>> {
+impl<'a> Parts<'a> {
+    pub fn new(record: impl Read + 'a) -> Result<Parts<'a>> {
         let mut parts = Parts(Inflate::new(record));
         if parts.bytes(MAGIC.len() as u64, MAGIC.len() as u64)? != MAGIC {
             return Err(damaged());

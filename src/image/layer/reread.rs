@@ -15,7 +15,13 @@ use std::os::fd::BorrowedFd;
 /// Reads a layer's record again, and makes of its root directory what [`unpack`](super::unpack) makes of it today. To be
 /// called as the (container's) root. Files that are there already stay as they are.
 pub fn reread_root(record: &File, root: BorrowedFd<'_>) -> Result<Root> {
-    let mut archive = Archive::new(Outline { parts: Parts::new(record)?, literal: Vec::new(), at: 0, zeros: 0 });
+    let mut archive = Archive::new(Outline {
+        parts: Parts::new(record)?,
+        literal: Vec::new(),
+        at: 0,
+        blank: vec![0; record::LITERAL],
+        zeros: 0,
+    });
     let mut result = Unpacked::default();
     let mut directories = Directories::default();
     while let Some(entry) = archive.next()? {
@@ -35,15 +41,15 @@ pub fn reread_root(record: &File, root: BorrowedFd<'_>) -> Result<Root> {
 
 /// The tar stream that a record is of, with zeros in the place of what is in files.
 struct Outline<'a> {
-    parts: Parts<&'a File>,
+    parts: Parts<'a>,
     literal: Vec<u8>,
     /// How much of `literal` has been read.
     at: usize,
+    /// Zeros, which a file is read from.
+    blank: Vec<u8>,
     /// What is left to read of a file.
     zeros: u64,
 }
-
-static ZEROS: [u8; record::LITERAL] = [0; record::LITERAL];
 
 impl Outline<'_> {
     fn next(&mut self) -> Result<bool> {
@@ -68,8 +74,8 @@ impl BufRead for Outline<'_> {
             }
         }
         if self.zeros > 0 {
-            let length = usize::try_from(self.zeros).unwrap_or(ZEROS.len()).min(ZEROS.len());
-            return Ok(ZEROS.get(..length).unwrap_or_default());
+            let length = usize::try_from(self.zeros).unwrap_or(usize::MAX).min(self.blank.len());
+            return Ok(self.blank.get(..length).unwrap_or_default());
         }
         Ok(self.literal.get(self.at..).unwrap_or_default())
     }

@@ -44,7 +44,7 @@ impl Dir {
         let fd = fs::openat(self.fd.as_fd(), &c(name)?, DIRECTORY | libc::O_NOFOLLOW, 0)?;
         let path = self.below(name);
         if path.len() > PATH {
-            return Err(Error::call(format!("open {:?}", OsStr::from_bytes(&path)), libc::ENAMETOOLONG));
+            return Err(Error::call(format_args!("open {:?}", OsStr::from_bytes(&path)), libc::ENAMETOOLONG));
         }
         Ok(Dir { fd, path })
     }
@@ -160,7 +160,7 @@ impl<'a> Tree<'a> {
                     let Ok(target) = fs::readlinkat(here.as_fd(), &c(&part)?) else { return Err(error) };
                     symlinks += 1;
                     if symlinks > SYMLINKS {
-                        return Err(Error::call(format!("walk {:?}", OsStr::from_bytes(path)), libc::ELOOP));
+                        return Err(Error::call(format_args!("walk {:?}", OsStr::from_bytes(path)), libc::ELOOP));
                     }
                     if target.starts_with(b"/") {
                         here = self.root()?;
@@ -230,7 +230,7 @@ pub fn absent(error: &Error) -> bool {
 /// outside of it. Docker refuses it as well.
 fn through_symlink(path: &[u8], error: Error) -> Error {
     let path = String::from_utf8_lossy(path);
-    error.context(format!("its parent '{path}' is a symlink that leads to no directory in this layer"))
+    error.context(format_args!("its parent '{path}' is a symlink that leads to no directory in this layer"))
 }
 
 fn reversed(path: &[u8]) -> Vec<Vec<u8>> {

@@ -19,7 +19,7 @@ impl Link {
     pub fn new(target: &[u8], parent: &[u8], name: &[u8]) -> Result<Link> {
         let shown = || format!("hard link to '{}'", String::from_utf8_lossy(target));
         match place(target).map_err(|error| error.context(shown()))? {
-            Place::Root => Err(Error::new(format!("{}: not a file", shown()))),
+            Place::Root => Err(Error::new(format_args!("{}: not a file", shown()))),
             Place::Below { parent: target_parent, name: target } => {
                 Ok(Link { target_parent, target: target.to_vec(), parent: parent.to_vec(), name: name.to_vec() })
             }
@@ -33,7 +33,7 @@ impl Link {
             format!("{}{slash}{}", String::from_utf8_lossy(parent), String::from_utf8_lossy(name))
         };
         let (target, name) = (path(&self.target_parent, &self.target), path(&self.parent, &self.name));
-        error.context(format!("hard link '{name}' to '{target}'"))
+        error.context(format_args!("hard link '{name}' to '{target}'"))
     }
 }
 

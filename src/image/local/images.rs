@@ -11,6 +11,7 @@ use crate::image::reference::Reference;
 use crate::store::drafts::Draft;
 use crate::store::locks::Lock;
 use crate::store::{Store, sync_dir};
+use crate::sys::fs;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
@@ -81,7 +82,7 @@ pub fn config(store: &Store, id: &Digest) -> Option<Vec<u8>> {
 /// The manifest of an image that is here, as it was served.
 pub fn manifest(store: &Store, id: &Digest) -> Result<Vec<u8>> {
     let path = dir(store, id).join("manifest.json");
-    std::fs::read(&path).map_err(|error| Error::io(format!("read {}", path.display()), &error))
+    std::fs::read(&path).map_err(|error| Error::io(format_args!("read {}", path.display()), &error))
 }
 
 /// Reads an image; `None` when it is not here.
@@ -90,11 +91,11 @@ pub fn load(store: &Store, id: &Digest) -> Result<Option<Image>> {
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(format!("read {}", path.display()), &error)),
+        Err(error) => return Err(Error::io(format_args!("read {}", path.display()), &error)),
     };
     let damaged = || {
-        Error::new(format!("{} is damaged", path.display()))
-            .hint(format!("remove it with 'ccrun rmi -f {}' and pull it again", id.short()))
+        Error::new(format_args!("{} is damaged", path.display()))
+            .hint(format_args!("remove it with 'ccrun rmi -f {}' and pull it again", id.short()))
     };
     // The name is the digest: what a disk or a hand has changed does not run.
     if Digest::of(&bytes) != *id {
@@ -117,17 +118,17 @@ pub fn add(store: &Store, config: &[u8], manifest: &[u8]) -> Result<Digest> {
         let mut file = std::fs::File::create_new(half.join(name))?;
         file.write_all(bytes).and_then(|()| file.sync_all())
     };
-    std::fs::create_dir(&half)
-        .and_then(|()| write("config.json", config))
+    fs::mkdir(&half, 0o777)?;
+    write("config.json", config)
         .and_then(|()| write("manifest.json", manifest))
-        .map_err(|error| Error::io(format!("write {}", half.display()), &error))?;
+        .map_err(|error| Error::io(format_args!("write {}", half.display()), &error))?;
     sync_dir(&half)?;
     let images = store.dir("images")?;
     let path = dir(store, &id);
     let publish = || match std::fs::rename(&half, &path) {
         Ok(()) => Ok(true),
         Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty) => Ok(false),
-        Err(error) => Err(Error::io(format!("rename {} to {}", half.display(), path.display()), &error)),
+        Err(error) => Err(Error::io(format_args!("rename {} to {}", half.display(), path.display()), &error)),
     };
     // Another process may have been faster. Only a damaged image is ever taken away: a sound one is in use.
     if !publish()? && load(store, &id).is_err() {
@@ -142,7 +143,7 @@ pub fn add(store: &Store, config: &[u8], manifest: &[u8]) -> Result<Digest> {
 pub fn ids(store: &Store) -> Result<Vec<Digest>> {
     let mut ids: Vec<Digest> =
         store.names_in("images")?.iter().filter_map(|name| Digest::from_hex(name).ok()).collect();
-    ids.sort();
+    crate::sort::all(&mut ids);
     Ok(ids)
 }
 
@@ -173,7 +174,7 @@ pub fn find(store: &Store, word: &str) -> Result<Option<Found>> {
     let mut matching = ids(store)?.into_iter().filter(|id| id.hex().starts_with(hex));
     match (matching.next(), matching.next()) {
         (Some(id), None) => Ok(Some(Found { id, reference: None })),
-        (Some(_), Some(_)) => Err(Error::new(format!("multiple images found with the prefix {word}"))),
+        (Some(_), Some(_)) => Err(Error::new(format_args!("multiple images found with the prefix {word}"))),
         (None, _) => Ok(None),
     }
 }
@@ -181,7 +182,7 @@ pub fn find(store: &Store, word: &str) -> Result<Option<Found>> {
 /// What Docker says of a word that [`find`] finds nothing for.
 pub fn not_found(word: &str) -> Error {
     let name = Reference::parse(word).map_or_else(|_| word.to_owned(), |reference| reference.familiar());
-    Error::new(format!("No such image: {name}"))
+    Error::new(format_args!("No such image: {name}"))
 }
 
 /// Gives the image that a word means one more name; another image that has it loses it.

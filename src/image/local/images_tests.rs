@@ -3,8 +3,8 @@
 use super::super::layers::{LayerDraft, Notes};
 use super::super::remove::{Removed, User, remove};
 use super::*;
+use crate::json::json;
 use crate::store::testing::TestStore;
-use serde_json::json;
 
 /// Makes an image of these layers under these names.
 fn image(store: &Store, layers: &[&str], names: &[&str]) -> Digest {

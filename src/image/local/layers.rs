@@ -7,17 +7,18 @@
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::layer::Root;
+use crate::json::json;
 use crate::store::drafts::Draft;
 use crate::store::locks::{self, Taken};
 use crate::store::sweep::Gone;
 use crate::store::{Store, sync_dir};
 use crate::sys::{cstr, fs, process};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, Permissions};
+use std::fs::Permissions;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where a layer's files are.
@@ -106,7 +107,7 @@ pub(super) fn note_root(draft: &Draft<'_>, store: &Store, diff_id: &Digest, root
     let (half, path) = (draft.path().join("link"), root_path(store, diff_id));
     std::os::unix::fs::symlink(root.to_string(), &half)
         .and_then(|()| std::fs::rename(&half, &path))
-        .map_err(|error| Error::io(format!("make the link {}", path.display()), &error))
+        .map_err(|error| Error::io(format_args!("make the link {}", path.display()), &error))
 }
 
 /// A layer that is being made.
@@ -152,9 +153,8 @@ impl<'s> LayerDraft<'s> {
     pub fn clear(&self) -> Result<()> {
         let root = self.root();
         self.store.remove_tree(&root)?;
-        let failed = |error| Error::io(format!("make the directory {}", root.display()), &error);
-        DirBuilder::new().mode(0o755).create(&root).map_err(failed)?;
-        std::fs::set_permissions(&root, Permissions::from_mode(0o755)).map_err(failed)?;
+        let made = fs::mkdir(&root, 0o755).and_then(|()| fs::fchmodat(fs::CWD, &cstr(&root)?, 0o755));
+        made.map_err(|error| error.renamed(format_args!("make the directory {}", root.display())))?;
         self.store.give_to_root(&root)
     }
 
@@ -185,7 +185,7 @@ impl<'s> LayerDraft<'s> {
         // 2. What lies beside it is worth nothing without the layer, so it may come first.
         let layers = self.store.dir("layers")?;
         let (from, to) = (self.record(), record_path(self.store, &self.diff_id));
-        std::fs::rename(&from, &to).map_err(|error| Error::io(format!("rename {}", from.display()), &error))?;
+        std::fs::rename(&from, &to).map_err(|error| Error::io(format_args!("rename {}", from.display()), &error))?;
         write_through(&self.draft, &notes_path(self.store, &self.diff_id), &notes.text())?;
         note_root(&self.draft, self.store, &self.diff_id, told)?;
         // 3. The layer itself.
@@ -197,25 +197,22 @@ impl<'s> LayerDraft<'s> {
 /// Whether a process has put the layer aside, and will go on with it.
 pub fn is_aside(store: &Store, diff_id: &Digest) -> bool {
     let prefix = format!("{}-", LayerDraft::name(diff_id));
-    let drafts = std::fs::read_dir(store.root().join("tmp")).into_iter().flatten().flatten();
-    let mut asides = drafts.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
-    let is_held = |path: PathBuf| locks::take(&path.join("lock"), 0, libc::LOCK_SH | libc::LOCK_NB);
-    asides.any(|entry| matches!(is_held(entry.path()), Ok(Taken::Theirs)))
+    let drafts = store.names_in("tmp").unwrap_or_default();
+    let is_held =
+        |name| locks::take(&store.root().join("tmp").join(name).join("lock"), 0, libc::LOCK_SH | libc::LOCK_NB);
+    drafts.into_iter().any(|name| name.starts_with(&prefix) && matches!(is_held(name), Ok(Taken::Theirs)))
 }
 
-/// Writes a small file whole or not at all.
+/// Writes a small file whole or not at all; the caller syncs its directory.
 pub fn write_through(draft: &Draft<'_>, path: &Path, text: &str) -> Result<()> {
-    let failed = |error| Error::io(format!("write {}", path.display()), &error);
-    let half = draft.path().join("file");
-    std::fs::write(&half, text).map_err(failed)?;
-    std::fs::File::open(&half).and_then(|file| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&half, path).map_err(failed)
+    fs::replace_file(path, &draft.path().join("file"), text.as_bytes(), 0o666, &fs::fsync)
 }
 
 /// Renames a directory of container root's into another directory. That writes its `..`, which
 /// needs write permission on the directory itself, and `/` is mode 0555 in many an image.
 fn move_dir(from: &Path, to: &Path) -> Result<()> {
-    let failed = |error: std::io::Error| Error::io(format!("rename {} to {}", from.display(), to.display()), &error);
+    let failed =
+        |error: std::io::Error| Error::io(format_args!("rename {} to {}", from.display(), to.display()), &error);
     match std::fs::rename(from, to) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
         other => return other.map_err(failed),

@@ -64,7 +64,7 @@ fn stray_layers(store: &Store) -> Result<(Vec<Gone<'_>>, u64)> {
     };
     let layers = store.names_in("layers")?;
     let digests = layers.iter().filter_map(|name| Digest::from_hex(name.split('.').next()?).ok());
-    let strays: BTreeSet<Digest> = digests.filter(|diff_id| !used.contains(diff_id)).collect();
+    let strays: BTreeSet<Digest> = crate::sort::into(digests.filter(|diff_id| !used.contains(diff_id)));
     let bytes = strays.iter().map(|diff_id| Notes::read(store, diff_id).size).sum();
     Ok((layers::take_away(store, &strays)?, bytes))
 }
@@ -88,8 +88,8 @@ mod tests {
     use super::*;
     use crate::image::layer::Root;
     use crate::image::reference::Reference;
+    use crate::json::json;
     use crate::store::testing::TestStore;
-    use serde_json::json;
 
     fn layer(store: &Store, name: &str) -> Digest {
         let diff_id = Digest::of(name.as_bytes());

@@ -17,7 +17,7 @@ const BUFFER: usize = 256 << 10;
 /// Writes the exact tar of a layer to `out`; gives its length. When its digest turns out not to be the
 /// layer's, that is an error, but `out` has been written to.
 pub fn rebuild(store: &Store, diff_id: &Digest, out: &mut dyn Write) -> Result<u64> {
-    write(store, diff_id, out).map_err(|error| error.context(format!("layer {}", diff_id.short())))
+    write(store, diff_id, out).map_err(|error| error.context(format_args!("layer {}", diff_id.short())))
 }
 
 fn write(store: &Store, diff_id: &Digest, out: &mut dyn Write) -> Result<u64> {
@@ -25,7 +25,7 @@ fn write(store: &Store, diff_id: &Digest, out: &mut dyn Write) -> Result<u64> {
     let path = layers::record_path(store, diff_id);
     let record = File::open(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => again(Error::new("an older version of ccrun unpacked it and kept no record of its tar")),
-        _ => Error::io(format!("open {}", path.display()), &error),
+        _ => Error::io(format_args!("open {}", path.display()), &error),
     })?;
     // On a full or read-only disk memory has to do.
     let draft = Draft::new(store).ok();
@@ -51,7 +51,9 @@ fn write(store: &Store, diff_id: &Digest, out: &mut dyn Write) -> Result<u64> {
     sandboxed.wait().map_err(again)?;
     match hasher.finish() {
         digest if digest == *diff_id => Ok(length),
-        digest => Err(again(Error::new(format!("its files have been changed: its tar has the digest {digest} now")))),
+        digest => {
+            Err(again(Error::new(format_args!("its files have been changed: its tar has the digest {digest} now"))))
+        }
     }
 }
 

@@ -7,9 +7,11 @@ use super::layers::write_through;
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
 use crate::image::reference::Reference;
+use crate::json::json;
 use crate::store::drafts::Draft;
 use crate::store::{Store, sync_dir};
-use serde_json::{Value, json};
+use crate::sys::fs;
+use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -35,14 +37,14 @@ pub fn read(store: &Store, reference: &Reference) -> Result<Option<Ref>> {
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        Err(error) => return Err(Error::io(format!("read {}", path.display()), &error)),
+        Err(error) => return Err(Error::io(format_args!("read {}", path.display()), &error)),
     };
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let field = |name: &str| value.get(name).and_then(Value::as_str);
     let digest = |name: &str| field(name).and_then(|text| Digest::parse(text).ok());
     let (Some(image), Some(digest)) = (digest("image"), digest("digest")) else {
-        return Err(Error::new(format!("{} is damaged", path.display()))
-            .hint(format!("remove it and pull {} again", reference.familiar())));
+        return Err(Error::new(format_args!("{} is damaged", path.display()))
+            .hint(format_args!("remove it and pull {} again", reference.familiar())));
     };
     let platform = field("platform").unwrap_or_default().to_owned();
     Ok(Some(Ref { reference: name(reference), image, digest, platform }))
@@ -58,7 +60,7 @@ pub fn write(store: &Store, entry: &Ref) -> Result<()> {
         "platform": entry.platform,
     });
     let draft = Draft::new(store)?;
-    std::fs::create_dir_all(dir).map_err(|error| Error::io(format!("make the directory {}", dir.display()), &error))?;
+    fs::mkdir_all(dir, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", dir.display())))?;
     write_through(&draft, &path, &text.to_string())?;
     sync_dir(dir)
 }
@@ -68,7 +70,7 @@ pub fn remove(store: &Store, reference: &Reference) -> Result<()> {
     let path = path(store, reference);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(Error::io(format!("remove {}", path.display()), &error));
+            return Err(Error::io(format_args!("remove {}", path.display()), &error));
         }
         _ => {}
     }
@@ -119,8 +121,8 @@ fn walk(store: &Store, dir: &Path, components: &mut Vec<String>, found: &mut (Ve
 
 /// The names in a directory; none when it cannot be read or is no directory.
 fn names(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    let entries = fs::entries(dir).unwrap_or_default();
+    entries.into_iter().filter_map(|entry| entry.name.into_string().ok()).collect()
 }
 
 /// The reference as refs are named: by digest alone, or by tag.

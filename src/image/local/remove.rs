@@ -46,9 +46,9 @@ pub fn remove(
         refuse_if_used(word, &id, reference.as_ref(), force, &users)?;
     }
     if reference.is_none() && !force {
-        let repositories: BTreeSet<String> = names.iter().map(|entry| entry.reference.name()).collect();
-        if repositories.len() > 1 {
-            return Err(Error::new(format!(
+        let repositories: Vec<String> = names.iter().map(|entry| entry.reference.name()).collect();
+        if repositories.iter().any(|name| Some(name) != repositories.first()) {
+            return Err(Error::new(format_args!(
                 "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories",
                 id.short()
             )));
@@ -97,15 +97,15 @@ fn refuse_if_used(word: &str, id: &Digest, reference: Option<&Reference>, force:
     let container = user.container.get(..12).unwrap_or(&user.container);
     let image = id.short();
     match (reference, user.running) {
-        (Some(_), _) if !force => Err(Error::new(format!(
+        (Some(_), _) if !force => Err(Error::new(format_args!(
             "conflict: unable to remove repository reference \"{word}\" (must force) - \
              container {container} is using its referenced image {image}"
         ))),
-        (None, true) => Err(Error::new(format!(
+        (None, true) => Err(Error::new(format_args!(
             "conflict: unable to delete {image} (cannot be forced) - \
              image is being used by running container {container}"
         ))),
-        (None, false) if !force => Err(Error::new(format!(
+        (None, false) if !force => Err(Error::new(format_args!(
             "conflict: unable to delete {image} (must be forced) - image is being used by stopped container {container}"
         ))),
         _ => Ok(()),

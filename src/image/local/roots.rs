@@ -31,7 +31,7 @@ fn upgrade(store: &Store, diff_id: &Digest) -> Result<Root> {
         Ok(found.to_string().into_bytes())
     })?;
     let text = String::from_utf8(sandboxed.wait()?).unwrap_or_default();
-    let root = text.parse().map_err(|()| Error::new(format!("layer {}: '{text}' is no root", diff_id.short())))?;
+    let root = text.parse().map_err(|()| Error::new(format_args!("layer {}: '{text}' is no root", diff_id.short())))?;
     note_root(&draft, store, diff_id, &root)?;
     Ok(root)
 }

@@ -5,6 +5,7 @@
 //! `Authorization:` header is only ever sent to the host it was made for.
 
 use super::http_date;
+use crate::decimal;
 use crate::error::{Error, Result};
 use crate::image::origin::Blob;
 use crate::image::retry::{Failure, Outlook};
@@ -71,7 +72,7 @@ fn follow(mut request: Request, may_ask: impl Fn(&Url) -> bool) -> std::result::
     for _ in 0..=REDIRECTS_MAX {
         if !may_ask(&request.url) {
             let place = request.url.without_query();
-            return Err(Error::new(format!("{place} is in a private network, or has no TLS; refused")).into());
+            return Err(Error::new(format_args!("{place} is in a private network, or has no TLS; refused")).into());
         }
         let response = send(&request, None)?;
         let (301 | 302 | 303 | 307 | 308, Some(location)) = (response.status, response.header("location")) else {
@@ -79,7 +80,7 @@ fn follow(mut request: Request, may_ask: impl Fn(&Url) -> bool) -> std::result::
         };
         let next = request.url.join(location).map_err(|error| error.context("redirect"))?;
         if request.url.is_secure() && !next.is_secure() {
-            let error = Error::new(format!("redirect from https to {}; refused", next.without_query()));
+            let error = Error::new(format_args!("redirect from https to {}; refused", next.without_query()));
             return Err(error.into());
         }
         if !next.same_origin(&request.url) {
@@ -87,7 +88,7 @@ fn follow(mut request: Request, may_ask: impl Fn(&Url) -> bool) -> std::result::
         }
         request.url = next;
     }
-    let error = Error::new(format!("{}: more than {REDIRECTS_MAX} redirects", request.url.without_query()));
+    let error = Error::new(format_args!("{}: more than {REDIRECTS_MAX} redirects", request.url.without_query()));
     Err(error.into())
 }
 
@@ -134,7 +135,7 @@ fn spawn() -> Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| Error::io(format!("start {}", curl.display()), &error))
+        .map_err(|error| Error::io(format_args!("start {}", curl.display()), &error))
 }
 
 /// The config file that curl reads from stdin.
@@ -150,7 +151,7 @@ fn config(request: &Request, form: Option<&str>) -> Result<String> {
     option("speed-limit", "1")?;
     option("speed-time", "20")?;
     if let Some(time) = request.time {
-        option("max-time", &format!("{:.3}", time.as_secs_f64().max(0.001)))?;
+        option("max-time", &decimal::fixed(time.as_secs_f64().max(0.001), 3))?;
     }
     option("max-filesize", &request.max_size.to_string())?;
     option("user-agent", concat!("ccrun/", env!("CARGO_PKG_VERSION")))?;
@@ -171,7 +172,7 @@ fn config(request: &Request, form: Option<&str>) -> Result<String> {
 /// A value as curl's config files quote it.
 fn quoted(value: &str) -> Result<String> {
     if let Some(c) = value.chars().find(|c| c.is_control()) {
-        return Err(Error::new(format!("a request to a registry with the character {c:?} in it")));
+        return Err(Error::new(format_args!("a request to a registry with the character {c:?} in it")));
     }
     Ok(format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")))
 }
@@ -184,7 +185,7 @@ fn head(stdout: &mut BufReader<ChildStdout>) -> Result<(u16, Vec<(String, String
         let status = status_line.strip_prefix("HTTP/").and_then(|rest| rest.split(' ').nth(1));
         let status: u16 = status
             .and_then(|code| code.parse().ok())
-            .ok_or_else(|| Error::new(format!("no HTTP answer but '{status_line}'")))?;
+            .ok_or_else(|| Error::new(format_args!("no HTTP answer but '{status_line}'")))?;
         let mut headers = Vec::new();
         loop {
             let line = line(&mut input)?;
@@ -247,7 +248,7 @@ impl Response {
             return Err(self.body.failure(error));
         }
         if bytes.len() as u64 > max {
-            return Err(Error::new(format!("{}: the answer is longer than {max} bytes", self.body.place)).into());
+            return Err(Error::new(format_args!("{}: the answer is longer than {max} bytes", self.body.place)).into());
         }
         Ok(bytes)
     }
@@ -293,7 +294,7 @@ impl Body {
 impl Blob for Body {
     /// curl's own words where there are any.
     fn failure(&mut self, error: io::Error) -> Failure {
-        let own = || Error::io(format!("read {}", self.place), &error);
+        let own = || Error::io(format_args!("read {}", self.place), &error);
         match self.ended.take() {
             Some(ended) => ended,
             // Something between us and the server has ended it, and told us nothing.
@@ -339,7 +340,7 @@ fn explain(code: Option<i32>, message: &str, place: &str) -> Failure {
     // `(6) Could not resolve host: …`
     let text = text.split_once(") ").filter(|(number, _)| number.starts_with('(')).map_or(text, |(_, text)| text);
     let code = code.unwrap_or(-1);
-    let error = Error::new(format!("{place}: {text} (curl {code})"));
+    let error = Error::new(format_args!("{place}: {text} (curl {code})"));
     let error = match code {
         5 | 97 => error.hint("is the proxy right that $https_proxy or $http_proxy names?"),
         6 => error.hint("is this machine on a network, and does DNS work?"),

@@ -29,7 +29,7 @@ fn at(url: &Url, blob: &Descriptor, from: u64) -> std::result::Result<Body, Fail
         match response.status {
             200 | 206 => Ok(response),
             status => {
-                let error = Error::new(format!("{}: HTTP status {status}", url.without_query()));
+                let error = Error::new(format_args!("{}: HTTP status {status}", url.without_query()));
                 Err(Failure { error, outlook: Outlook::of_status(status), retry_after: response.retry_after() })
             }
         }

@@ -21,14 +21,14 @@ const USUAL: &str = "docker.io";
 /// The mirrors of the registry `domain`, in the order in which to ask them.
 pub fn of(domain: &str) -> Result<Vec<Url>> {
     if let Ok(entries) = std::env::var(VARIABLE) {
-        return read(entries.split(','), domain).map_err(|error| error.context(format!("${VARIABLE}")));
+        return read(entries.split(','), domain).map_err(|error| error.context(format_args!("${VARIABLE}")));
     }
     let files = user_file().into_iter().chain([PathBuf::from(SYSTEM_FILE)]);
     for file in files {
         match std::fs::read_to_string(&file) {
             Ok(text) => return of_file(&file, &text, domain),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io(format!("read {}", file.display()), &error)),
+            Err(error) => return Err(Error::io(format_args!("read {}", file.display()), &error)),
         }
     }
     Ok(Vec::new())
@@ -53,12 +53,12 @@ fn read<'a>(entries: impl Iterator<Item = &'a str>, domain: &str) -> Result<Vec<
             [] => continue,
             [address] => (USUAL, address),
             [registry, address] => (registry, address),
-            _ => return Err(Error::new(format!("'{entry}' is not [REGISTRY] URL"))),
+            _ => return Err(Error::new(format_args!("'{entry}' is not [REGISTRY] URL"))),
         };
         let mirror = Url::parse(address)?;
         // A manifest that a tag names has no digest to be checked by.
         if !mirror.is_secure() && !url::is_loopback(mirror.host()) {
-            return Err(Error::new(format!("the mirror {mirror} does not use https")));
+            return Err(Error::new(format_args!("the mirror {mirror} does not use https")));
         }
         if registry == domain {
             mirrors.push(mirror);

@@ -38,19 +38,19 @@ impl Refusal {
         let passes_soon = status == 429 && retry_after.is_some_and(|wait| wait <= WAIT_MAX);
         let error = match (status, said.code.as_str()) {
             (401 | 403, _) | (_, "DENIED" | "UNAUTHORIZED") => denied(name, &said.to_string()),
-            (404, "NAME_UNKNOWN") => Error::new(format!("repository {name} not found: {said}")),
-            (404, "BLOB_UNKNOWN") => Error::new(format!("blob {wanted} of {name} not found: {said}")),
+            (404, "NAME_UNKNOWN") => Error::new(format_args!("repository {name} not found: {said}")),
+            (404, "BLOB_UNKNOWN") => Error::new(format_args!("blob {wanted} of {name} not found: {said}")),
             (404, _) => {
                 let separator = if Digest::parse(wanted).is_ok() { '@' } else { ':' };
-                Error::new(format!("manifest for {name}{separator}{wanted} not found: {said}"))
+                Error::new(format_args!("manifest for {name}{separator}{wanted} not found: {said}"))
             }
             (429, _) if is_quota => {
                 let limit = limit.map(|limit| format!(" ({limit})")).unwrap_or_default();
-                Error::new(format!("{host} limits how much is pulled: {said}{limit}"))
+                Error::new(format_args!("{host} limits how much is pulled: {said}{limit}"))
                     .hint("log in with 'ccrun login', name a mirror in $CCRUN_REGISTRY_MIRRORS, or wait")
             }
-            (429, _) => Error::new(format!("{host} limits how much is pulled: {said}")),
-            _ => Error::new(format!("{host}: HTTP status {status}: {said}")),
+            (429, _) => Error::new(format_args!("{host} limits how much is pulled: {said}")),
+            _ => Error::new(format_args!("{host}: HTTP status {status}: {said}")),
         };
         let outlook = match status {
             404 => Outlook::Missing,
@@ -63,7 +63,9 @@ impl Refusal {
 
 /// Docker's words for whatever may not be seen.
 pub fn denied(name: &str, why: &str) -> Error {
-    Error::new(format!("pull access denied for {name}, repository does not exist or may require 'ccrun login': {why}"))
+    Error::new(format_args!(
+        "pull access denied for {name}, repository does not exist or may require 'ccrun login': {why}"
+    ))
 }
 
 /// `100;w=21600` and `0;w=21600` in words: `0 of 100 pulls in 6 hours are left for 192.0.2.7`.
@@ -103,7 +105,7 @@ impl RegistryError {
 /// `manifest unknown: manifest unknown`, as Docker writes it.
 impl std::fmt::Display for RegistryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let code = self.code.to_lowercase().replace('_', " ");
+        let code = self.code.to_ascii_lowercase().replace('_', " ");
         match (code.as_str(), self.message.as_str()) {
             ("", "") => f.write_str("the registry did not say why"),
             (code, "") => f.write_str(code),

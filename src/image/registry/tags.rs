@@ -56,7 +56,7 @@ fn read(page: &[u8]) -> Vec<String> {
 /// Those that begin like `wanted` first, then those with the fewest other letters; the newest of equals,
 /// as most tags are versions.
 fn nearest(wanted: &str, mut tags: Vec<String>) -> Vec<String> {
-    tags.sort_by_cached_key(|tag| (!tag.starts_with(wanted), distance(wanted, tag), Reverse(tag.clone())));
+    crate::sort::by_key(&mut tags, |tag| (!tag.starts_with(wanted), distance(wanted, tag), Reverse(tag.clone())));
     tags.dedup();
     tags.truncate(NEAREST);
     tags

@@ -31,7 +31,7 @@ impl<'a> Header<'a> {
         let unsigned: i64 = bytes().map(i64::from).sum();
         let signed: i64 = bytes().map(|byte| i64::from(byte as i8)).sum();
         if told != unsigned && told != signed {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "the checksum is {unsigned:o}, not {told:o}: not a tar archive or damaged"
             )));
         }
@@ -89,7 +89,8 @@ impl<'a> Header<'a> {
             return Err(Error::new("a device without numbers"));
         }
         let number = |field, what| {
-            u32::try_from(natural(field, what)?).map_err(|_| Error::new(format!("a device's {what} above 32 bits")))
+            u32::try_from(natural(field, what)?)
+                .map_err(|_| Error::new(format_args!("a device's {what} above 32 bits")))
         };
         Ok((number(&self.block[329..337], "major")?, number(&self.block[337..345], "minor")?))
     }
@@ -107,7 +108,7 @@ pub fn until_nul(field: &[u8]) -> &[u8] {
 
 /// Decimal digits and nothing else.
 pub fn decimal(digits: &[u8]) -> Result<u64> {
-    let bad = || Error::new(format!("'{}' is not a number", digits.get(..40).unwrap_or(digits).escape_ascii()));
+    let bad = || Error::new(format_args!("'{}' is not a number", digits.get(..40).unwrap_or(digits).escape_ascii()));
     if digits.is_empty() {
         return Err(bad());
     }
@@ -121,13 +122,13 @@ pub fn decimal(digits: &[u8]) -> Result<u64> {
 
 /// A number that cannot be negative.
 pub fn natural(field: &[u8], what: &str) -> Result<u64> {
-    u64::try_from(number(field)?).map_err(|_| Error::new(format!("a negative {what}")))
+    u64::try_from(number(field)?).map_err(|_| Error::new(format_args!("a negative {what}")))
 }
 
 /// Octal digits among spaces up to a NUL, or GNU's base 256: the top bit set, the
 /// rest a big-endian two's complement. An empty field is 0.
 pub fn number(field: &[u8]) -> Result<i64> {
-    let bad = || Error::new(format!("'{}' is not a number", field.escape_ascii()));
+    let bad = || Error::new(format_args!("'{}' is not a number", field.escape_ascii()));
     if let Some((&first, rest)) = field.split_first().filter(|(first, _)| **first & 0x80 != 0) {
         // Bit 6 is the sign; shifting it up and back down spreads it.
         let mut value = i64::from((first << 1) as i8 >> 1);

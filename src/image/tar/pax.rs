@@ -30,7 +30,7 @@ impl Records {
     pub fn with(mut self, mut body: &[u8], global: bool) -> Result<Records> {
         while !body.is_empty() {
             let (key, value, rest) = record(body)?;
-            self.set(key, value, global).map_err(|error| error.context(format!("PAX {}", key.escape_ascii())))?;
+            self.set(key, value, global).map_err(|error| error.context(format_args!("PAX {}", key.escape_ascii())))?;
             body = rest;
         }
         Ok(self)
@@ -55,7 +55,7 @@ impl Records {
                     // An attribute may well be empty.
                     self.xattrs.retain(|(old, _)| old != name);
                     if self.xattrs.len() == XATTRS {
-                        return Err(Error::new(format!("more than {XATTRS} extended attributes")));
+                        return Err(Error::new(format_args!("more than {XATTRS} extended attributes")));
                     }
                     self.xattrs.push((name.to_vec(), value.to_vec()));
                 } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
@@ -74,7 +74,7 @@ fn xattr(key: &[u8]) -> Option<&[u8]> {
 
 /// Splits the first record off: its key, its value, what follows.
 fn record(body: &[u8]) -> Result<(&[u8], &[u8], &[u8])> {
-    let bad = || Error::new(format!("a damaged PAX record '{}'", body.get(..40).unwrap_or(body).escape_ascii()));
+    let bad = || Error::new(format_args!("a damaged PAX record '{}'", body.get(..40).unwrap_or(body).escape_ascii()));
     let space = body.iter().take(10).position(|&byte| byte == b' ').ok_or_else(bad)?;
     let length = decimal(body.get(..space).unwrap_or_default()).map_err(|_| bad())? as usize;
     let text = body.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n")).ok_or_else(bad)?;
@@ -97,7 +97,7 @@ fn time(text: &[u8]) -> Result<Time> {
     let seconds = decimal(parts.next().unwrap_or_default())?;
     let fraction = parts.next().unwrap_or_default();
     if !fraction.iter().all(u8::is_ascii_digit) {
-        return Err(Error::new(format!("'{}' is not a fraction", fraction.escape_ascii())));
+        return Err(Error::new(format_args!("'{}' is not a fraction", fraction.escape_ascii())));
     }
     let digits = fraction.iter().chain(std::iter::repeat(&b'0')).take(9);
     let nanoseconds = digits.fold(0, |value, byte| value * 10 + u32::from(byte - b'0'));

@@ -79,7 +79,7 @@ impl Records {
 
 fn push(extents: &mut Vec<Extent>, offset: u64, length: u64) -> Result<()> {
     if extents.len() == EXTENTS {
-        return Err(Error::new(format!("a sparse file of more than {EXTENTS} parts")));
+        return Err(Error::new(format_args!("a sparse file of more than {EXTENTS} parts")));
     }
     extents.push(Extent { offset, length });
     Ok(())
@@ -95,7 +95,7 @@ pub fn check(map: &Map, stored: u64) -> Result<()> {
         total = total.saturating_add(extent.length);
     }
     if total != stored {
-        return Err(Error::new(format!("a sparse file whose parts are {total} bytes, but {stored} are stored")));
+        return Err(Error::new(format_args!("a sparse file whose parts are {total} bytes, but {stored} are stored")));
     }
     Ok(())
 }

@@ -34,17 +34,17 @@ impl<W: Write> Writer<W> {
     /// error. Holes are written as zeros: `entry.sparse` is not looked at, `body` has them too.
     pub fn append(&mut self, entry: &Entry, body: &mut dyn Read) -> Result<()> {
         self.entry(entry, body)
-            .map_err(|error| error.context(format!("tar entry '{}'", String::from_utf8_lossy(&entry.name))))
+            .map_err(|error| error.context(format_args!("tar entry '{}'", String::from_utf8_lossy(&entry.name))))
     }
 
     /// Writes a file whose bytes are not read but written, by `write`, and have to be `entry.size`.
     pub fn append_written(&mut self, entry: &Entry, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-        let blame = |error: Error| error.context(format!("tar entry '{}'", String::from_utf8_lossy(&entry.name)));
+        let blame = |error: Error| error.context(format_args!("tar entry '{}'", String::from_utf8_lossy(&entry.name)));
         self.announce(entry).map_err(blame)?;
         let mut counted = Counted { out: &mut self.out, count: 0 };
         write(&mut counted).map_err(blame)?;
         if counted.count != entry.size {
-            return Err(blame(Error::new(format!("{} bytes instead of {}", counted.count, entry.size))));
+            return Err(blame(Error::new(format_args!("{} bytes instead of {}", counted.count, entry.size))));
         }
         self.pad(entry.size)
     }
@@ -90,10 +90,10 @@ impl<W: Write> Writer<W> {
                 Err(error) => return Err(Error::io("read the file's bytes", &error)),
             };
             if count == 0 && left > 0 {
-                return Err(Error::new(format!("the file ends {left} bytes before its size, {size}")));
+                return Err(Error::new(format_args!("the file ends {left} bytes before its size, {size}")));
             }
             if count as u64 > left {
-                return Err(Error::new(format!("the file is longer than its size, {size}")));
+                return Err(Error::new(format_args!("the file is longer than its size, {size}")));
             }
             if count == 0 {
                 return Ok(());
@@ -182,7 +182,7 @@ fn describe(entry: &Entry) -> Result<([u8; BLOCK], Vec<u8>)> {
     block.number(337, 8, entry.device.1.into())?;
     for (name, value) in &entry.xattrs {
         if name.contains(&b'=') {
-            return Err(Error::new(format!("a PAX record cannot hold the attribute '{}'", name.escape_ascii())));
+            return Err(Error::new(format_args!("a PAX record cannot hold the attribute '{}'", name.escape_ascii())));
         }
         record(&mut records, &[b"SCHILY.xattr.", &name[..]].concat(), value);
     }
@@ -253,7 +253,7 @@ impl Block {
     fn number(&mut self, at: usize, length: usize, value: u64) -> Result<()> {
         let digits = format!("{value:0width$o}", width = length - 1);
         if digits.len() >= length {
-            return Err(Error::new(format!("{value} is too large for a tar header")));
+            return Err(Error::new(format_args!("{value} is too large for a tar header")));
         }
         self.text(at, digits.as_bytes());
         Ok(())

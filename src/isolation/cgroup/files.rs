@@ -33,5 +33,5 @@ pub fn or_max(limit: i64) -> String {
 
 /// Makes a cgroup, for which making a directory is all there is to do.
 pub fn mkdir(dir: &Path) -> Result<()> {
-    fs::ensure_dir(dir, 0o777).map_err(|error| error.renamed(format!("mkdir {}", dir.display())))
+    fs::ensure_dir(dir, 0o777).map_err(|error| error.renamed(format_args!("mkdir {}", dir.display())))
 }

@@ -9,6 +9,7 @@ use super::files::read;
 use super::limits::Controller;
 use super::v2;
 use crate::error::{Error, Result};
+use crate::sys::proc::mountinfo::{self, Mount};
 use crate::sys::{cred, fs, process};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ const OWN: &str = "ccrun";
 
 /// The trees of this machine, and the groups that we are in.
 pub struct Host {
-    mountinfo: String,
+    mountinfo: Vec<u8>,
     own: String,
     uid: u32,
     is_there: fn(&Path) -> bool,
@@ -40,8 +41,8 @@ impl Host {
 
     /// The same with the groups that another process is in as ours.
     pub fn of(process: &str) -> Result<Host> {
-        let (mountinfo, own) = ("/proc/self/mountinfo", format!("/proc/{process}/cgroup"));
-        let (mountinfo, own) = (read(Path::new(mountinfo))?, read(Path::new(&own))?);
+        let mountinfo = fs::read_file("/proc/self/mountinfo")?;
+        let own = read(Path::new(&format!("/proc/{process}/cgroup")))?;
         Ok(Host { mountinfo, own, uid: cred::geteuid(), is_there: |dir| fs::exists(dir.join("cgroup.procs")) })
     }
 
@@ -52,21 +53,21 @@ impl Host {
             let mut fields = line.splitn(3, ':').skip(1);
             fields.next().filter(|names| has(names)).zip(fields.next())
         })?;
-        let tree = self.tree(path, |mount| mount.kind == "cgroup" && has(mount.options))?;
+        let tree = self.tree(path, |mount| mount.kind == b"cgroup" && has(&mount.fs_options_text()))?;
         Some(Tree { options: names.to_owned(), ..tree })
     }
 
     /// The tree of v2, which may be there without any controller.
     pub fn v2(&self) -> Option<Tree> {
         let path = self.own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-        self.tree(path, |mount| mount.kind == "cgroup2")
+        self.tree(path, |mount| mount.kind == b"cgroup2")
     }
 
     /// The first of the mounts that shows our own group: others may be mounted deeper, or covered.
     fn tree(&self, path: &str, is_it: impl Fn(&Mount<'_>) -> bool) -> Option<Tree> {
-        mounts(&self.mountinfo)
+        mountinfo::mounts(&self.mountinfo)
             .filter(is_it)
-            .filter_map(|mount| mount.tree(path))
+            .filter_map(|mount| tree_of(&mount, path))
             .find(|tree| (self.is_there)(&tree.ours))
     }
 
@@ -83,7 +84,7 @@ impl Host {
         }
         let places = [tree.ours.clone(), self.delegated(tree)];
         let place = places.into_iter().find(|dir| fs::may_write(dir));
-        place.ok_or_else(|| Error::call(format!("mkdir below {}", tree.ours.display()), libc::EACCES))
+        place.ok_or_else(|| Error::call(format_args!("mkdir below {}", tree.ours.display()), libc::EACCES))
     }
 
     /// Our own group in the tree of v2 and those above it, the nearest first, in which we may make others and move
@@ -154,12 +155,12 @@ impl Host {
     }
 
     fn nowhere(&self, tree: &Tree) -> Error {
-        let error = Error::call(format!("mkdir below {}", tree.ours.display()), libc::EACCES);
+        let error = Error::call(format_args!("mkdir below {}", tree.ours.display()), libc::EACCES);
         let delegated = self.delegated(tree);
         if !fs::may_write(&delegated) {
             return error;
         }
-        error.hint(format!(
+        error.hint(format_args!(
             "{0} is yours, but only processes that were started below it may use it: as root, echo PID > \
              {0}/login/cgroup.procs, with your shell's",
             delegated.display()
@@ -173,7 +174,7 @@ pub fn delegated(tree: &Tree, uid: u32) -> PathBuf {
 }
 
 fn not_handed_on(dir: &Path, controller: Controller) -> Error {
-    let error = Error::new(format!("{} has no controller '{}'", dir.display(), controller.name()));
+    let error = Error::new(format_args!("{} has no controller '{}'", dir.display(), controller.name()));
     if !dir.to_string_lossy().contains("/user@") {
         return error;
     }
@@ -205,31 +206,13 @@ pub fn remove_empty(parent: &Path) {
     }
 }
 
-struct Mount<'a> {
-    root: &'a str,
-    point: &'a str,
-    kind: &'a str,
-    options: &'a str,
-}
-
-impl Mount<'_> {
-    /// The tree whose group `path` we are in; the mount shows it from `root` on.
-    fn tree(&self, path: &str) -> Option<Tree> {
-        let inside = Path::new(path).strip_prefix(self.root).ok()?;
-        let point = PathBuf::from(self.point);
-        // Not join of an empty path, which would leave a slash at the end.
-        let ours = if inside.as_os_str().is_empty() { point.clone() } else { point.join(inside) };
-        Some(Tree { ours, point, options: String::new() })
-    }
-}
-
-/// Root, mount point, type and super options of each mount.
-fn mounts(mountinfo: &str) -> impl Iterator<Item = Mount<'_>> {
-    mountinfo.lines().filter_map(|line| {
-        let (mount, fs) = line.split_once(" - ")?;
-        let (mut mount, mut fs) = (mount.split(' ').skip(3), fs.split(' '));
-        Some(Mount { root: mount.next()?, point: mount.next()?, kind: fs.next()?, options: fs.nth(1)? })
-    })
+/// The tree whose group `path` we are in, if the mount shows it: from its root on.
+fn tree_of(mount: &Mount<'_>, path: &str) -> Option<Tree> {
+    let (root, point) = (mount.root(), mount.point().into_owned());
+    let inside = Path::new(path).strip_prefix(&root).ok()?;
+    // Not join of an empty path, which would leave a slash at the end.
+    let ours = if inside.as_os_str().is_empty() { point.clone() } else { point.join(inside) };
+    Some(Tree { ours, point, options: String::new() })
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use super::limits::Controller;
 use super::v2;
 use crate::error::Result;
 use crate::sys::{cred, fs, process};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The trees that can limit something.
@@ -109,11 +108,13 @@ impl Place {
     /// Gives the group the tightest limits of those that the processes are in, so that the user is rid of none by
     /// going there. Returns what was tightened.
     pub fn limit_as(&self, pids: &[i32]) -> Result<Vec<String>> {
-        let mut groups = BTreeSet::new();
+        let mut groups: Vec<PathBuf> = Vec::new();
         for group in pids.iter().filter_map(|pid| self.elsewhere(*pid)) {
             let above = group.ancestors().take_while(|dir| **dir != self.top && dir.starts_with(&self.top));
             groups.extend(above.map(Path::to_owned));
         }
+        crate::sort::all(&mut groups);
+        groups.dedup();
         super::tightest::take_over(&self.dir, self.is_v2, &self.controllers, &groups)
     }
 

@@ -3,7 +3,6 @@
 use super::files::{read, write};
 use super::limits::Controller;
 use crate::error::Result;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// How a file writes a limit.
@@ -41,12 +40,7 @@ const V2: &[(Controller, &str, Form)] = &[
 ];
 
 /// Gives `dir` the tightest limits that it and `groups` have; returns those that were tightened, as file and value.
-pub fn take_over(
-    dir: &Path,
-    is_v2: bool,
-    controllers: &[Controller],
-    groups: &BTreeSet<PathBuf>,
-) -> Result<Vec<String>> {
+pub fn take_over(dir: &Path, is_v2: bool, controllers: &[Controller], groups: &[PathBuf]) -> Result<Vec<String>> {
     let mut done = Vec::new();
     let files = if is_v2 { V2 } else { V1 };
     for (_, file, form) in files.iter().filter(|(controller, ..)| controllers.contains(controller)) {
@@ -79,23 +73,31 @@ impl Form {
             }
             Form::List => {
                 // What no two groups have in common cannot be had.
-                let narrow = |all: Option<BTreeSet<u32>>, text: &str| match (all, list(text)) {
-                    (Some(all), Some(one)) if !all.is_disjoint(&one) => Some(&all & &one),
+                let narrow = |all: Option<Vec<u32>>, text: &str| match (all, list(text)) {
+                    (Some(mut all), Some(one)) if all.iter().any(|number| one.contains(number)) => {
+                        all.retain(|number| one.contains(number));
+                        Some(all)
+                    }
                     (all, one) => all.or(one),
                 };
                 let before = list(own);
                 let after = others.iter().fold(before.clone(), |all, text| narrow(all, text));
-                let words = |all: BTreeSet<u32>| all.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+                let words = |all: Vec<u32>| all.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
                 after.filter(|after| before.as_ref() != Some(after)).map(words).into_iter().collect()
             }
             Form::Devices => {
                 let before = devices(own);
-                let mut tightest: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+                let mut tightest: Vec<Limit> = Vec::new();
                 for (name, limit) in others.iter().flat_map(|text| devices(text)) {
-                    tightest.entry(name).and_modify(|least| *least = limit.min(*least)).or_insert(limit);
+                    match tightest.iter_mut().find(|(known, _)| *known == name) {
+                        Some((_, least)) => *least = limit.min(*least),
+                        None => tightest.push((name, limit)),
+                    }
                 }
-                tightest.retain(|name, limit| before.get(name).is_none_or(|own| *limit < *own));
-                let line = |((device, key), limit): (&(&str, &str), &u64)| match *key {
+                let own = |name| before.iter().find(|(known, _)| *known == name).map(|(_, limit)| *limit);
+                tightest.retain(|(name, limit)| own(*name).is_none_or(|own| *limit < own));
+                crate::sort::all(&mut tightest);
+                let line = |((device, key), limit): &Limit| match *key {
                     "" => format!("{device} {limit}"),
                     key => format!("{device} {key}={limit}"),
                 };
@@ -109,16 +111,22 @@ fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-fn list(text: &str) -> Option<BTreeSet<u32>> {
-    let mut all = BTreeSet::new();
+/// The numbers of a list such as `0-2,4`, in ascending order.
+fn list(text: &str) -> Option<Vec<u32>> {
+    let mut all = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         all.extend(first.parse::<u32>().ok()?..=last.parse::<u32>().ok()?);
     }
+    crate::sort::all(&mut all);
+    all.dedup();
     Some(all).filter(|all| !all.is_empty())
 }
 
-fn devices(text: &str) -> BTreeMap<(&str, &str), u64> {
+/// A device, a key, and the number behind it.
+type Limit<'a> = ((&'a str, &'a str), u64);
+
+fn devices(text: &str) -> Vec<Limit<'_>> {
     let limits = text.lines().flat_map(|line| {
         let mut words = line.split_whitespace();
         let device = words.next().unwrap_or_default();

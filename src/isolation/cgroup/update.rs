@@ -18,8 +18,8 @@ impl Cgroup {
         }
         if let Some(without) = controllers.iter().find(|controller| !self.has(**controller)) {
             let name = without.name();
-            return Err(Error::new(format!("it was started without a cgroup that can limit {name}"))
-                .hint(format!("start it with a limit of {name} to change that later")));
+            return Err(Error::new(format_args!("it was started without a cgroup that can limit {name}"))
+                .hint(format_args!("start it with a limit of {name} to change that later")));
         }
         controllers.into_iter().try_for_each(|controller| self.set_one(controller, &limits)).map_err(
             |error| match error.errno() {

@@ -1,8 +1,8 @@
 //! What the processes of a group have used, as its files tell.
 
 use super::Cgroup;
+use crate::decimal;
 use crate::sys::fs;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// What could be read; `None` where nobody counts it.
@@ -35,14 +35,12 @@ impl Cgroup {
     pub fn usage(&self) -> Usage {
         let number = |file: &str| self.text(file)?.trim().parse::<u64>().ok();
         let first = |files: [&str; 2]| files.into_iter().find_map(number);
-        let cpu =
-            self.text("cpu.stat").and_then(|text| table(&text).get("usage_usec").copied()).map(Duration::from_micros);
+        let cpu = self.text("cpu.stat").and_then(|text| number_of("usage_usec", &text)).map(Duration::from_micros);
         let cpu = cpu.or_else(|| number("cpuacct.usage").map(Duration::from_nanos));
         let memory = first(["memory.current", "memory.usage_in_bytes"]).map(|bytes| {
             let text = self.text("memory.stat").unwrap_or_default();
-            let stat = table(&text);
-            let cache = stat.get("total_inactive_file").or(stat.get("inactive_file")).copied().unwrap_or(0);
-            bytes.saturating_sub(cache)
+            let cache = ["total_inactive_file", "inactive_file"].into_iter().find_map(|name| number_of(name, &text));
+            bytes.saturating_sub(cache.unwrap_or(0))
         });
         let (read, written) = self.block_io();
         Usage {
@@ -66,7 +64,7 @@ impl Cgroup {
     /// How many processes of the group the kernel has killed because it was full.
     pub fn oom_kills(&self) -> u64 {
         let events = self.text("memory.events").or_else(|| self.text("memory.oom_control")).unwrap_or_default();
-        table(&events).get("oom_kill").copied().unwrap_or(0)
+        number_of("oom_kill", &events).unwrap_or(0)
     }
 
     /// The first of the group's directories that has the file.
@@ -75,7 +73,7 @@ impl Cgroup {
     }
 
     fn pressure(&self, file: &str) -> Option<f64> {
-        self.text(file)?.split_once("some avg10=")?.1.split(' ').next()?.parse().ok()
+        decimal::parse(self.text(file)?.split_once("some avg10=")?.1.split(' ').next()?)
     }
 
     /// Bytes read and written, of all devices together.
@@ -91,9 +89,9 @@ impl Cgroup {
 /// v1 writes "no limit" as the greatest number of whole pages.
 pub const UNLIMITED: u64 = 1 << 62;
 
-/// Lines of a name and a number.
-fn table(text: &str) -> HashMap<&str, u64> {
-    text.lines().filter_map(|line| line.split_once(' ')).filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect()
+/// The number behind `name`, of lines that each have both.
+fn number_of(name: &str, text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
 /// The sum of the numbers that stand behind `key`.
@@ -116,7 +114,7 @@ mod tests {
 
     #[test]
     fn tables_are_read() {
-        assert_eq!(table("low 0\noom_kill 3\n").get("oom_kill"), Some(&3));
-        assert_eq!(table("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n").get("oom_kill"), Some(&1));
+        assert_eq!(number_of("oom_kill", "low 0\noom_kill 3\n"), Some(3));
+        assert_eq!(number_of("oom_kill", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"), Some(1));
     }
 }

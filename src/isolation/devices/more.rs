@@ -48,7 +48,7 @@ const OWN: [&str; 15] = [
 pub fn gather(source: &Path, target: &Path) -> Result<Vec<Device>> {
     let wrong = |why: &str| {
         let source = source.display();
-        Error::new(format!("error gathering device information while adding custom device \"{source}\": {why}"))
+        Error::new(format_args!("error gathering device information while adding custom device \"{source}\": {why}"))
     };
     let found = fs::open(&crate::sys::cstr(source)?, O_PATH, 0).and_then(|node| fs::fstat(node.as_fd()));
     let stat = found.map_err(|error| match error.errno() {
@@ -93,7 +93,7 @@ pub fn remake(devices: &[Device], dir: &Path, owner: (u32, u32), root: (u32, u32
         return Ok(());
     }
     let path = dir.join("devices");
-    fs::mkdir(&path, 0o777).map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
+    fs::mkdir(&path, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))?;
     let dir = fs::open(&crate::sys::cstr(&path)?, O_PATH | O_DIRECTORY, 0)?;
     fs::fchownat(dir.as_fd(), c".", owner.0, owner.1, 0)?;
     for (at, device) in devices.iter().enumerate() {
@@ -113,7 +113,7 @@ fn open(device: &Device) -> Result<OwnedFd> {
     // It was one a moment ago.
     match fs::fstat(node.as_fd())?.kind() {
         S_IFCHR | S_IFBLK => Ok(node),
-        _ => Err(Error::new(format!("{} is no device any more", device.source.display()))),
+        _ => Err(Error::new(format_args!("{} is no device any more", device.source.display()))),
     }
 }
 
@@ -156,7 +156,7 @@ fn is_of_use(node: BorrowedFd<'_>) -> bool {
 }
 
 fn bind(node: BorrowedFd<'_>, root: BorrowedFd<'_>, target: &Path) -> Result<()> {
-    let said = |error: Error| error.context(format!("device {}", target.display()));
+    let said = |error: Error| error.context(format_args!("device {}", target.display()));
     let place = mounts::mount_point(root, target, Kind::File).map_err(said)?;
     let copy = mounts::clone_tree(node, false, mount::MOUNT_ATTR_NOSUID, None)?;
     mounts::attach(copy.as_fd(), place.as_fd()).map_err(said)

@@ -21,7 +21,7 @@ impl Credentials {
     /// Of the first process, in a container that has the capabilities `bounding`.
     pub fn new(uid: u32, gid: u32, groups: &[u32], bounding: u64) -> Credentials {
         let mut groups = groups.to_vec();
-        groups.sort_unstable();
+        crate::sort::all(&mut groups);
         Credentials { user: Ids::all(uid), group: Ids::all(gid), groups, powers: Powers::new(uid, bounding) }
     }
 

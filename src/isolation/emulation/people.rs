@@ -153,6 +153,6 @@ fn new_groups(caller: &Caller<'_>, privileged: bool) -> std::result::Result<Vec<
     if groups.contains(&UNCHANGED) {
         return Err(libc::EINVAL);
     }
-    groups.sort_unstable();
+    crate::sort::all(&mut groups);
     Ok(groups)
 }

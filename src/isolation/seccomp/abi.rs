@@ -83,7 +83,7 @@ impl Abi {
 
     /// The number of a system call, if this ABI has it; without the ABI's bit.
     pub fn number(&self, name: &str) -> Option<u32> {
-        let at = syscalls::TABLE.binary_search_by(|row| row.0.cmp(name)).ok()?;
+        let at = syscalls::TABLE.binary_search_by(|row| row.name().cmp(name)).ok()?;
         self.of_row(&syscalls::TABLE[at])
     }
 
@@ -109,7 +109,6 @@ impl Abi {
 
     /// The number in a row of the table.
     pub fn of_row(&self, row: &Row) -> Option<u32> {
-        let number = row.1[self.column];
-        (number != syscalls::NONE).then_some(number)
+        row.number(self.column)
     }
 }

@@ -131,7 +131,7 @@ pub fn compile(rules: &[Rules<'_>], foreign: Action) -> Result<Vec<Instruction>>
     builder.load(ARCH, next);
     if builder.code.len() > MOST {
         let length = builder.code.len();
-        return Err(Error::new(format!("a seccomp filter of {length} instructions; the kernel takes {MOST}")));
+        return Err(Error::new(format_args!("a seccomp filter of {length} instructions; the kernel takes {MOST}")));
     }
     builder.code.reverse();
     Ok(builder.code)

@@ -13,7 +13,7 @@
 
 use super::abi::{ABIS, Abi};
 use super::compile::{Action, Answer, Case, Condition, Op, Rules};
-use super::syscalls::TABLE;
+use super::syscalls::{TABLE, WRITTEN};
 use crate::isolation::capabilities::Set;
 
 /// Whatever the arguments are, with no capability at all; in the order of the table.
@@ -88,12 +88,12 @@ const ENOSYS: Action = Action::Errno(libc::ENOSYS as u16);
 
 /// For each row of the table whether it is one of [`ALLOWED`]: found out by the compiler, which doesn't
 /// compile the list if a name in it is not in the table.
-static IS_ALLOWED: [bool; TABLE.len()] = {
-    let mut is_allowed = [false; TABLE.len()];
+static IS_ALLOWED: [bool; WRITTEN.len()] = {
+    let mut is_allowed = [false; WRITTEN.len()];
     let mut rest = ALLOWED.as_bytes();
     let mut row = 0;
-    while row < TABLE.len() {
-        if let Some(next) = after_word(rest, TABLE[row].0.as_bytes()) {
+    while row < WRITTEN.len() {
+        if let Some(next) = after_word(rest, WRITTEN[row].0.as_bytes()) {
             is_allowed[row] = true;
             rest = next;
         }

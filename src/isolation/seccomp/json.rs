@@ -41,7 +41,7 @@ const HERE: &str = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
 
 /// Reads a profile. Errors say what is wrong where in it.
 pub fn parse(text: &[u8], machine: &Machine) -> Result<Profile> {
-    let value: Value = serde_json::from_slice(text).map_err(|error| Error::new(format!("no JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(text).map_err(|error| Error::new(format_args!("no JSON: {error}")))?;
     let Value::Object(object) = &value else { return Err(Error::new("no JSON object")) };
     let Some(default) = text_of(object, "defaultAction")?.filter(|text| !text.is_empty()) else {
         return Err(Error::new("defaultAction is missing").hint("seccomp=unconfined asks for no filter at all"));
@@ -52,7 +52,7 @@ pub fn parse(text: &[u8], machine: &Machine) -> Result<Profile> {
     }
     let mut rules = Vec::new();
     for (at, value) in list(object, "syscalls")?.iter().enumerate() {
-        rules.extend(rule(value, machine).map_err(|error| error.context(format!("syscalls[{at}]")))?);
+        rules.extend(rule(value, machine).map_err(|error| error.context(format_args!("syscalls[{at}]")))?);
     }
     let named = architectures(object)?;
     Ok(Profile { default, abis: abis(|name| named.contains(&name)), rules, flags: flags(object)? })
@@ -73,17 +73,19 @@ fn architectures(object: &Object) -> Result<Vec<&str>> {
             let others = list(map, "subArchitectures")?.iter().map(architecture).collect::<Result<Vec<_>>>()?;
             Ok(if own == Some(ABIS[0].name) { others } else { Vec::new() })
         })();
-        named.extend(of.map_err(|error: Error| error.context(format!("archMap[{at}]")))?);
+        named.extend(of.map_err(|error: Error| error.context(format_args!("archMap[{at}]")))?);
     }
     Ok(named)
 }
 
 fn architecture(value: &Value) -> Result<&str> {
-    let name = value.as_str().ok_or_else(|| Error::new(format!("the architecture {value} is no text")))?;
+    let name = value.as_str().ok_or_else(|| Error::new(format_args!("the architecture {value} is no text")))?;
     let known = |name: &str| ARCHITECTURES.split(' ').any(|known| known == name);
     if !name.strip_prefix("SCMP_ARCH_").is_some_and(known) {
         let all = ABIS.iter().map(|abi| abi.name).collect::<Vec<_>>().join(", ");
-        return Err(Error::new(format!("unknown architecture '{name}'")).hint(format!("this machine has {all}")));
+        return Err(
+            Error::new(format_args!("unknown architecture '{name}'")).hint(format_args!("this machine has {all}"))
+        );
     }
     Ok(name)
 }
@@ -97,7 +99,7 @@ fn flags(object: &Object) -> Result<u64> {
             Some("SECCOMP_FILTER_FLAG_LOG") => FILTER_FLAG_LOG,
             Some("SECCOMP_FILTER_FLAG_SPEC_ALLOW") => FILTER_FLAG_SPEC_ALLOW,
             _ => {
-                return Err(Error::new(format!("unknown flag {value}")).hint(
+                return Err(Error::new(format_args!("unknown flag {value}")).hint(
                     "there are SECCOMP_FILTER_FLAG_TSYNC, SECCOMP_FILTER_FLAG_LOG and SECCOMP_FILTER_FLAG_SPEC_ALLOW",
                 ));
             }
@@ -130,7 +132,7 @@ fn applies(object: &Object, member: &str, machine: &Machine) -> Result<Vec<bool>
     let filter = match object.get(member) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Object(filter)) => filter,
-        Some(_) => return Err(Error::new(format!("{member} is no object"))),
+        Some(_) => return Err(Error::new(format_args!("{member} is no object"))),
     };
     let mut asked = Vec::new();
     let arches = strings(filter, "arches")?;
@@ -144,7 +146,7 @@ fn applies(object: &Object, member: &str, machine: &Machine) -> Result<Vec<bool>
     if let Some(text) = text_of(filter, "minKernel")?.filter(|text| !text.is_empty()) {
         let version = text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
         let version = version
-            .ok_or_else(|| Error::new(format!("{member}: invalid kernel version '{text}'")).hint("such as 4.8"))?;
+            .ok_or_else(|| Error::new(format_args!("{member}: invalid kernel version '{text}'")).hint("such as 4.8"))?;
         asked.push(machine.kernel >= version);
     }
     Ok(asked)
@@ -154,7 +156,7 @@ fn action(name: &str, errno: Option<u64>) -> Result<Action> {
     // The kernel makes 4095 of more.
     let number = match errno {
         Some(errno @ 0..=4095) => errno as u16,
-        Some(errno) => return Err(Error::new(format!("{errno} is no errno")).hint("0 to 4095")),
+        Some(errno) => return Err(Error::new(format_args!("{errno} is no errno")).hint("0 to 4095")),
         None => libc::EPERM as u16,
     };
     Ok(match name {
@@ -168,7 +170,7 @@ fn action(name: &str, errno: Option<u64>) -> Result<Action> {
         "SCMP_ACT_NOTIFY" => {
             return Err(Error::new("SCMP_ACT_NOTIFY: there is no agent to ask about system calls here"));
         }
-        _ => return Err(Error::new(format!("unknown action '{name}'")).hint(format!("there are {ACTIONS}"))),
+        _ => return Err(Error::new(format_args!("unknown action '{name}'")).hint(format_args!("there are {ACTIONS}"))),
     })
 }
 
@@ -176,7 +178,7 @@ fn condition(value: &Value) -> Result<Condition> {
     let Value::Object(object) = value else { return Err(Error::new("args holds what is no object")) };
     let argument = number(object, "index")?.unwrap_or(0);
     if argument > 5 {
-        return Err(Error::new(format!("args: index {argument}")).hint("a system call has arguments 0 to 5"));
+        return Err(Error::new(format_args!("args: index {argument}")).hint("a system call has arguments 0 to 5"));
     }
     let argument = argument as u8;
     let value = number(object, "value")?.unwrap_or(0);
@@ -189,8 +191,8 @@ fn condition(value: &Value) -> Result<Condition> {
         Some((_, op)) => Ok(Condition { argument, mask: u64::MAX, op: *op, value }),
         None => {
             let all = OPERATORS.map(|(name, _)| name).join(", ");
-            Err(Error::new(format!("args: unknown operator '{name}'"))
-                .hint(format!("there are {all} and SCMP_CMP_MASKED_EQ")))
+            Err(Error::new(format_args!("args: unknown operator '{name}'"))
+                .hint(format_args!("there are {all} and SCMP_CMP_MASKED_EQ")))
         }
     }
 }
@@ -201,21 +203,21 @@ fn list<'a>(object: &'a Object, member: &str) -> Result<&'a [Value]> {
     match object.get(member) {
         None | Some(Value::Null) => Ok(&[]),
         Some(Value::Array(list)) => Ok(list),
-        Some(_) => Err(Error::new(format!("{member} is no list"))),
+        Some(_) => Err(Error::new(format_args!("{member} is no list"))),
     }
 }
 
 fn strings(object: &Object, member: &str) -> Result<Vec<String>> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let all = list(object, member)?.iter().map(text).collect::<Option<Vec<_>>>();
-    all.ok_or_else(|| Error::new(format!("{member} holds what is no text")))
+    all.ok_or_else(|| Error::new(format_args!("{member} holds what is no text")))
 }
 
 fn text_of<'a>(object: &'a Object, member: &str) -> Result<Option<&'a str>> {
     match object.get(member) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Error::new(format!("{member} is no text"))),
+        Some(_) => Err(Error::new(format_args!("{member} is no text"))),
     }
 }
 
@@ -224,7 +226,7 @@ fn number(object: &Object, member: &str) -> Result<Option<u64>> {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_u64() {
             Some(number) => Ok(Some(number)),
-            None => Err(Error::new(format!("{member} is {value}")).hint("a whole number from 0 on")),
+            None => Err(Error::new(format_args!("{member} is {value}")).hint("a whole number from 0 on")),
         },
     }
 }

@@ -88,7 +88,7 @@ impl Profile {
 
     /// The answers in one ABI; and the newest number of which the profile knows, where later ones are to
     /// be told from those that it means to deny (runc, patchbpf).
-    fn answers(&self, abi: &'static Abi) -> (BTreeMap<u32, Answer>, Option<u32>) {
+    fn answers(&self, abi: &'static Abi) -> (Vec<(u32, Answer)>, Option<u32>) {
         let mut drafts: BTreeMap<u32, Draft> = BTreeMap::new();
         let mut newest = None;
         for rule in &self.rules {

@@ -3,16 +3,64 @@
 //! Names are the kernel's, which are libseccomp's and a profile's too. From 424 on
 //! a new call has the same number everywhere.
 
-/// A name and its number in each ABI of this architecture ([`super::abi::ABIS`], in that order).
-pub type Row = (&'static str, [u32; ABIS]);
+/// A system call. In ten bytes: with a pointer to each name the table would take 16 KiB of the binary.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// Where its name is in [`NAMES`].
+    start: u16,
+    length: u16,
+    /// Its number in each ABI of this architecture ([`super::abi::ABIS`], in that order).
+    numbers: [Number; ABIS],
+}
+
+#[cfg(target_arch = "x86_64")]
+type Number = u16;
+/// 32-bit arm has numbers of its own from 983041 on.
+#[cfg(target_arch = "aarch64")]
+type Number = u32;
 
 /// A call that an ABI doesn't have.
-pub const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
 #[cfg(target_arch = "x86_64")]
 const ABIS: usize = 3;
 #[cfg(target_arch = "aarch64")]
 const ABIS: usize = 2;
+
+/// In the order of the names.
+pub static TABLE: [Row; WRITTEN.len()] = packed();
+
+const fn packed() -> [Row; WRITTEN.len()] {
+    let mut rows = [Row { start: 0, length: 0, numbers: [Number::MAX; ABIS] }; WRITTEN.len()];
+    let (mut at, mut start) = (0, 0);
+    while at < WRITTEN.len() {
+        let (name, numbers) = WRITTEN[at];
+        rows[at].start = start;
+        rows[at].length = name.len() as u16;
+        start += name.len() as u16;
+        let mut column = 0;
+        while column < ABIS {
+            if numbers[column] != NONE {
+                assert!(numbers[column] < Number::MAX as u32);
+                rows[at].numbers[column] = numbers[column] as Number;
+            }
+            column += 1;
+        }
+        at += 1;
+    }
+    rows
+}
+
+impl Row {
+    pub fn name(&self) -> &'static str {
+        NAMES.get(self.start.into()..usize::from(self.start) + usize::from(self.length)).unwrap_or_default()
+    }
+
+    /// The number in the ABI of this column, if it has the call.
+    pub fn number(&self, column: usize) -> Option<u32> {
+        self.numbers.get(column).filter(|number| **number != Number::MAX).map(|number| u32::from(*number))
+    }
+}
 
 macro_rules! number {
     (-) => {
@@ -25,12 +73,14 @@ macro_rules! number {
 
 macro_rules! table {
     ($($name:literal $x86_64:tt $i386:tt $x32:tt $arm64:tt $arm:tt)*) => {
-        /// In the order of the names.
+        /// The names, one behind the other.
+        static NAMES: &str = concat!($($name),*);
+        /// What the compiler makes [`TABLE`] of.
         #[cfg(target_arch = "x86_64")]
-        pub const TABLE: &[Row] = &[$(($name, [number!($x86_64), number!($i386), number!($x32)])),*];
-        /// In the order of the names.
+        pub const WRITTEN: &[(&str, [u32; ABIS])] = &[$(($name, [number!($x86_64), number!($i386), number!($x32)])),*];
+        /// What the compiler makes [`TABLE`] of.
         #[cfg(target_arch = "aarch64")]
-        pub const TABLE: &[Row] = &[$(($name, [number!($arm64), number!($arm)])),*];
+        pub const WRITTEN: &[(&str, [u32; ABIS])] = &[$(($name, [number!($arm64), number!($arm)])),*];
     };
 }
 

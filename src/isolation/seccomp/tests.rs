@@ -5,7 +5,8 @@ use super::interpret::{Call, run};
 use super::json::{self, Machine};
 use super::syscalls::TABLE;
 use super::*;
-use serde_json::{Value, json};
+use crate::json::json;
+use serde_json::Value;
 use std::collections::HashMap;
 
 /// Docker's profile, written down independently of our tables.
@@ -284,7 +285,7 @@ impl Random {
         let operators = ["EQ", "NE", "LT", "LE", "GT", "GE", "MASKED_EQ"];
         let mut syscalls = Vec::new();
         for _ in 0..self.next(30) {
-            let names: Vec<&str> = (0..1 + self.next(40)).map(|_| self.of(TABLE).0).collect();
+            let names: Vec<&str> = (0..1 + self.next(40)).map(|_| self.of(&TABLE).name()).collect();
             let mut rule = json!({"names": names, "action": format!("SCMP_ACT_{}", self.of(&actions))});
             if self.next(3) == 0 {
                 rule["errnoRet"] = json!(self.next(40));

@@ -1,8 +1,9 @@
 //! A container as it is on disk: the document that it is made from, and its state.
 
 use super::state::{State, Status};
+use crate::json::json;
 use crate::sys::fs::Time;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -93,7 +94,7 @@ impl Container {
 
     pub fn labels(&self) -> BTreeMap<String, String> {
         let labels = self.shown()["Config"]["Labels"].as_object().into_iter().flatten();
-        labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+        crate::sort::into(labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))))
     }
 
     /// Docker's name of its network.
@@ -109,7 +110,7 @@ pub(super) fn of_v03(id: &str, record: &Value, exit: &str, live: &str) -> Option
     let volumes = || texts("volumes").map(|name| json!({ "Type": "volume", "Name": name })).collect::<Vec<_>>();
     let shown = if record["shown"].is_object() { record["shown"].clone() } else { json!({ "Mounts": volumes() }) };
     let mounts: Map<String, Value> =
-        texts("volumes").map(|name| (name.to_owned(), json!({ "volume": name }))).collect();
+        crate::sort::into(texts("volumes").map(|name| (name.to_owned(), json!({ "volume": name }))));
     let document = json!({
         "process": { "args": record["command"] },
         "ccrun": {
@@ -118,7 +119,7 @@ pub(super) fn of_v03(id: &str, record: &Value, exit: &str, live: &str) -> Option
             "stopSignal": record["stopSignal"], "mounts": mounts, "inspect": shown,
         },
     });
-    let exit: Value = serde_json::from_str(exit.lines().next().unwrap_or_default()).unwrap_or_default();
+    let exit: Value = serde_json::from_slice(exit.lines().next().unwrap_or_default().as_bytes()).unwrap_or_default();
     let mut numbers = live.split_whitespace().map_while(|word| word.parse().ok());
     // When they began was not noted.
     let mut process = || numbers.next().map(|pid| super::ProcessId { pid, start: 0 });

@@ -1,7 +1,8 @@
 //! What changes while a container lives: `state.json`, beside the `config.json` that does not.
 
+use crate::json::json;
 use crate::sys::fs::Time;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// How far a container has come. The words are those of Docker's `State.Status`.
@@ -99,7 +100,7 @@ impl State {
 
     /// Reads the first line; what follows was there before it.
     pub(super) fn from_text(text: &str) -> Option<State> {
-        let value: Value = serde_json::from_str(text.lines().next()?).ok()?;
+        let value: Value = serde_json::from_slice(text.lines().next()?.as_bytes()).ok()?;
         let process = |name: &str| {
             let pid = value[name]["pid"].as_i64()?.try_into().ok()?;
             Some(ProcessId { pid, start: value[name]["start"].as_u64()? })

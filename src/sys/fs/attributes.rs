@@ -1,8 +1,8 @@
 //! Modes, owners, times and extended attributes.
 
-use super::Time;
+use super::{CWD, Time};
 use crate::error::Result;
-use crate::sys::shown::{AtFlags, Fd};
+use crate::sys::shown::{AccessFlags, AccessMode, AtFlags, Fd};
 use crate::sys::{answered, returned};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -23,12 +23,27 @@ pub fn fchmodat(dir: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<()> {
     returned(done.into(), format_args!("fchmodat({}, {name:?}, 0{mode:o})", Fd(dir))).map(drop)
 }
 
-/// `faccessat2(2)`, Linux 5.8: whether `name` can be read, written or run (R_OK, W_OK, X_OK); it is not opened.
+/// `faccessat2(2)`, Linux 5.8: whether `name` can be read, written or run (R_OK, W_OK, X_OK), a read-only mount counted
+/// in; it is not opened. With AT_EACCESS for the effective ids.
 pub fn faccessat2(dir: BorrowedFd<'_>, name: &CStr, mode: i32, flags: i32) -> Result<()> {
     let dir = dir.as_raw_fd();
     // SAFETY: the name is a C string that lives through the call.
     let done = unsafe { libc::syscall(libc::SYS_faccessat2, dir, name.as_ptr(), mode, flags) };
-    returned(done, format_args!("faccessat2({}, {name:?}, 0{mode:o}, {})", Fd(dir), AtFlags(flags))).map(drop)
+    let (shown_mode, flags) = (AccessMode(mode), AccessFlags(flags));
+    returned(done, format_args!("faccessat2({}, {name:?}, {shown_mode}, {flags})", Fd(dir))).map(drop)
+}
+
+/// Whether we may write at `path` with our effective ids.
+pub fn may_write(path: &std::path::Path) -> bool {
+    let Ok(path) = crate::sys::cstr(path) else { return false };
+    match faccessat2(CWD, &path, libc::W_OK, libc::AT_EACCESS) {
+        // Before Linux 5.8, and in sandboxes that are older.
+        Err(error) if matches!(error.errno(), Some(libc::ENOSYS | libc::EPERM)) => {
+            // SAFETY: the path is a C string that lives through the call.
+            unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) == 0 }
+        }
+        answer => answer.is_ok(),
+    }
 }
 
 /// `fchown(2)`.
@@ -63,23 +78,6 @@ pub fn utimensat(dir: BorrowedFd<'_>, name: &CStr, atime: Time, mtime: Time, fla
     // SAFETY: the name is a C string; the kernel reads the two times; all live through the call.
     let done = unsafe { libc::utimensat(dir, name.as_ptr(), times.as_ptr(), flags) };
     returned(done.into(), format_args!("utimensat({}, {name:?}, {mtime:?}, {})", Fd(dir), AtFlags(flags))).map(drop)
-}
-
-/// `faccessat2(2)` with W_OK for the effective ids: whether we may write there, a read-only mount counted in.
-pub fn may_write(path: &std::path::Path) -> bool {
-    let Ok(path) = crate::sys::cstr(path) else { return false };
-    let call = format_args!("faccessat2(AT_FDCWD, {path:?}, W_OK, AT_EACCESS)");
-    // SAFETY: the path is a C string that lives through the call.
-    let done =
-        unsafe { libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) };
-    match answered(done, call) {
-        // Before Linux 5.8, and in sandboxes that are older.
-        Err(libc::ENOSYS | libc::EPERM) => {
-            // SAFETY: as above.
-            unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::W_OK, libc::AT_EACCESS) == 0 }
-        }
-        answer => answer.is_ok(),
-    }
 }
 
 /// `fsetxattr(2)`.

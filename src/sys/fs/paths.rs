@@ -1,6 +1,6 @@
 //! Files by path, for places that nobody but their user can change: the *at calls from the working directory.
 
-use super::{CWD, DirEntry, Stat, fchownat, fstatat, getdents, mkdirat, open, readlinkat, symlinkat, unlinkat};
+use super::{CWD, DirEntry, Stat, entries_of, fchownat, fstatat, mkdirat, open, readlinkat, symlinkat, unlinkat};
 use crate::error::Result;
 use crate::sys::cstr;
 use libc::{AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW};
@@ -78,20 +78,15 @@ pub fn chown(path: impl AsRef<Path>, uid: u32, gid: u32) -> Result<()> {
 /// The names in a directory, without `.` and `..`, each with its type.
 pub fn entries(path: impl AsRef<Path>) -> Result<Vec<DirEntry>> {
     let dir = open(&cstr(path.as_ref())?, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-    let mut all = Vec::new();
-    loop {
-        let some = getdents(dir.as_fd())?;
-        if some.is_empty() {
-            return Ok(all);
+    let with_kind = |entry: Result<DirEntry>| {
+        let mut entry = entry?;
+        // Some file systems do not say it in their directories.
+        if entry.kind == libc::DT_UNKNOWN
+            && let Ok(stat) = fstatat(dir.as_fd(), &entry.name, AT_SYMLINK_NOFOLLOW)
+        {
+            entry.kind = (stat.kind() >> 12) as u8;
         }
-        all.extend(some.into_iter().map(|mut entry| {
-            // Some file systems do not say it in their directories.
-            if entry.kind == libc::DT_UNKNOWN
-                && let Ok(stat) = fstatat(dir.as_fd(), &entry.name, AT_SYMLINK_NOFOLLOW)
-            {
-                entry.kind = (stat.kind() >> 12) as u8;
-            }
-            entry
-        }));
-    }
+        Ok(entry)
+    };
+    entries_of(dir.as_fd()).map(with_kind).collect()
 }

@@ -15,17 +15,22 @@ const AT_ONCE: usize = 8 << 10;
 
 /// All of a file. An error says `read PATH`, whichever call failed.
 pub fn read_file(path: impl AsRef<Path>) -> Result<Vec<u8>> {
-    let path = path.as_ref();
+    read_path(path.as_ref())
+}
+
+fn read_path(path: &Path) -> Result<Vec<u8>> {
     let file = cstr(path).and_then(|path| open(&path, O_RDONLY, 0));
     file.and_then(|file| read_to_end(file.as_fd(), usize::MAX))
-        .map_err(|error| error.renamed(format!("read {}", path.display())))
+        .map_err(|error| error.renamed(format_args!("read {}", path.display())))
 }
 
 /// The same of a file that holds text; EILSEQ when it is not UTF-8.
 pub fn read_text(path: impl AsRef<Path>) -> Result<String> {
-    let path = path.as_ref();
-    let bytes = read_file(path)?;
-    String::from_utf8(bytes).map_err(|_| Error::call(format!("read {}", path.display()), libc::EILSEQ))
+    text_of(path.as_ref())
+}
+
+fn text_of(path: &Path) -> Result<String> {
+    String::from_utf8(read_path(path)?).map_err(|_| Error::call(format_args!("read {}", path.display()), libc::EILSEQ))
 }
 
 /// What is left of an open file, but no more than `most` bytes and what comes with them.
@@ -47,10 +52,13 @@ pub fn read_to_end(file: BorrowedFd<'_>, most: usize) -> Result<Vec<u8>> {
 
 /// Writes a text to a file that is there, in one piece, as the kernel wants it of its own files.
 pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
-    let path = path.as_ref();
+    write_path(path.as_ref(), text)
+}
+
+fn write_path(path: &Path, text: &str) -> Result<()> {
     let file = cstr(path).and_then(|path| open(&path, O_WRONLY, 0));
     file.and_then(|file| write_all(file.as_fd(), text.as_bytes()))
-        .map_err(|error| error.renamed(format!("write {:?} to {}", text.trim_end(), path.display())))
+        .map_err(|error| error.renamed(format_args!("write {:?} to {}", text.trim_end(), path.display())))
 }
 
 /// Makes a file with these bytes, or writes them over what it has.
@@ -58,7 +66,7 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], mode: u32) -> Result<()>
     let path = path.as_ref();
     let file = cstr(path).and_then(|path| open(&path, O_WRONLY | O_CREAT | O_TRUNC, mode));
     file.and_then(|file| write_all(file.as_fd(), bytes))
-        .map_err(|error| error.renamed(format!("write {}", path.display())))
+        .map_err(|error| error.renamed(format_args!("write {}", path.display())))
 }
 
 /// Writes all of `bytes`.

@@ -63,9 +63,9 @@ fn split<'a>(flag: &Flag, text: &'a str) -> Result<(&'a str, &'a str)> {
 }
 
 fn device(path: &str) -> Result<Device> {
-    let meta = std::fs::metadata(path).map_err(|e| Error::io(format!("stat {path}"), &e))?;
+    let meta = std::fs::metadata(path).map_err(|e| Error::io(format_args!("stat {path}"), &e))?;
     if !meta.file_type().is_block_device() {
-        return Err(Error::new(format!("{path} is not a block device")));
+        return Err(Error::new(format_args!("{path} is not a block device")));
     }
     Ok(Device { major: libc::major(meta.rdev()), minor: libc::minor(meta.rdev()) })
 }

@@ -3,7 +3,8 @@
 use crate::cli::args::{One, Parsed, one};
 use crate::cli::output::file::half_name;
 use crate::error::{Error, Result};
-use crate::sys::fs::create_temporary;
+use crate::sys::fs;
+use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,11 +26,11 @@ impl CidFile {
 
     /// Writes the file whole or not at all; neither a file nor a symbolic link that is there by now is touched.
     pub fn write(&self, id: &str) -> Result<()> {
-        let failed = |error: std::io::Error| {
-            Error::io(format!("failed to create the container ID file: open {}", self.0.display()), &error)
-        };
-        let (mut file, half) = create_temporary(&half_name(&self.0), 0o666).map_err(failed)?;
-        let written = file.write_all(id.as_bytes()).and_then(|()| link(&half, &self.0));
+        let what = format!("failed to create the container ID file: open {}", self.0.display());
+        let failed = |error: std::io::Error| Error::io(what.clone(), &error);
+        let made = fs::create_temporary(&half_name(&self.0), 0o666);
+        let (file, half) = made.map_err(|error| error.renamed(what.clone()))?;
+        let written = File::from(file).write_all(id.as_bytes()).and_then(|()| link(&half, &self.0));
         let _ = std::fs::remove_file(&half);
         match written {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(found(&self.0)),
@@ -44,7 +45,7 @@ impl CidFile {
 }
 
 fn found(path: &Path) -> Error {
-    Error::new(format!(
+    Error::new(format_args!(
         "container ID file found, make sure the other container isn't running or delete {}",
         path.display()
     ))

@@ -36,7 +36,7 @@ fn network(_: &Flag, name: &str) -> Result<Option<Network>> {
     match name {
         "none" => Ok(Some(Network::None)),
         "host" => Ok(Some(Network::Host)),
-        other => Err(Error::new(format!("network {other} not found")).hint("there are none and host")),
+        other => Err(Error::new(format_args!("network {other} not found")).hint("there are none and host")),
     }
 }
 
@@ -49,7 +49,7 @@ fn hostname(_: &Flag, name: &str) -> Result<Option<String>> {
     if valid {
         Ok(Some(name.to_owned()))
     } else {
-        Err(Error::new(format!("invalid hostname: {name}"))
+        Err(Error::new(format_args!("invalid hostname: {name}"))
             .hint("it is made of letters, digits, - and ., at most 64 of them"))
     }
 }

@@ -28,17 +28,17 @@ fn places(text: &str) -> Result<(PathBuf, PathBuf)> {
         [source, mode] if is_mode(mode) => (source, source, mode),
         [source, target] => (source, target, "rwm"),
         [_, _, mode] if !is_mode(mode) => {
-            return Err(Error::new(format!("bad mode specified: {mode}")).hint("r, w and m, each at most once"));
+            return Err(Error::new(format_args!("bad mode specified: {mode}")).hint("r, w and m, each at most once"));
         }
         [source, target, mode] => (source, target, mode),
-        _ => return Err(Error::new(format!("bad format for path: {text}")).hint("HOST[:CONTAINER][:MODE]")),
+        _ => return Err(Error::new(format_args!("bad format for path: {text}")).hint("HOST[:CONTAINER][:MODE]")),
     };
     if !Path::new(target).is_absolute() || text.contains('\0') {
-        return Err(Error::new(format!("{target} is not an absolute path")));
+        return Err(Error::new(format_args!("{target} is not an absolute path")));
     }
     // What cannot be kept is not promised. m is: nothing inside can make a device node.
     if !mode.contains('r') || !mode.contains('w') {
-        return Err(Error::new(format!("--device {text}: a device cannot be limited to {mode} here")).hint(
+        return Err(Error::new(format_args!("--device {text}: a device cannot be limited to {mode} here")).hint(
             "there is no device cgroup in a user namespace; leave the mode out, and the node's own mode counts",
         ));
     }

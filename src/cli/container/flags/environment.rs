@@ -17,12 +17,12 @@ type Variables = Vec<(OsString, Option<OsString>)>;
 pub fn read(parsed: &Parsed) -> Result<Variables> {
     let mut variables = Variables::new();
     for file in parsed.many(ENV_FILE).map(Path::new) {
-        let bytes = std::fs::read(file).map_err(|e| Error::io(format!("open {}", file.display()), &e))?;
-        of_file(&bytes, &mut variables).map_err(|error| error.context(format!("env file {}", file.display())))?;
+        let bytes = std::fs::read(file).map_err(|e| Error::io(format_args!("open {}", file.display()), &e))?;
+        of_file(&bytes, &mut variables).map_err(|error| error.context(format_args!("env file {}", file.display())))?;
     }
     for entry in parsed.many(ENV) {
         if name_of(entry).is_empty() {
-            return Err(Error::new(format!("invalid environment variable: {}", entry.display())));
+            return Err(Error::new(format_args!("invalid environment variable: {}", entry.display())));
         }
         let (name, value) = variable(entry);
         variables.push((name, value));
@@ -36,13 +36,14 @@ fn of_file(bytes: &[u8], variables: &mut Variables) -> Result<()> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line));
-        let line = line.map_err(|_| Error::new(format!("invalid utf8 bytes at line {}", number + 1)))?.trim_start();
+        let line =
+            line.map_err(|_| Error::new(format_args!("invalid utf8 bytes at line {}", number + 1)))?.trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         let name = line.split('=').next().unwrap_or_default();
         if name.is_empty() {
-            return Err(Error::new(format!("no variable name on line '{line}'")));
+            return Err(Error::new(format_args!("no variable name on line '{line}'")));
         }
         if name.contains([' ', '\t']) {
             let text = format!("poorly formatted environment: variable '{name}' contains whitespaces");

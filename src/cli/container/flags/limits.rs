@@ -3,6 +3,7 @@
 
 use super::numbers::{bytes, whole};
 use crate::cli::args::{Flag, Parsed, Typed, one};
+use crate::decimal;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::limits::{BlockIo, Cpu, Limits, Memory, PERIOD};
 use crate::sys::resource;
@@ -47,7 +48,7 @@ fn memory(parsed: &Parsed) -> Result<Memory> {
     let reservation = parsed.get(MEMORY_RESERVATION)?;
     let swap = parsed.get(MEMORY_SWAP)?;
     let least = |what: &str, value: Option<u64>| match value {
-        Some(..LEAST_MEMORY) => Err(Error::new(format!("Minimum memory {what} allowed is 6MB"))),
+        Some(..LEAST_MEMORY) => Err(Error::new(format_args!("Minimum memory {what} allowed is 6MB"))),
         _ => Ok(()),
     };
     least("limit", limit)?;
@@ -81,7 +82,7 @@ fn cpu(parsed: &Parsed) -> Result<Cpu> {
     let quota = parsed.get(CPU_QUOTA)?.filter(|quota| *quota != 0);
     for (name, given) in [("Period", period.is_some()), ("Quota", quota.is_some())] {
         if cpus.is_some() && given {
-            return Err(Error::new(format!("Conflicting options: Nano CPUs and CPU {name} cannot both be set")));
+            return Err(Error::new(format_args!("Conflicting options: Nano CPUs and CPU {name} cannot both be set")));
         }
     }
     if period.is_some_and(|period| !(1000..=1_000_000).contains(&period)) {
@@ -117,13 +118,12 @@ fn block_io_weight(flag: &Flag, text: &str) -> Result<Option<u16>> {
 /// A number of CPUs that the machine has; 0 means no limit.
 fn cpus(flag: &Flag, text: &str, machine: usize) -> Result<Option<f64>> {
     let wrong = || flag.invalid(text, "not a number of CPUs").hint("such as 0.5 or 2");
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
-    let number: f64 = if plain { text.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
+    let number = decimal::parse(text).ok_or_else(wrong)?;
     if number == 0.0 {
         return Ok(None);
     }
     if !(0.01..=machine as f64).contains(&number) {
-        return Err(Error::new(format!(
+        return Err(Error::new(format_args!(
             "Range of CPUs is from 0.01 to {machine}.00, as there are only {machine} CPUs available"
         )));
     }
@@ -136,7 +136,7 @@ fn set(flag: &Flag, text: &str, what: &str, online: &str) -> Result<Option<Strin
         return Ok(None);
     }
     let ranges = ranges(text).ok_or_else(|| {
-        Error::new(format!("Invalid value {text} for {}", flag.long.replacen('-', " ", 1))).hint("such as 0-2,4")
+        Error::new(format_args!("Invalid value {text} for {}", flag.long.replacen('-', " ", 1))).hint("such as 0-2,4")
     })?;
     // A kernel that does not tell has the last word itself.
     let Ok(available) = std::fs::read_to_string(online) else { return Ok(Some(text.to_owned())) };
@@ -144,7 +144,7 @@ fn set(flag: &Flag, text: &str, what: &str, online: &str) -> Result<Option<Strin
     let there = self::ranges(available).unwrap_or_default();
     let is_there = |(from, to): &(u32, u32)| there.iter().any(|(first, last)| first <= from && to <= last);
     if !ranges.iter().all(is_there) {
-        return Err(Error::new(format!(
+        return Err(Error::new(format_args!(
             "Requested {what} are not available - requested {text}, available: {available}"
         )));
     }

@@ -23,7 +23,7 @@ pub fn read(parsed: &Parsed) -> Result<Vec<Mount>> {
     for (flag, parse, value) in parsed.in_order(&PARSERS) {
         let made = parse(utf8(value, &format!("--{}", flag.long))?)?;
         if mounts.iter().any(|other: &Mount| other.target == made.target) {
-            return Err(Error::new(format!("Duplicate mount point: {}", made.target.display())));
+            return Err(Error::new(format_args!("Duplicate mount point: {}", made.target.display())));
         }
         mounts.push(made);
     }
@@ -33,7 +33,7 @@ pub fn read(parsed: &Parsed) -> Result<Vec<Mount>> {
 /// `SOURCE:TARGET[:OPTIONS]`, or `TARGET` alone for a volume without a name.
 fn volume(text: &str) -> Result<Mount> {
     let wrong =
-        |why: &str| Error::new(format!("invalid volume specification: '{text}': {why}")).hint("SOURCE:DIR[:ro]");
+        |why: &str| Error::new(format_args!("invalid volume specification: '{text}': {why}")).hint("SOURCE:DIR[:ro]");
     let parts: Vec<&str> = text.split(':').collect();
     let (source, goal, options) = match parts[..] {
         [goal] => (None, goal, ""),
@@ -51,7 +51,7 @@ fn volume(text: &str) -> Result<Mount> {
             other => is_private(other)?,
         };
         if !is_new {
-            return Err(Error::new(format!("invalid mode: {options}")));
+            return Err(Error::new(format_args!("invalid mode: {options}")));
         }
     }
     let is_root = Path::new(goal).is_absolute() && Path::new(goal).components().count() == 1;
@@ -75,9 +75,10 @@ fn is_private(mode: &str) -> Result<bool> {
     match mode {
         "private" | "rprivate" | "slave" | "rslave" => Ok(true),
         "shared" | "rshared" => {
-            Err(Error::new(format!("invalid mode: {mode}")).hint("what a container mounts does not show on the host"))
+            Err(Error::new(format_args!("invalid mode: {mode}"))
+                .hint("what a container mounts does not show on the host"))
         }
-        _ => Err(Error::new(format!("invalid mode: {mode}")).hint("ro, rw, z and nocopy are known")),
+        _ => Err(Error::new(format_args!("invalid mode: {mode}")).hint("ro, rw, z and nocopy are known")),
     }
 }
 
@@ -121,7 +122,7 @@ fn in_words(text: &str) -> Result<Mount> {
         ("bind", Some(path)) => {
             let path = absolute(path)?;
             if !path.exists() {
-                return Err(Error::new(format!(
+                return Err(Error::new(format_args!(
                     "invalid mount config for type \"bind\": bind source path does not exist: {}",
                     path.display()
                 )));
@@ -150,7 +151,7 @@ fn tmpfs(text: &str) -> Result<Mount> {
             "dev" | "nodev" => made.dev = option == "dev",
             "ro" | "rw" => read_only = option == "ro",
             _ => {
-                return Err(Error::new(format!("invalid tmpfs option [\"{option}\"]"))
+                return Err(Error::new(format_args!("invalid tmpfs option [\"{option}\"]"))
                     .hint("size, mode, uid, gid, nr_inodes, exec, suid and dev are known"));
             }
         }
@@ -170,7 +171,7 @@ fn target(text: &str) -> Result<PathBuf> {
         }
     }
     if !path.is_absolute() || path == Path::new("/") || text.contains('\0') {
-        return Err(Error::new(format!("invalid mount path: '{text}' mount path must be absolute, and not '/'")));
+        return Err(Error::new(format_args!("invalid mount path: '{text}' mount path must be absolute, and not '/'")));
     }
     Ok(path)
 }
@@ -182,8 +183,8 @@ fn bind(path: PathBuf, target: &Path) -> Result<Source> {
         Some(Harmless::Known(device)) => Ok(Source::Device(device)),
         Some(Harmless::Other) => {
             let (path, target) = (path.display(), target.display());
-            Err(Error::new(format!("{path} is a device, which a mount does not let anybody open"))
-                .hint(format!("give it by --device {path}:{target}")))
+            Err(Error::new(format_args!("{path} is a device, which a mount does not let anybody open"))
+                .hint(format_args!("give it by --device {path}:{target}")))
         }
         None => Ok(Source::Bind(path)),
     }
@@ -203,7 +204,7 @@ pub fn notes(mounts: &[Mount]) -> Vec<String> {
 }
 
 fn absolute(path: &str) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|e| Error::io(format!("mount source {path}"), &e))
+    std::path::absolute(path).map_err(|e| Error::io(format_args!("mount source {path}"), &e))
 }
 
 #[cfg(test)]

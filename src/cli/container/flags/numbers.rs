@@ -1,6 +1,7 @@
 //! Numbers and sizes, as flags take them.
 
 use crate::cli::args::Flag;
+use crate::decimal;
 use crate::error::Result;
 
 /// Parses a size; 0 bytes mean the same as no flag.
@@ -19,7 +20,7 @@ pub fn whole(flag: &Flag, text: &str) -> Result<Option<i64>> {
 /// Bytes of `64m`, `1.5g`, `1073741824`, `10KiB`: units of 1024, in either case (docker/go-units, RAMInBytes).
 pub fn size(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let number: f64 = text[..end].parse().ok()?;
+    let number = decimal::parse(&text[..end])?;
     let unit = text[end..].trim_start().to_ascii_lowercase();
     let shift = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit) {
         "" => 0,

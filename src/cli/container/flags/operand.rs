@@ -95,7 +95,7 @@ pub fn explain_guess(parsed: &Parsed, word: &str, error: Error) -> Error {
     if is_named || OFFICIAL.split_whitespace().any(|name| name == word) {
         return error;
     }
-    error.context(format!("'{word}' was taken as an image, as no program here has that name"))
+    error.context(format_args!("'{word}' was taken as an image, as no program here has that name"))
 }
 
 impl Wanted {

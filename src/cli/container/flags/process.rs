@@ -36,6 +36,6 @@ fn oom_score_adj(flag: &Flag, text: &str) -> Result<Option<i32>> {
     match whole(flag, text)? {
         None => Ok(None),
         Some(score @ -1000..=1000) => Ok(i32::try_from(score).ok()),
-        Some(score) => Err(Error::new(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]"))),
+        Some(score) => Err(Error::new(format_args!("Invalid value {score}, range for oom score adj is [-1000, 1000]"))),
     }
 }

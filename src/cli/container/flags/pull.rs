@@ -25,7 +25,7 @@ fn when(_: &Flag, text: &str) -> Result<Option<When>> {
         "always" => Ok(Some(When::Always)),
         "missing" => Ok(Some(When::Missing)),
         "never" => Ok(Some(When::Never)),
-        _ => Err(Error::new(format!(
+        _ => Err(Error::new(format_args!(
             "invalid pull option: '{text}': must be one of \"always\", \"missing\" or \"never\""
         ))),
     }

@@ -33,7 +33,7 @@ fn swappiness(flag: &Flag, text: &str) -> Result<Option<u64>> {
     match whole(flag, text)? {
         None | Some(-1) => Ok(None),
         Some(value @ 0..=100) => Ok(u64::try_from(value).ok()),
-        Some(value) => Err(Error::new(format!("Invalid value: {value}, valid memory swappiness range is 0-100"))),
+        Some(value) => Err(Error::new(format_args!("Invalid value: {value}, valid memory swappiness range is 0-100"))),
     }
 }
 
@@ -47,7 +47,7 @@ pub fn cgroup_parent(parsed: &Parsed) -> Result<Option<PathBuf>> {
     let Some(text) = parsed.text(CGROUP_PARENT)?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let path = Path::new(text.trim_start_matches('/'));
     if path.components().any(|part| !matches!(part, Component::Normal(_))) {
-        return Err(Error::new(format!("invalid cgroup parent: '{text}'")).hint("a path without . and .. in it"));
+        return Err(Error::new(format_args!("invalid cgroup parent: '{text}'")).hint("a path without . and .. in it"));
     }
     Ok(Some(path.to_owned()))
 }

@@ -35,10 +35,10 @@ pub fn read(parsed: &Parsed) -> Result<Security> {
             // There is none of them anyway.
             ("apparmor", "unconfined") | ("label", "disable") => {}
             ("apparmor" | "label", _) => {
-                return Err(Error::new(format!("--security-opt {text}: containers get no {} here", what(name)))
+                return Err(Error::new(format_args!("--security-opt {text}: containers get no {} here", what(name)))
                     .hint("their walls are the user namespace, capabilities and the system call filter"));
             }
-            _ => return Err(Error::new(format!("invalid --security-opt: \"{text}\"")).hint(OPTIONS)),
+            _ => return Err(Error::new(format_args!("invalid --security-opt: \"{text}\"")).hint(OPTIONS)),
         }
     }
     security.seccomp = match profile {
@@ -88,11 +88,11 @@ fn understand(flag: &str, values: &[&str], is_known_here: impl Fn(Set) -> bool) 
             continue;
         }
         let name = name.strip_prefix("CAP_").unwrap_or(&name);
-        let wrong = |why: &str| Error::new(format!("invalid {flag}: {why}: \"CAP_{name}\""));
+        let wrong = |why: &str| Error::new(format_args!("invalid {flag}: {why}: \"CAP_{name}\""));
         let Some(set) = Set::named(name) else {
             let known = Set::ALL.names().into_iter().filter(|known| Set::named(&known[4..]).is_some());
             let known: Vec<String> = known.map(|known| known[4..].to_owned()).collect();
-            return Err(wrong("unknown capability").hint(format!("ALL or one of {}", known.join(", "))));
+            return Err(wrong("unknown capability").hint(format_args!("ALL or one of {}", known.join(", "))));
         };
         if !is_known_here(set) {
             return Err(wrong("capability not supported by your kernel or not available in the current environment"));

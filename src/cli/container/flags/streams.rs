@@ -96,7 +96,7 @@ fn look(number: usize) -> Result<Callers> {
     let fd = standard_stream(number);
     let stat = fs::fstat(fd)?;
     let refused = |what: &str| {
-        Err(Error::new(format!("{} is {what}, which a container cannot be given", NAMES[number]))
+        Err(Error::new(format_args!("{} is {what}, which a container cannot be given", NAMES[number]))
             .hint("redirect it from or to a file, a pipe or /dev/null"))
     };
     if fs::flags(fd)? & libc::O_PATH != 0 {

@@ -13,7 +13,7 @@ pub fn read(parsed: &Parsed) -> Result<Vec<Ulimit>> {
     let mut limits: Vec<Ulimit> = Vec::new();
     for text in parsed.texts(ULIMIT)? {
         let made = ulimit(text)
-            .map_err(|error| error.context(format!("invalid argument \"{text}\" for \"--ulimit\" flag")))?;
+            .map_err(|error| error.context(format_args!("invalid argument \"{text}\" for \"--ulimit\" flag")))?;
         limits.retain(|other| other.name != made.name);
         limits.push(made);
     }
@@ -23,12 +23,12 @@ pub fn read(parsed: &Parsed) -> Result<Vec<Ulimit>> {
 fn ulimit(text: &str) -> Result<Ulimit> {
     let Some((name, values)) = text.split_once('=') else {
         return Err(
-            Error::new(format!("invalid ulimit argument: {text}")).hint("NAME=SOFT[:HARD], as nofile=1024:4096")
+            Error::new(format_args!("invalid ulimit argument: {text}")).hint("NAME=SOFT[:HARD], as nofile=1024:4096")
         );
     };
     let Some((name, _)) = NAMES.iter().find(|(known, _)| *known == name) else {
         let known: Vec<&str> = NAMES.iter().map(|(known, _)| *known).collect();
-        return Err(Error::new(format!("invalid ulimit type: {name}")).hint(known.join(", ")));
+        return Err(Error::new(format_args!("invalid ulimit type: {name}")).hint(known.join(", ")));
     };
     let (soft, hard) = match values.split(':').collect::<Vec<_>>()[..] {
         [soft] => (value(soft)?, value(soft)?),
@@ -37,15 +37,17 @@ fn ulimit(text: &str) -> Result<Ulimit> {
             (value(soft)?, hard)
         }
         _ => {
-            return Err(Error::new(format!(
+            return Err(Error::new(format_args!(
                 "too many limit value arguments - {values}, can only have up to two, `soft[:hard]`"
             )));
         }
     };
     let wrong = "ulimit soft limit must be less than or equal to hard limit";
     match (soft, hard) {
-        (u64::MAX, hard) if hard < u64::MAX => Err(Error::new(format!("{wrong}: soft: -1 (unlimited), hard: {hard}"))),
-        (soft, hard) if soft > hard => Err(Error::new(format!("{wrong}: {soft} > {hard}"))),
+        (u64::MAX, hard) if hard < u64::MAX => {
+            Err(Error::new(format_args!("{wrong}: soft: -1 (unlimited), hard: {hard}")))
+        }
+        (soft, hard) if soft > hard => Err(Error::new(format_args!("{wrong}: {soft} > {hard}"))),
         (soft, hard) => Ok(Ulimit { name, limit: Rlimit { soft, hard } }),
     }
 }
@@ -57,11 +59,13 @@ fn value(text: &str) -> Result<u64> {
     }
     match text.parse::<i64>() {
         Ok(number @ 0..) => Ok(number.unsigned_abs()),
-        Ok(number) => Err(Error::new(format!("{number} is no limit")).hint("-1 is for unlimited")),
+        Ok(number) => Err(Error::new(format_args!("{number} is no limit")).hint("-1 is for unlimited")),
         Err(error) if matches!(error.kind(), std::num::IntErrorKind::PosOverflow) => {
-            Err(Error::new(format!("parsing \"{text}\": value out of range")))
+            Err(Error::new(format_args!("parsing \"{text}\": value out of range")))
         }
-        Err(_) => Err(Error::new(format!("parsing \"{text}\": invalid syntax")).hint("a number, or -1 for unlimited")),
+        Err(_) => {
+            Err(Error::new(format_args!("parsing \"{text}\": invalid syntax")).hint("a number, or -1 for unlimited"))
+        }
     }
 }
 

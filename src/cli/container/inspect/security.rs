@@ -4,14 +4,17 @@ use crate::container::in_force::{self, Capabilities, Namespace, Process};
 use crate::error::Result;
 use crate::isolation::idmap::Extent;
 use crate::isolation::rlimit::Ulimit;
+use crate::json::json;
 use crate::store::Store;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// All of it for the container that the user calls `word`.
 pub fn describe(store: &Store, word: &str) -> Result<Value> {
     let id = store.find_container(word)?;
     let found = in_force::read(store, &id)?;
     let inside = |process: &Process| tell(process, &found.uid_map, &found.gid_map);
+    let limits = found.cgroup_limits.iter().map(|(path, text)| (path.display().to_string(), text.as_str().into()));
+    let limits: Map<String, Value> = crate::sort::into(limits);
     Ok(json!({
         "Id": id,
         "Name": format!("/{}", store.container(&id)?.name()),
@@ -27,8 +30,7 @@ pub fn describe(store: &Store, word: &str) -> Result<Value> {
         "ReadonlyRootfs": found.mounts.read_only_root,
         "Cgroup": {
             "Paths": found.cgroups,
-            "Limits": found.cgroup_limits.iter().map(|(path, text)| (path.display().to_string(), text.as_str().into()))
-                .collect::<Map<String, Value>>(),
+            "Limits": limits,
         },
     }))
 }
@@ -53,7 +55,7 @@ fn tell(process: &Process, uids: &[Extent], gids: &[Extent]) -> Value {
         "NoNewPrivileges": process.no_new_privileges,
         "Seccomp": { "Mode": mode, "Filters": process.seccomp_filters },
         "Dumpable": process.dumpable,
-        "Namespaces": process.namespaces.iter().map(namespace).collect::<Map<String, Value>>(),
+        "Namespaces": crate::sort::into::<Map<String, Value>, _>(process.namespaces.iter().map(namespace)),
         "Ulimits": process.limits.iter().map(ulimit).collect::<Vec<_>>(),
         "OomScoreAdj": process.oom_score_adj,
         "NotReadable": process.unreadable,

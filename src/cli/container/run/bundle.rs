@@ -42,11 +42,11 @@ const BESIDE: [&str; 9] = [
 
 pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
     if let Some(flag) = parsed.given().find(|flag| !BESIDE.contains(&flag.long)) {
-        return Err(Error::new(format!("conflicting options: cannot specify both --bundle and --{}", flag.long))
+        return Err(Error::new(format_args!("conflicting options: cannot specify both --bundle and --{}", flag.long))
             .hint("a bundle's config.json says it"));
     }
     if let Some(operand) = parsed.operands.first() {
-        return Err(Error::new(format!("--bundle takes no command: {}", operand.to_string_lossy()))
+        return Err(Error::new(format_args!("--bundle takes no command: {}", operand.to_string_lossy()))
             .hint("it stands in config.json, process.args"));
     }
     let name = parsed.get(NAME)?;

@@ -83,7 +83,7 @@ impl Scope {
                 let value = self.pipeline(value, dot)?;
                 match self.variables.iter_mut().rev().find(|(own, _)| own == name) {
                     Some((_, old)) if !declare => *old = value,
-                    None if !declare => return Err(Error::new(format!("at <${name}>: undefined variable"))),
+                    None if !declare => return Err(Error::new(format_args!("at <${name}>: undefined variable"))),
                     _ => self.variables.push((name.clone(), value)),
                 }
             }
@@ -100,7 +100,9 @@ impl Scope {
                     Value::Null => Vec::new(),
                     Value::Array(items) => items.into_iter().enumerate().map(|(at, v)| (at.into(), v)).collect(),
                     Value::Object(map) => map.into_iter().map(|(key, value)| (key.into(), value)).collect(),
-                    other => return Err(Error::new(format!("range can't iterate over {}", functions::shown(&other)))),
+                    other => {
+                        return Err(Error::new(format_args!("range can't iterate over {}", functions::shown(&other))));
+                    }
                 };
                 if items.is_empty() {
                     return self.nodes(otherwise, dot);
@@ -136,7 +138,8 @@ impl Scope {
         if let Operand::Function(name) = first {
             let mut arguments = rest.iter().map(|operand| self.operand(operand, dot)).collect::<Result<Vec<_>>>()?;
             arguments.extend(piped);
-            return functions::call(name, &arguments).map_err(|error| error.context(format!("error calling {name}")));
+            return functions::call(name, &arguments)
+                .map_err(|error| error.context(format_args!("error calling {name}")));
         }
         if !rest.is_empty() || piped.is_some() {
             return Err(Error::new("a value is no function and takes no arguments"));
@@ -149,7 +152,8 @@ impl Scope {
             Operand::Dot(names) => field(dot, "", names),
             Operand::Variable(name, names) => {
                 let variable = self.variables.iter().rev().find(|(own, _)| own == name);
-                let (_, value) = variable.ok_or_else(|| Error::new(format!("at <${name}>: undefined variable")))?;
+                let (_, value) =
+                    variable.ok_or_else(|| Error::new(format_args!("at <${name}>: undefined variable")))?;
                 field(value, &format!("${name}"), names)
             }
             Operand::Literal(value) => Ok(value.clone()),
@@ -177,7 +181,7 @@ fn field(value: &Value, of: &str, names: &[String]) -> Result<Value> {
         value = match value.get(name) {
             Some(inner) => inner,
             None if in_map || empty(name).is_some() => &Value::Null,
-            None => return Err(Error::new(format!("at <{of}.{}>: can't evaluate field {name}", names.join(".")))),
+            None => return Err(Error::new(format_args!("at <{of}.{}>: can't evaluate field {name}", names.join(".")))),
         };
     }
     Ok(value.clone())

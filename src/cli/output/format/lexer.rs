@@ -117,7 +117,7 @@ impl<'t> Lexer<'t> {
                     _ => Token::Word(word.to_owned()),
                 })
             }
-            c => Err(Error::new(format!("unexpected '{c}'"))),
+            c => Err(Error::new(format_args!("unexpected '{c}'"))),
         }
     }
 
@@ -147,7 +147,8 @@ impl<'t> Lexer<'t> {
         });
         let (text, rest) = self.rest.split_at(end.ok_or_else(|| Error::new("unterminated quoted string"))?.0 + 1);
         self.rest = rest;
-        let value: Value = serde_json::from_str(text).map_err(|_| Error::new(format!("bad string {text}")))?;
+        let value: Value =
+            serde_json::from_slice(text.as_bytes()).map_err(|_| Error::new(format_args!("bad string {text}")))?;
         Ok(Token::Literal(value))
     }
 
@@ -155,12 +156,12 @@ impl<'t> Lexer<'t> {
         let end = self.rest.find(|c: char| !matches!(c, '-' | '.') && !is_name(c)).unwrap_or(self.rest.len());
         let (text, rest) = self.rest.split_at(end);
         self.rest = rest;
-        let value: Value =
-            serde_json::from_str(text).map_err(|_| Error::new(format!("bad number syntax: {text:?}")))?;
+        let value: Value = serde_json::from_slice(text.as_bytes())
+            .map_err(|_| Error::new(format_args!("bad number syntax: {text:?}")))?;
         Ok(Token::Literal(value))
     }
 }
 
 fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
+    c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii()
 }

@@ -157,7 +157,7 @@ fn calls(tokens: &mut std::slice::Iter<'_, Token>, depth: usize) -> Result<(Pipe
             Token::Variable(name, fields) => Operand::Variable(name.clone(), fields.clone()),
             Token::Literal(value) => Operand::Literal(value.clone()),
             Token::Word(name) if functions::exists(name) => Operand::Function(name.clone()),
-            Token::Word(name) => return Err(Error::new(format!("function \"{name}\" not defined"))),
+            Token::Word(name) => return Err(Error::new(format_args!("function \"{name}\" not defined"))),
             Token::Open => match calls(tokens, depth + 1)? {
                 (inner, Some(fields)) => Operand::Group(inner, fields),
                 (_, None) => return Err(Error::new("unclosed left paren")),

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 pub fn shown(usage: &Usage, names: &[Ref]) -> String {
     // The newest first, as in the list of images.
     let mut images: Vec<_> = usage.images.iter().map(|image| (image, line_of(usage, image, names))).collect();
-    images.sort_by_cached_key(|(image, line)| (Reverse(selection::created(image)), line.clone()));
+    crate::sort::by_key(&mut images, |(image, line)| (Reverse(selection::created(image)), line.clone()));
     let tables = [
         ("Images", IMAGES, images.into_iter().map(|(_, line)| line).collect()),
         ("Containers", CONTAINERS, containers(usage)),
@@ -37,12 +37,12 @@ const VOLUMES: &[&str] = &["VOLUME NAME", "LINKS", "SIZE"];
 
 fn line_of(usage: &Usage, image: &Image, names: &[Ref]) -> Vec<String> {
     let others = usage.images.iter().filter(|other| other.id != image.id);
-    let others: BTreeSet<&Digest> = others.flat_map(|other| &other.config.diff_ids).collect();
-    let own: BTreeSet<&Digest> = image.config.diff_ids.iter().collect();
-    let room = |diff_ids: &mut dyn Iterator<Item = &&Digest>| -> u64 {
-        diff_ids.filter_map(|diff_id| usage.layers.get(*diff_id)).sum()
+    let others: BTreeSet<Digest> = crate::sort::into(others.flat_map(|other| other.config.diff_ids.clone()));
+    let own: BTreeSet<Digest> = crate::sort::into(image.config.diff_ids.iter().copied());
+    let room = |diff_ids: &mut dyn Iterator<Item = &Digest>| -> u64 {
+        diff_ids.filter_map(|diff_id| usage.layers.get(diff_id)).sum()
     };
-    let (all, shared) = (room(&mut own.iter()), room(&mut own.intersection(&others)));
+    let (all, shared) = (room(&mut own.iter()), room(&mut own.iter().filter(|diff_id| others.contains(*diff_id))));
     let name = names.iter().find(|name| name.image == image.id && name.reference.tag().is_some());
     let none = || "<none>".to_owned();
     vec![

@@ -21,7 +21,7 @@ pub fn split(text: &str) -> Result<Vec<&str>> {
         }
     }
     if quote.is_some() {
-        return Err(Error::new(format!("a quote that is not closed in '{text}'")));
+        return Err(Error::new(format_args!("a quote that is not closed in '{text}'")));
     }
     words.extend(start.and_then(|start| text.get(start..)));
     Ok(words)
@@ -56,7 +56,7 @@ pub fn expand(word: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<S
 fn substitute(rest: &mut std::str::Chars<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Result<String> {
     let text = rest.as_str();
     if let Some(inner) = text.strip_prefix('{') {
-        let bad = || Error::new(format!("'${text}': this is no variable"));
+        let bad = || Error::new(format_args!("'${text}': this is no variable"));
         let (inner, after) = inner.split_once('}').ok_or_else(bad)?;
         *rest = after.chars();
         let name = name_of(inner);

@@ -9,11 +9,11 @@ use super::server::TokenServer;
 use super::token::{Token, is_token};
 use crate::error::Result;
 use crate::image::url::Url;
+use crate::json::json;
 use crate::store::Store;
 use crate::store::drafts::Draft;
-use serde_json::{Map, Value, json};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use crate::sys::fs;
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 
 /// The memory of one registry.
@@ -78,11 +78,7 @@ impl Memory<'_> {
     fn write(&self, text: &str) -> Result<()> {
         self.store.dir("registries")?;
         let draft = Draft::new(self.store)?;
-        let half = draft.path().join("file");
-        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half);
-        file.and_then(|mut file| file.write_all(text.as_bytes()))
-            .and_then(|()| std::fs::rename(&half, self.file()))
-            .map_err(|error| crate::error::Error::io(format!("write {}", self.file().display()), &error))
+        fs::replace_file(&self.file(), &draft.path().join("file"), text.as_bytes(), 0o600, &|_| Ok(()))
     }
 }
 

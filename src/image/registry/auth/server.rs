@@ -76,7 +76,9 @@ impl TokenServer {
             None => curl::get(self.request(&parameters, None))?,
             Some(_) if !self.realm.keeps_secrets() => {
                 let place = self.realm.without_query();
-                return Err(Error::new(format!("{place} does not use https; no credentials are sent there")).into());
+                return Err(
+                    Error::new(format_args!("{place} does not use https; no credentials are sent there")).into()
+                );
             }
             Some(credential) => match &credential.secret {
                 Secret::Password(_) => {
@@ -119,7 +121,7 @@ impl TokenServer {
             }
             (401 | 403, None) => Ok(Grant::Refused("the token server refused".to_owned())),
             _ => {
-                let error = Error::new(format!("{place}: HTTP status {status} instead of a token"));
+                let error = Error::new(format_args!("{place}: HTTP status {status} instead of a token"));
                 Err(Failure { error, outlook: Outlook::of_status(status), retry_after: response.retry_after() })
             }
         }
@@ -129,7 +131,8 @@ impl TokenServer {
 /// A registry is a stranger: it may send us to a token server on the internet, but
 /// neither away from TLS nor into networks that only we can reach.
 fn check_realm(realm: &Url, registry: &Url) -> Result<()> {
-    let refuse = |why: &str| Err(Error::new(format!("the registry's token server {} {why}", realm.without_query())));
+    let refuse =
+        |why: &str| Err(Error::new(format_args!("the registry's token server {} {why}", realm.without_query())));
     let both_here = url::is_loopback(realm.host()) && url::is_loopback(registry.host());
     let same_host = realm.host() == registry.host() || both_here;
     if registry.is_secure() && !realm.is_secure() {

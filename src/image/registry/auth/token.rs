@@ -24,7 +24,7 @@ impl Token {
     /// server's clock, and a token that ends earlier than we think is refused and made anew anyway.
     pub fn read(answer: &[u8]) -> Result<Token> {
         let value: Value = serde_json::from_slice(answer)
-            .map_err(|error| Error::new(format!("the token server's answer is no JSON: {error}")))?;
+            .map_err(|error| Error::new(format_args!("the token server's answer is no JSON: {error}")))?;
         let text = ["token", "access_token"]
             .iter()
             .filter_map(|name| value.get(name).and_then(Value::as_str))

@@ -5,11 +5,11 @@ use super::helper::Helper;
 use super::server::Server;
 use super::{Credential, Secret};
 use crate::error::{Error, Result};
-use crate::sys::fs::create_temporary;
-use serde_json::{Map, Value, json};
-use std::fs::{DirBuilder, File};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use crate::json::json;
+use crate::sys::fs;
+use serde_json::{Map, Value};
+use std::io::ErrorKind;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 /// One of these files as it was read.
@@ -25,7 +25,7 @@ impl AuthFile {
         let bytes = match std::fs::read(path) {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Vec::new(),
             other => other.map_err(|error| {
-                Error::io(format!("read the credentials in {}", path.display()), &error)
+                Error::io(format_args!("read the credentials in {}", path.display()), &error)
                     .hint("name another file in $REGISTRY_AUTH_FILE, or another directory in $DOCKER_CONFIG")
             })?,
         };
@@ -89,21 +89,19 @@ impl AuthFile {
     /// Writes the file whole or not at all, readable for its owner alone.
     pub fn write(&self) -> Result<()> {
         let path = target(&self.path);
-        let failed = |error| Error::io(format!("write the credentials to {}", path.display()), &error);
+        let what = format!("write the credentials to {}", path.display());
         if let Some(dir) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+            fs::mkdir_all(dir, 0o700).map_err(|error| error.renamed(what.clone()))?;
         }
-        let new = path.with_extension(format!("new{}", crate::sys::process::getpid()));
-        let (mut file, new) = create_temporary(&new, 0o600).map_err(failed)?;
-        let written = file.write_all(indented(&self.content).as_bytes()).and_then(|()| {
-            keep_owner(&path, &file);
-            file.sync_all()?;
-            std::fs::rename(&new, &path)
-        });
-        written.map_err(|error| {
-            let _ = std::fs::remove_file(&new);
-            failed(error)
-        })
+        let finish = |file: BorrowedFd<'_>| {
+            // With sudo, a user's file stays the user's.
+            if let Ok(old) = fs::stat(&path) {
+                let _ = fs::fchown(file, old.uid, old.gid);
+            }
+            fs::fsync(file)
+        };
+        fs::replace_file(&path, &fs::name_beside(&path), indented(&self.content).as_bytes(), 0o600, &finish)
+            .map_err(|error| error.renamed(what))
     }
 
     /// Docker's old file has the entries at its top.
@@ -121,7 +119,7 @@ impl AuthFile {
 }
 
 fn damaged(path: &Path, why: &str) -> Error {
-    Error::new(format!("the credentials in {} are damaged: {why}", path.display()))
+    Error::new(format_args!("the credentials in {} are damaged: {why}", path.display()))
 }
 
 fn parse(bytes: &[u8]) -> std::result::Result<Map<String, Value>, String> {
@@ -164,7 +162,7 @@ fn write_entry(credential: &Credential) -> Value {
 
 /// JSON as Docker writes it: indented by tabs.
 fn indented(content: &Map<String, Value>) -> String {
-    let pretty = serde_json::to_string_pretty(content).unwrap_or_default();
+    let pretty = format!("{:#}", Value::Object(content.clone()));
     let line = |line: &str| {
         let text = line.trim_start_matches(' ');
         "\t".repeat((line.len() - text.len()) / 2) + text + "\n"
@@ -178,13 +176,6 @@ fn target(path: &Path) -> PathBuf {
         Ok(link) => path.parent().map_or_else(|| link.clone(), |dir| dir.join(&link)),
         Err(_) => path.to_owned(),
     })
-}
-
-/// With sudo, a user's file stays the user's.
-fn keep_owner(old: &Path, new: &File) {
-    if let Ok(old) = std::fs::metadata(old) {
-        let _ = std::os::unix::fs::fchown(new, Some(old.uid()), Some(old.gid()));
-    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@
 use super::server::Server;
 use super::{Credential, Secret};
 use crate::error::{Error, Result};
+use crate::json::json;
 use crate::sys::fs;
 use crate::sys::poll::poll;
 use crate::sys::process::{die_with_parent, find_program};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -65,8 +66,8 @@ impl Helper<'_> {
         // A name with a slash would be a path to anywhere.
         let path = if self.name.contains('/') { None } else { find_program(&program) };
         let path = path.ok_or_else(|| {
-            Error::new(format!("the credential helper {program} is not on PATH"))
-                .hint(format!("install it, or take it out of {file}"))
+            Error::new(format_args!("the credential helper {program} is not on PATH"))
+                .hint(format_args!("install it, or take it out of {file}"))
         })?;
         let mut command = Command::new(&path);
         let child = die_with_parent(&mut command)
@@ -74,15 +75,15 @@ impl Helper<'_> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| Error::io(format!("start {}", path.display()), &error))?;
+            .map_err(|error| Error::io(format_args!("start {}", path.display()), &error))?;
         converse(child, input).map_err(|error| error.context(program))
     }
 
     fn failed(&self, action: &str, said: &str) -> Error {
         let said = said.trim().lines().next().filter(|line| !line.is_empty()).unwrap_or("it did not say why");
         let said: String = said.chars().take(300).collect();
-        Error::new(format!("the credential helper docker-credential-{} failed to {action}: {said}", self.name))
-            .hint(format!("it is named in {}", self.file.display()))
+        Error::new(format_args!("the credential helper docker-credential-{} failed to {action}: {said}", self.name))
+            .hint(format_args!("it is named in {}", self.file.display()))
     }
 }
 
@@ -137,7 +138,7 @@ fn listen(stdout: BorrowedFd<'_>, said: &mut Vec<u8>, deadline: Instant) -> Resu
 }
 
 fn too_late() -> Error {
-    Error::new(format!("no answer within {} seconds", PATIENCE.as_secs()))
+    Error::new(format_args!("no answer within {} seconds", PATIENCE.as_secs()))
 }
 
 /// The answer to `get`. An empty one means that there is nothing, too.

@@ -17,7 +17,8 @@ impl Server {
     pub fn parse(text: &str) -> Result<Server> {
         let (host, _) = split(text);
         let url = Url::parse(&format!("https://{host}/"));
-        let url = url.map_err(|_| Error::new(format!("'{text}' is no registry's name")).hint("name it HOST[:PORT]"))?;
+        let url =
+            url.map_err(|_| Error::new(format_args!("'{text}' is no registry's name")).hint("name it HOST[:PORT]"))?;
         Ok(Server::of(&url))
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::image::mutation;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::symlink;
 
 fn file(name: &str, text: &str) -> Result<AuthFile> {
