@@ -23,6 +23,7 @@ mod supervise;
 mod top;
 mod trees;
 mod user;
+pub mod view;
 pub mod walls;
 
 pub use trees::anonymous;

@@ -60,6 +60,7 @@ mod readme;
 mod run;
 mod seccomp;
 mod stats;
+mod step;
 mod store;
 mod streams;
 mod threats;
@@ -105,6 +106,7 @@ const CASES: &[&[Case]] = &[
     readme::CASES,
     run::CASES,
     explain::CASES,
+    step::CASES,
     bundle::CASES,
     isolation::CASES,
     ranges::CASES,

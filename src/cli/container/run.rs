@@ -5,7 +5,7 @@ mod bundle;
 use super::flags::cidfile::CidFile;
 use super::flags::streams::{Ids, Streams};
 use super::flags::{device, environment, limits, mount, operand, security, ulimit};
-use super::{explain, scope, shown};
+use super::{explain, scope, shown, step};
 use crate::cli::args::{Command, Parsed, many, one, switch, utf8};
 use crate::cli::image::pull;
 use crate::cli::output::note;
@@ -113,6 +113,7 @@ pub static COMMAND: Command = Command {
         ),
         switch(Some('q'), "quiet", "Do not show the progress of a pull"),
         explain::FLAG,
+        step::FLAG,
     ],
     operands: (0, usize::MAX),
     runs_program: true,
@@ -121,6 +122,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
+    step::check(parsed)?;
     if let Some(dir) = parsed.one("bundle") {
         return bundle::run(parsed, Path::new(dir));
     }
@@ -226,13 +228,13 @@ pub fn start(
     cidfile: Option<&CidFile>,
     searched: impl Fn() -> String,
 ) -> Result<u8> {
-    explain::begin(parsed)?;
+    step::begin(parsed, &spec.security)?;
     if let Some(file) = cidfile {
         file.write(&spec.id)?;
     }
     let hint = |error: Error| if error.status() == Some(127) { error.hint(searched()) } else { error };
-    let outcome = create::run(store, map, spec, lock, &mut note).map_err(hint).inspect_err(|error| {
-        explain::failed(error);
+    let outcome = create::run(store, map, spec, lock, &mut note).map_err(hint).map_err(step::failed);
+    let outcome = outcome.inspect_err(|error| {
         // As in Docker the file stays where only the command could not be run.
         if let (Some(file), None | Some(125)) = (cidfile, error.status()) {
             file.remove();

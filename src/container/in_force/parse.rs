@@ -6,7 +6,7 @@ use crate::isolation::idmap::Extent;
 use std::str::FromStr;
 
 /// The words behind `name:` in a /proc/PID/status.
-fn line<'a>(status: &'a str, name: &str) -> &'a str {
+pub fn line<'a>(status: &'a str, name: &str) -> &'a str {
     status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default().trim()
 }
 

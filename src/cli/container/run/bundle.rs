@@ -15,7 +15,7 @@ use std::path::Path;
 pub const FLAG: Flag = one(None, "bundle", "DIR", "Run the OCI bundle in DIR, as its config.json says (root only)");
 
 /// What may be said beside it: all else stands in config.json.
-const BESIDE: [&str; 9] = ["explain", "bundle", "name", "cidfile", "rm", "stats", "init", "no-init", "quiet"];
+const BESIDE: [&str; 10] = ["explain", "step", "bundle", "name", "cidfile", "rm", "stats", "init", "no-init", "quiet"];
 
 pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
     if let Some((flag, _)) = parsed.in_order().find(|(flag, _)| !BESIDE.contains(flag)) {
