@@ -49,7 +49,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub const FLAG: Flag = switch(
     None,
     "step",
-    "Stop before each step of the start and ask on the terminal: Enter goes on, ? tells about the process, q ends it",
+    "Stop before each step and ask: Enter goes on, ? shows the process, s opens a shell (root), q ends it (status 125)",
 );
 
 struct Stepper {
