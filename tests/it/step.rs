@@ -343,7 +343,7 @@ fn without_a_terminal_it_is_an_error(t: &Sandbox) {
     let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(125), "{stderr}");
     assert!(stderr.starts_with("ccrun: --step needs a terminal"), "{stderr}");
-    assert!(!Path::new(&t.path("explained")).exists() && !t.store.join("containers").exists());
+    assert!(!Path::new(&t.path("explained")).exists() && !t.store.exists(), "found before anything is made");
 }
 
 fn job_control_is_as_of_any_job(t: &Sandbox) {
@@ -413,7 +413,7 @@ fn a_filter_that_might_kill_is_not_asked_under(t: &Sandbox) {
 }
 
 fn the_program_sees_nothing_of_it(t: &Sandbox) {
-    let script = "ls /proc/self/fd | tr '\\n' ' '; cat /proc/1/comm; ls /proc | grep -c '^[0-9]'; ulimit -n";
+    let script = "ls /proc/self/fd | tr '\\n' ' '; cat /proc/1/comm; echo /proc/[0-9]*; ulimit -n";
     let with = {
         let mut pty = begin(t, &["-t=false", "/bin/sh", "-c", script]);
         pty.send(&"\n".repeat(steps(t).len()));
