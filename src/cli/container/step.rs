@@ -5,8 +5,9 @@
 //! a fourth process, the *prompter*, is forked before the first step. It alone reads keys, and serves one process at
 //! a time, each over a socket pair of its own, so that no answer reaches another. Who comes to a step waits for its
 //! turn, explains the step (`--explain` is implied), waits for the user's answer, and goes on, tells about itself
-//! (`?`), or fails, which ends the start like any other failure: nothing is left. The process that was told to go on
-//! last is served first, so that the supervisor's steps come in one piece, then PID 1's, then the command's.
+//! (`?`), or fails, which ends the start like any other failure: nothing is left. The supervisor's steps come in one
+//! piece, then PID 1's, then the command's: none of them waits for a later one's before its last step. Should a step
+//! take long, others may be asked in between.
 //!
 //! How the prompter ends. The supervisor says when the start is over and waits for it: no key is read any more when
 //! the container's terminal begins. It tells by its exit status whether the user has ended the start. Should the

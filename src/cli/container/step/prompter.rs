@@ -1,6 +1,6 @@
 //! The process that asks the user before each step, for the three that run them.
 
-use super::question::{COMES, GO_ON, LEFT_OUT, MOST_BYTES, QUIT, READY, TELL, TELLS, place};
+use super::question::{COMES, GO_ON, LEFT_OUT, MOST_BYTES, QUIT, READY, TELL, TELLS, is_last_of_side, place};
 use crate::cli::container::explain;
 use crate::cli::output;
 use crate::container::in_force;
@@ -15,8 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long a process that was told to go on may take until another one's question comes before its next.
-const GRACE: Duration = Duration::from_millis(150);
+/// How long a step may take until another process's question comes before the next one of the same process.
+const LONG: Duration = Duration::from_secs(4);
 
 /// How often the supervisor's signals are looked for while a question waits, in milliseconds.
 const LOOK: i32 = 300;
@@ -41,8 +41,8 @@ struct Prompter {
     waiting: VecDeque<Asker>,
     /// Whose turn it is, and whether the user has been asked.
     current: Option<(Asker, bool)>,
-    /// Who was told to go on last, and until when others wait for it.
-    last: Option<(usize, Instant)>,
+    /// Who has been told to go on and has more steps to come, and until when others wait for it.
+    going: Option<(usize, Instant)>,
     line: Vec<u8>,
     /// The step before which the user has ended it.
     quit: Option<u8>,
@@ -56,14 +56,14 @@ pub fn run(terminal: OwnedFd, channels: [OwnedFd; 3], supervisor: pid_t) -> i32 
     let begun = cred::set_pdeathsig(libc::SIGKILL).and_then(|()| signal::block_all()).and_then(|()| SignalFd::new());
     let (Ok(signals), true) = (begun, process::getppid() == supervisor) else { return 0 };
     let (waiting, line) = (VecDeque::new(), Vec::new());
-    let (current, last, quit) = (None, None, None);
+    let (current, going, quit) = (None, None, None);
     let mut prompter = Prompter {
         terminal,
         channels,
         signals,
         waiting,
         current,
-        last,
+        going,
         line,
         quit,
         wants_to_quit: false,
@@ -112,12 +112,12 @@ impl Prompter {
         if self.current.is_some() || self.waiting.is_empty() {
             return Ok(-1);
         }
-        if let Some((last, until)) = self.last {
+        if let Some((going, until)) = self.going {
             let left = until.saturating_duration_since(Instant::now());
-            match self.waiting.iter().position(|asker| asker.channel == last) {
+            match self.waiting.iter().position(|asker| asker.channel == going) {
                 Some(at) => self.waiting.rotate_left(at),
                 None if !left.is_zero() => return Ok(left.as_millis() as i32 + 1),
-                None => self.last = None,
+                None => self.going = None,
             }
         }
         if let Some(asker) = self.waiting.pop_front() {
@@ -213,9 +213,10 @@ impl Prompter {
         let Some((asker, asks)) = &mut self.current else { return Ok(()) };
         match line {
             "" => {
-                let channel = asker.channel;
+                let (channel, step) = (asker.channel, asker.step);
                 socket::send(self.channels[channel].as_fd(), &[GO_ON], &[])?;
-                (self.current, self.last) = (None, Some((channel, Instant::now() + GRACE)));
+                self.current = None;
+                self.going = (!is_last_of_side(step)).then(|| (channel, Instant::now() + LONG));
                 Ok(())
             }
             "?" => {

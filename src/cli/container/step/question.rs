@@ -33,6 +33,15 @@ pub fn last() -> u8 {
     lessons().iter().map(|(_, of_side)| of_side.len()).sum::<usize>() as u8 - 1
 }
 
+/// Whether a side has no step after this one.
+pub fn is_last_of_side(step: u8) -> bool {
+    let mut count = 0;
+    lessons().iter().any(|(_, of_side)| {
+        count += of_side.len();
+        count == usize::from(step) + 1
+    })
+}
+
 /// `[PID 1 16] pivot_root`
 pub fn place(step: u8) -> String {
     let mut before = 0;
@@ -55,6 +64,9 @@ mod tests {
         assert_eq!((places[0].as_str(), number_of(Side::Supervisor, 1)), ("[supervisor 1] volumes", 0));
         let at = usize::from(number_of(Side::Init, 16));
         assert_eq!(places[at], "[PID 1 16] pivot_root");
+        let lasts: Vec<&str> =
+            (0..=last()).filter(|step| is_last_of_side(*step)).map(|step| places[usize::from(step)].as_str()).collect();
+        assert_eq!(lasts, ["[supervisor 9] wait", "[PID 1 19] fork", "[command 12] execve"]);
         assert!(places[places.len() - 1].ends_with("] execve") && place(last() + 1).starts_with("step "));
     }
 }
