@@ -112,7 +112,8 @@ impl Prompter {
         if self.current.is_some() || self.waiting.is_empty() {
             return Ok(-1);
         }
-        if let Some((going, until)) = self.going {
+        let ends = self.wants_to_quit || self.quit.is_some();
+        if let Some((going, until)) = self.going.filter(|_| !ends) {
             let left = until.saturating_duration_since(Instant::now());
             match self.waiting.iter().position(|asker| asker.channel == going) {
                 Some(at) => self.waiting.rotate_left(at),
@@ -121,12 +122,11 @@ impl Prompter {
             }
         }
         if let Some(asker) = self.waiting.pop_front() {
-            if self.wants_to_quit {
+            if ends {
                 self.quit = self.quit.or(Some(asker.step));
             }
-            let answer = if self.quit.is_some() { QUIT } else { GO_ON };
-            self.answer(&asker, answer)?;
-            self.current = (answer == GO_ON).then_some((asker, false));
+            self.answer(&asker, if ends { QUIT } else { GO_ON })?;
+            self.current = (!ends).then_some((asker, false));
         }
         Ok(0)
     }
@@ -192,7 +192,7 @@ impl Prompter {
     fn read_key(&mut self) -> Result<()> {
         let mut key = [0];
         match (fs::read(self.terminal.as_fd(), &mut key), key) {
-            (Err(error), _) if error.errno() == Some(libc::EINTR) => Ok(()),
+            (Err(error), _) if [Some(libc::EINTR), Some(libc::EAGAIN)].contains(&error.errno()) => Ok(()),
             // Ctrl-D, and Ctrl-C where the terminal makes no signal of it; or the terminal is gone.
             (Ok(0) | Err(_), _) | (Ok(_), [3 | 4]) => {
                 self.print("\n");
