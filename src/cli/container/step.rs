@@ -21,6 +21,10 @@
 //! What `?` tells is read by the process itself ([`crate::container::view`]). It is kept at each stop, to be compared
 //! with the next one's.
 //!
+//! What the program sees of it. Nothing: the sockets and the descriptor of /proc are closed by execve, and PID 1 closes
+//! all that it does not need when it lives. The prompter holds none of the supervisor's descriptors but those that it
+//! uses, so that no lock waits for the user on its account.
+//!
 //! The last steps of the command. Its limits do not matter to a socket that is open. Its filter does: Docker's profile
 //! allows what a question takes, but another one may answer a call with death. So with another one there is no stop
 //! before "execve", the only step after the filter, and a line says so.
@@ -98,15 +102,10 @@ pub fn begin(parsed: &Parsed, security: &Security) -> Result<()> {
     listen(hear);
     explain::begin(parsed)?;
     let proc = procfs::open().ok().map(|proc| explain::duplicate(proc.as_fd())).transpose()?;
-    let (channels, prompters) = {
-        let [one, two, three] = [socket::socketpair()?, socket::socketpair()?, socket::socketpair()?];
-        let theirs = [
-            explain::duplicate(one.0.as_fd())?,
-            explain::duplicate(two.0.as_fd())?,
-            explain::duplicate(three.0.as_fd())?,
-        ];
-        (theirs, [one.1, two.1, three.1])
-    };
+    let [one, two, three] = [socket::socketpair()?, socket::socketpair()?, socket::socketpair()?];
+    let far = |(ours, _): &(OwnedFd, OwnedFd)| explain::duplicate(ours.as_fd());
+    let channels = [far(&one)?, far(&two)?, far(&three)?];
+    let prompters = [one.1, two.1, three.1];
     let supervisor = process::getpid();
     let prompter = process::fork_unwaited(move || {
         let mut kept = vec![terminal.as_fd()];
