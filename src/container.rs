@@ -2,28 +2,33 @@
 
 pub mod bundle;
 mod callers_terminal;
-pub mod create;
+mod client;
+mod control;
+mod detach_keys;
 pub mod document;
 mod emulation;
 pub mod export;
 mod filesystem;
 mod flow;
+mod front;
 mod handover;
 mod host_files;
+mod id_mapped;
 pub mod in_force;
 mod jobs;
+pub mod notice;
 mod outcome;
 mod outer;
 mod plan;
+pub mod sandbox;
 pub mod spec;
 pub mod stats;
 pub mod steps;
 pub mod streams;
-mod supervise;
+pub mod supervisor;
 mod top;
-mod trees;
 mod user;
 pub mod view;
-pub mod walls;
 
-pub use trees::anonymous;
+pub use id_mapped::anonymous;
+pub use plan::Order;

@@ -7,14 +7,14 @@ mod layout;
 pub mod locks;
 pub mod path;
 mod remove;
+mod sandbox;
 pub mod sweep;
 #[cfg(test)]
 pub mod testing;
 pub mod tree;
 mod usage;
 pub mod volumes;
-mod walls;
 
 pub use layout::{Store, sync_dir};
 pub use remove::{Patience, remove, remove_seen};
-pub use walls::{Walled, Walls};
+pub use sandbox::{Sandbox, Sandboxed};

@@ -4,6 +4,7 @@
 //! gives safe types, and when it fails the error shows the call, its arguments
 //! and the errno. Every call that can fail ends in [`returned`].
 
+pub mod channel;
 pub mod cred;
 pub mod fd;
 pub mod fs;

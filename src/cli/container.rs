@@ -4,6 +4,7 @@ mod explain;
 pub mod export;
 pub mod flags;
 pub mod inspect;
+mod notices;
 pub mod prune;
 pub mod ps;
 pub mod rm;

@@ -4,7 +4,7 @@ use super::args::{Flag, Parsed, one};
 use super::container::size;
 use super::output::format::Template;
 use super::{output, store};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use serde_json::Value;
@@ -40,7 +40,7 @@ type Find = dyn Fn(&Store, &str) -> Result<Option<Value>>;
 pub fn inspect(parsed: &Parsed, find: &Find, missing: &dyn Fn(&str) -> Error) -> Result<u8> {
     let template = parsed.text("format")?.filter(|text| *text != "json").map(Template::parse).transpose()?;
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     let mut found = Vec::new();
     let mut errors = Vec::new();
     for word in parsed.words()? {

@@ -3,7 +3,7 @@
 use super::args::{Flag, Parsed, switch};
 use super::output::{self, units};
 use super::{prompt, store};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::Result;
 use crate::image::local::prune::Pruned;
 use crate::image::local::remove::Removed;
@@ -27,7 +27,7 @@ pub fn confirm(parsed: &Parsed, warning: &str) -> Result<bool> {
 /// The store, with what killed commands have left in it removed as far as that can be.
 pub fn look(parsed: &Parsed) -> Result<(Store, IdMap)> {
     let (store, map) = store::look(parsed)?;
-    if let Err(error) = create::sweep_all(&store) {
+    if let Err(error) = supervisor::sweep_all(&store) {
         output::complain(&error);
     }
     Ok((store, map))

@@ -1,7 +1,7 @@
 //! The store that a command line means.
 
 use crate::cli::args::Parsed;
-use crate::container::walls::NamespaceWalls;
+use crate::container::sandbox::NamespaceSandbox;
 use crate::error::{Error, Result};
 use crate::isolation::idmap::IdMap;
 use crate::store::Store;
@@ -18,14 +18,14 @@ pub fn root(parsed: &Parsed) -> Result<PathBuf> {
 pub fn look(parsed: &Parsed) -> Result<(Store, IdMap)> {
     let place = Store::look(&root(parsed)?)?;
     let map = IdMap::to_be(&place.path().join("idmap"))?;
-    let walls = NamespaceWalls { map: map.clone() };
-    Ok((Store::open(place, Box::new(walls)), map))
+    let sandbox = NamespaceSandbox { map: map.clone() };
+    Ok((Store::open(place, Box::new(sandbox)), map))
 }
 
-/// That store for new things, made if it is missing, behind the walls that fit the user.
+/// That store for new things, made if it is missing, behind the sandbox that fit the user.
 pub fn open(parsed: &Parsed) -> Result<(Store, IdMap)> {
     let root = Store::prepare(&root(parsed)?)?;
     let map = IdMap::of_caller(&root.join("idmap"))?;
-    let walls = NamespaceWalls { map: map.clone() };
-    Ok((Store::open(root, Box::new(walls)), map))
+    let sandbox = NamespaceSandbox { map: map.clone() };
+    Ok((Store::open(root, Box::new(sandbox)), map))
 }

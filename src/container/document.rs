@@ -9,18 +9,21 @@ mod hooks;
 mod linux;
 mod mount;
 mod object;
+mod own;
 mod process;
 mod resources;
 #[cfg(test)]
 mod tests;
 
 pub use hooks::Hooks;
-pub use linux::{DeviceKind, DeviceNode, IdMapping, Linux, NamespaceKind, Propagation};
-pub use mount::{MountEntry, RootEntry};
+pub use linux::{DeviceKind, DeviceNode, IdMapping, Linux, Namespace, NamespaceKind, Propagation};
+pub use mount::{Location, MountEntry, RootEntry};
 pub use object::Absolute;
-pub use process::{Capabilities, Id, ProcessEntry, RlimitKind};
+pub use own::{BoundDevice, Ids, Own, OwnMount, OwnMountKind, RootKind, SeccompSource, Stdio};
+pub use process::{Capabilities, Id, ProcessEntry, RlimitEntry, RlimitKind, Score, Umask, UserEntry, Variable};
 pub use resources::{
-    BlockIoLimits, Bytes, CpuLimits, MemoryLimits, PidsLimit, Quota, Resources, ThrottleDevice, Weight,
+    BlockIoLimits, Bytes, CpuLimits, MemoryLimits, Percent, PidsLimit, Quota, Resources, ThrottleDevice, Weight,
+    WeightDevice,
 };
 
 use crate::error::{Error, Result};
@@ -42,15 +45,6 @@ object! {
         linux: Linux = "linux",
         own: Own = "ccrun",
     }
-    /// What is ccrun's own.
-    pub struct Own {
-        /// `USER[:GROUP]`, looked up in the root file system, in place of `process.user`.
-        user: Option<String> = "user",
-        /// Names or numbers of groups beside it.
-        groups: Vec<String> = "groups",
-        /// Whether ccrun is PID 1, and the process its child.
-        init: Option<bool> = "init",
-    }
 }
 
 impl Document {
@@ -71,6 +65,9 @@ impl Document {
     fn check(&self) -> Result<()> {
         self.process.check(&At::TOP.member("process"))?;
         self.linux.check(&At::TOP.member("linux"))?;
+        if ![0, 3].contains(&self.own.stdio.len()) {
+            return Err(At::TOP.member("ccrun").member("stdio").error("takes three streams"));
+        }
         if self.annotations.contains_key("") {
             return Err(At::TOP.member("annotations").error("a key is empty"));
         }
@@ -81,6 +78,13 @@ impl Document {
 /// A version of the specification, 1.x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Version(String);
+
+impl Version {
+    /// The one whose words ccrun writes.
+    pub fn ours() -> Version {
+        Version("1.2.0".to_owned())
+    }
+}
 
 impl Json for Version {
     fn read(value: &Value, at: &At<'_>) -> Result<Version> {

@@ -3,7 +3,7 @@
 //! They are read behind the walls, where container root is the one who looks: so owners are those that the
 //! container knows, and nothing is closed. What is mounted into a container (`/proc`, volumes) is not in it.
 
-use super::walls::NamespaceWalls;
+use super::sandbox::NamespaceSandbox;
 use crate::error::{Error, Result};
 use crate::image::local::images;
 use crate::image::tar::writer::Writer;
@@ -27,22 +27,22 @@ const PATH: usize = 4095;
 
 /// Writes the tar of the container `id` to `out`.
 pub fn export(store: &Store, map: &IdMap, id: &str, out: &File) -> Result<()> {
-    let record = store.record(id)?;
-    let image = record.image_id.as_deref().and_then(images::id_of_record);
+    let container = store.container(id)?;
+    let image = container.image_id().and_then(images::id_of_record);
     let Some(image) = image.map(|id| images::load(store, &id)).transpose()?.flatten() else {
-        return Err(Error::new(format!("container {} was not made from an image", record.name))
-            .hint(format!("its files are those of {} and what it has written", record.image)));
+        return Err(Error::new(format!("container {} was not made from an image", container.name()))
+            .hint(format!("its files are those of {} and what it has written", container.image())));
     };
     let dir = store.root().join("containers").join(id);
     let layers = image.overlay(store)?.layers;
-    let walls = NamespaceWalls { map: map.clone() };
-    let walled = walls.spawn_on(|| Opened::open(&dir, &layers), |opened| opened.merged(), &mut || {
+    let sandbox = NamespaceSandbox { map: map.clone() };
+    let sandboxed = sandbox.spawn_on(|| Opened::open(&dir, &layers), |opened| opened.merged(), &mut || {
         let out = out.try_clone().map_err(|error| Error::io("dup", &error))?;
         write(out).map(|()| Vec::new())
     })?;
-    walled.wait()?;
+    sandboxed.wait()?;
     // Its files may have gone while we read them.
-    store.record(id).map(drop).map_err(|_| Error::new("the container was removed while it was exported"))
+    store.container(id).map(drop).map_err(|_| Error::new("the container was removed while it was exported"))
 }
 
 /// A container's directories.

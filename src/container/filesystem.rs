@@ -2,10 +2,10 @@
 //! host's own root, and the volumes on top.
 
 use super::host_files;
-use super::plan::{Plan, note};
+use super::id_mapped::{Handed, anonymous};
+use super::plan::Plan;
 use super::spec::{Direct, Mount, Root, Source, Tmpfs};
 use super::top;
-use super::trees::{Trees, anonymous};
 use crate::error::{Error, Result};
 use crate::image::local::images::Stack;
 use crate::isolation::host_view;
@@ -14,6 +14,7 @@ use crate::isolation::overlay::{self, Overlay};
 use crate::isolation::procfs;
 use crate::isolation::rootfs::open_directory;
 use crate::store::tree;
+use crate::sys::channel::{Channel, Message};
 use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
@@ -44,16 +45,14 @@ enum Lower {
 impl Sources {
     /// Opens them as the user who called, in the mount namespace of the container.
     /// `files`: what stands for the files among the host's mounts, if they are locked.
-    pub fn open(plan: &Plan<'_>, mut trees: Trees, files: Vec<OwnedFd>) -> Result<Sources> {
+    pub fn open(plan: &Plan<'_>, mut handed: Handed, files: Vec<OwnedFd>) -> Result<Sources> {
         let mut dir = open_directory(plan.dir)?;
-        let is_own = trees.own;
-        let mut own = |wanted: bool| if wanted && is_own { trees.next() } else { None };
-        if let Some(tree) = own(true) {
+        if let Some(tree) = handed.take(Handed::DIRECTORY) {
             mount::move_mount(tree.as_fd(), dir.as_fd())?;
             dir = tree;
         }
         let lower = match &plan.spec.root {
-            Root::Image(Stack { layers, .. }) => match own(!layers.is_empty()) {
+            Root::Image(Stack { layers, .. }) => match handed.take(Handed::LAYERS) {
                 Some(tree) => {
                     let names = layers.iter().map(|layer| crate::sys::cstr(layer.file_name().unwrap_or_default()));
                     Lower::Named(tree, names.collect::<Result<_>>()?)
@@ -61,7 +60,7 @@ impl Sources {
                 None => Lower::Layers(layers.iter().map(|layer| open_directory(layer)).collect::<Result<_>>()?),
             },
             Root::Directory { path, writable } => {
-                let tree = match trees.next() {
+                let tree = match handed.take(Handed::ROOT) {
                     Some(tree) => tree,
                     None if *writable => mount::open_tree(open_directory(path)?.as_fd(), c"", true)?,
                     None => open_directory(path)?,
@@ -71,23 +70,21 @@ impl Sources {
             Root::Host => Lower::Host,
         };
         let mounts = plan.spec.mounts.iter().enumerate();
-        let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut trees)).collect::<Result<_>>()?;
+        let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut handed)).collect::<Result<_>>()?;
         Ok(Sources { dir, lower, mounts, files })
     }
 }
 
 /// The detached mount for the `-v` or `--mount` that stands at place `at`; a tmpfs has none.
-fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, trees: &mut Trees) -> Result<Option<OwnedFd>> {
+fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, handed: &mut Handed) -> Result<Option<OwnedFd>> {
     let sent = match &wanted.source {
         Source::Tmpfs(_) => return Ok(None),
         Source::Device(device) => return device.tree(wanted.read_only).map(Some),
         Source::Direct(Direct { path, .. }) => {
             let missing = || Error::new(format!("{} of the host: only root can show it as it is", path.display()));
-            return trees.next().ok_or_else(missing).map(Some);
+            return handed.take(&wanted.target).ok_or_else(missing).map(Some);
         }
-        Source::Bind(_) => trees.next(),
-        Source::Volume(_) | Source::Anonymous if trees.own => trees.next(),
-        Source::Volume(_) | Source::Anonymous => None,
+        Source::Bind(_) | Source::Volume(_) | Source::Anonymous => handed.take(&wanted.target),
     };
     if sent.is_some() {
         return Ok(sent);
@@ -103,24 +100,27 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, trees: &mut Trees) ->
 
 pub const READ_ONLY: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
 
-/// What a user's container takes from [`Trees`] if it is there: the root file system, then each directory of the host.
-pub fn bind_all(plan: &Plan<'_>) -> Result<Vec<OwnedFd>> {
+/// What a user's container has of the host: the root file system, and each directory that is bound.
+pub fn bind_all(plan: &Plan<'_>) -> Result<Handed> {
     let root = match &plan.spec.root {
-        Root::Directory { path, .. } => Some(mounts::bind_source(open_directory(path)?.as_fd(), false)?),
+        Root::Directory { path, .. } => {
+            Some((Handed::ROOT.into(), mounts::bind_source(open_directory(path)?.as_fd(), false)?))
+        }
         _ => None,
     };
     let binds = plan.spec.mounts.iter().filter_map(|mount| match &mount.source {
-        Source::Bind(path) => Some((path, mount.read_only)),
+        Source::Bind(path) => Some((path, mount)),
         _ => None,
     });
-    let bind = |(path, read_only): (&PathBuf, bool)| {
-        mounts::bind_source(fs::open(&crate::sys::cstr(path)?, O_PATH, 0)?.as_fd(), read_only)
+    let bind = |(path, mount): (&PathBuf, &Mount)| {
+        let bound = mounts::bind_source(fs::open(&crate::sys::cstr(path)?, O_PATH, 0)?.as_fd(), mount.read_only)?;
+        Ok((mount.target.clone().into(), bound))
     };
     root.map(Ok).into_iter().chain(binds.map(bind)).collect()
 }
 
 /// Mounts the root file system; gives it opened.
-pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Result<OwnedFd> {
+pub fn mount_root(plan: &Plan<'_>, sources: &Sources, supervisor: &Channel) -> Result<OwnedFd> {
     let dir = sources.dir.as_fd();
     let place = fs::openat(dir, c"rootfs", O_PATH | O_DIRECTORY, 0)?;
     let opened: Vec<OwnedFd>;
@@ -165,8 +165,7 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, socket: &OwnedFd) -> Resul
         // With a copy it would only become fuller.
         Err(error) if matches!(error.errno(), Some(libc::ENOSPC | libc::EDQUOT)) => Err(error),
         Err(error) => {
-            let reason = crate::error::errno_name(error.errno().unwrap_or(0));
-            note(socket, &format!("no overlay on the store's file system ({reason}): copying the files instead"));
+            let _ = supervisor.send(&Message::NoOverlay(error.errno().unwrap_or(0)), &[]);
             for layer in layers.iter().rev() {
                 tree::merge(layer.as_fd(), open_dir(dir, c"upper")?.as_fd())?;
             }

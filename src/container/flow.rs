@@ -86,6 +86,11 @@ impl Flow {
         matches!(self.from, Some(End::Caller(_)))
     }
 
+    /// Whether its source is the container's terminal.
+    pub fn is_output(&self) -> bool {
+        self.is_of_terminal && !self.is_input()
+    }
+
     /// The same, with the container's terminal on one side.
     pub fn of_terminal(self) -> Flow {
         Flow { is_of_terminal: true, ..self }
@@ -120,12 +125,12 @@ impl Flow {
         self.waits_to_write()
     }
 
-    /// Does what it wanted to. `look` is shown the bytes that were read.
-    pub fn step(&mut self, look: &mut dyn FnMut(&[u8])) -> Option<Event> {
+    /// Does what it wanted to. `look` is shown the bytes that were read, and may change them.
+    pub fn step(&mut self, look: &mut dyn FnMut(&mut Vec<u8>)) -> Option<Event> {
         if self.waits_to_write() { self.write() } else { self.read(look) }
     }
 
-    fn read(&mut self, look: &mut dyn FnMut(&[u8])) -> Option<Event> {
+    fn read(&mut self, look: &mut dyn FnMut(&mut Vec<u8>)) -> Option<Event> {
         let from = self.from.as_ref()?;
         self.written = 0;
         self.buffer.resize(CHUNK, 0);
@@ -133,7 +138,7 @@ impl Flow {
         self.buffer.truncate(*read.as_ref().unwrap_or(&0));
         match read {
             Ok(1..) => {
-                look(&self.buffer);
+                look(&mut self.buffer);
                 if self.to.is_none() {
                     self.buffer.clear();
                 }
@@ -212,7 +217,7 @@ mod tests {
         let mut buffer = [0; 8192];
         for part in 0..200u8 {
             assert_eq!(fs::write(into.as_fd(), &[part; 1000]).unwrap(), 1000);
-            flow.step(&mut |bytes| assert_eq!(bytes, [part; 1000]));
+            flow.step(&mut |bytes| assert_eq!(*bytes, [part; 1000]));
             flow.step(&mut |_| ());
             let size = fs::read(out.as_fd(), &mut buffer).unwrap();
             got.extend_from_slice(&buffer[..size]);

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::isolation::capabilities::Set;
 use crate::isolation::idmap::Extent;
 use crate::isolation::rlimit::{self, Ulimit};
-use crate::store::containers::{Record, State, short};
-use crate::store::{Store, containers};
+use crate::store::Store;
+use crate::store::containers::{Container, short};
 use crate::sys::process::{self, pid_t};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -87,30 +87,29 @@ pub const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time",
 
 /// Reads it all. The container must be running.
 pub fn read(store: &Store, id: &str) -> Result<InForce> {
-    let record = store.record(id)?;
+    let container = store.container(id)?;
     let ended = || Error::new(format!("Container {} is not running", short(id)));
-    let processes = store.container_processes(id)?.ok_or_else(ended)?;
-    if store.container_state(id)? != State::Running {
-        return Err(ended());
-    }
+    let state = &container.state;
+    let processes = state.supervisor.zip(state.init).filter(|_| state.is_running() && state.is_alive);
+    let (supervisor, init) = processes.map(|(supervisor, init)| (supervisor.pid, init.pid)).ok_or_else(ended)?;
     // The number is sure to be its child's, and not a stranger's, as long as the supervisor lives; see the end, too.
-    let is_ours = || process::parent_of(processes.init) == Some(processes.supervisor);
-    let command = if record.init { first_child(processes.init) } else { Some(processes.init) };
+    let is_ours = || process::parent_of(init) == Some(supervisor);
+    let command = if container.has_init() { first_child(init) } else { Some(init) };
     let Some(command) = command.filter(|_| is_ours()) else { return Err(ended()) };
-    let found = look_at(&record, processes, command);
+    let found = look_at(&container, init, command);
     if is_ours() { found } else { Err(ended()) }
 }
 
-fn look_at(record: &Record, processes: containers::Processes, command: pid_t) -> Result<InForce> {
+fn look_at(container: &Container, init: pid_t, command: pid_t) -> Result<InForce> {
     let map = |file| text(command, file).map(|text| parse::id_map(&text));
     Ok(InForce {
-        init: (processes.init != command).then(|| Process::read(processes.init)).transpose()?,
+        init: (init != command).then(|| Process::read(init)).transpose()?,
         uid_map: map("uid_map")?,
         gid_map: map("gid_map")?,
         setgroups: text(command, "setgroups")?.trim().to_owned(),
         mounts: parse::mounts(&text(command, "mountinfo")?),
         cgroups: text(command, "cgroup")?.lines().map(str::to_owned).collect(),
-        cgroup_limits: cgroup_limits(record),
+        cgroup_limits: cgroup_limits(container),
         command: Process::read(command)?,
     })
 }
@@ -122,9 +121,9 @@ fn first_child(init: pid_t) -> Option<pid_t> {
     pids.min_by_key(|pid| text(*pid, "stat").ok().and_then(|stat| parse::start_time(&stat)).unwrap_or(u64::MAX))
 }
 
-fn cgroup_limits(record: &Record) -> Vec<(PathBuf, String)> {
+fn cgroup_limits(container: &Container) -> Vec<(PathBuf, String)> {
     let files = ["memory.max", "memory.limit_in_bytes", "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us", "pids.max"];
-    let all = record.cgroup.iter().flat_map(|dir| files.map(|file| dir.join(file)));
+    let all = container.state.cgroup.iter().flat_map(|dir| files.map(|file| dir.join(file)));
     let read = |path: PathBuf| std::fs::read_to_string(&path).ok().map(|text| (path, text.trim().to_owned()));
     let mut found: Vec<_> = all.filter_map(read).collect();
     // One directory may serve two controllers of v1.

@@ -1,74 +1,46 @@
-//! How a container ended, told to the user beyond its exit status.
+//! How a container ended, beyond its exit status.
 
+use super::notice::{Biggest, Notice, OutOfMemory, Used};
 use super::spec::ContainerSpec;
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::kernel_log::{self, Killed};
 use crate::sys::process::{self, Status};
 use std::time::Duration;
 
-/// Tells what there is to tell of a container that has run for `wall`; its group must still be there. Returns whether
-/// a process in it was ended because it had reached its memory limit.
-pub fn tell(spec: &ContainerSpec, wall: Duration, cgroup: &Cgroup, status: Status, say: &mut dyn FnMut(&str)) -> bool {
-    let reached = spec.limits.memory.limit.filter(|_| cgroup.oom_kills() > 0);
-    if let Some(limit) = reached {
-        say(&out_of_memory(spec, limit, status));
-    }
-    if spec.stats {
-        say(&summary(wall, cgroup));
-    }
-    reached.is_some()
+/// How the command ended.
+pub struct Outcome {
+    pub code: u8,
+    /// Whether the user typed Ctrl-C and the command died of it.
+    pub interrupted: bool,
 }
 
-fn out_of_memory(spec: &ContainerSpec, limit: u64, status: Status) -> String {
-    let who = if status.code() == 137 { "the container was ended" } else { "a process in the container was ended" };
+/// What there is to tell of a container that has run for `wall`; its group must still be there.
+pub fn notices(spec: &ContainerSpec, wall: Duration, cgroup: &Cgroup, status: Status) -> Vec<Notice> {
+    let limit = spec.limits.memory.limit.filter(|_| cgroup.oom_kills() > 0);
+    let out_of_memory = limit.map(|limit| Notice::OutOfMemory(out_of_memory(spec, limit, status)));
+    let used = spec.stats.then(|| Notice::Used(used(wall, cgroup)));
+    out_of_memory.into_iter().chain(used).collect()
+}
+
+fn out_of_memory(spec: &ContainerSpec, limit: u64, status: Status) -> OutOfMemory {
     let biggest = match kernel_log::killed_in(&spec.id) {
-        Some(Killed { name, pid, bytes }) => {
-            format!("; the biggest process was {name} (pid {pid} on the host) with {}", binary(bytes))
-        }
+        Some(Killed { name, pid, bytes }) => Some(Biggest { process: Some((name, pid)), bytes }),
         // PID 1 has lived to wait for it: then the kernel has counted what it had, though not its name.
         None if matches!(status, Status::Exited(_)) => {
-            format!("; the biggest process had {}", binary(process::usage_of_children().biggest))
+            Some(Biggest { process: None, bytes: process::usage_of_children().biggest })
         }
-        None => String::new(),
+        None => None,
     };
-    format!("out of memory: {who}, as it reached its limit of {} (--memory){biggest}", binary(limit))
+    OutOfMemory { limit, is_whole: status.code() == 137, biggest }
 }
 
-/// One line, in the manner of GNU time.
-fn summary(wall: Duration, cgroup: &Cgroup) -> String {
-    let used = cgroup.usage();
+fn used(wall: Duration, cgroup: &Cgroup) -> Used {
+    let counted = cgroup.usage();
     let ended = process::usage_of_children();
-    let seconds = |time: Duration| format!("{:.2} s", time.as_secs_f64());
-    let cpu = used.cpu.unwrap_or(ended.user + ended.system);
-    let percent = 100.0 * cpu.as_secs_f64() / wall.as_secs_f64().max(1e-6);
-    let peak = match used.memory_peak {
-        Some(bytes) => format!("peak memory {}", binary(bytes)),
-        None => format!("peak memory of the biggest process {}", binary(ended.biggest)),
-    };
-    format!("wall {}, CPU {} ({percent:.0}%), {peak}", seconds(wall), seconds(cpu))
-}
-
-/// Bytes in units of 1024, as limits are given.
-fn binary(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    let number = format!("{value:.1}");
-    format!("{}{}", number.strip_suffix(".0").unwrap_or(&number), UNITS[unit])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_in_units_of_1024() {
-        for (bytes, text) in [(64 << 20, "64MiB"), (3 << 29, "1.5GiB"), (1000, "1000B"), (0, "0B")] {
-            assert_eq!(binary(bytes), text);
-        }
+    Used {
+        wall,
+        cpu: counted.cpu.unwrap_or(ended.user + ended.system),
+        peak_memory: counted.memory_peak.unwrap_or(ended.biggest),
+        is_of_container: counted.memory_peak.is_some(),
     }
 }

@@ -9,17 +9,18 @@
 
 use super::filesystem;
 use super::handover::{PLACES, files, make_places};
-use super::plan::{Plan, fail, message};
+use super::id_mapped::Handed;
+use super::plan::Plan;
 use super::spec::{ContainerSpec, Root, Source};
-use super::trees::Trees;
 use crate::error::{Error, Result};
 use crate::isolation::host_mounts::Table;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::mounts::{self, clone_tree};
 use crate::isolation::rootfs::{self, open_directory};
-use crate::sys::fd::OwnedFd;
-use crate::sys::process::{self, CLONE_NEWNS, CLONE_NEWUSER, CLONE_PARENT, Child};
-use crate::sys::{fs, mount, socket};
+use crate::sys::channel::{self, Channel, Message};
+use crate::sys::process::{CLONE_NEWNS, CLONE_NEWUSER, CLONE_PARENT, Child};
+use crate::sys::{fs, mount};
+use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
@@ -39,58 +40,53 @@ pub fn is_needed(spec: &ContainerSpec) -> bool {
 pub fn run(
     plan: &Plan<'_>,
     map: &IdMap,
-    socket: OwnedFd,
-    reports: Option<OwnedFd>,
+    supervisor: Channel,
     (flags, cgroup): (i32, Option<BorrowedFd<'_>>),
-    pid1: fn(&Plan<'_>, OwnedFd, Option<OwnedFd>, Option<OwnedFd>) -> i32,
+    pid1: &mut dyn FnMut(Channel, Channel) -> i32,
 ) -> i32 {
-    let made = prepare(plan, &socket).and_then(|ready| {
-        let (ours, theirs) = socket::socketpair()?;
-        let kept = socket.try_clone()?;
-        let child = process::clone3(flags | CLONE_PARENT, cgroup, || {
-            process::close(&ours);
-            process::close(&kept);
-            pid1(plan, socket, reports, Some(theirs))
+    let made = prepare(plan, &supervisor).and_then(|keys| {
+        let kept = supervisor.try_clone()?;
+        let mut given = Some(supervisor);
+        let (child, between) = channel::fork(flags | CLONE_PARENT, cgroup, |between| {
+            kept.close_copy();
+            given.take().map_or(125, |supervisor| pid1(supervisor, between))
         })?;
+        drop(given);
         // It may speak to the supervisor as soon as it goes on, and so is introduced before.
         // Root's supervisor writes the map itself.
         let mapped = if plan.mapped { Ok(()) } else { map.nested().write(child.pid()) };
         let started = mapped.and_then(|()| {
-            let introduction = [&[message::STARTED], &child.pid().to_ne_bytes()[..]].concat();
-            socket::send(kept.as_fd(), &introduction, &[child.as_fd()])?;
-            socket::send(ours.as_fd(), &ready, &[])
+            kept.send(&Message::Started(child.pid()), &[child.as_fd()])?;
+            between.send(&Message::Mounts { keys, is_last: true }, &[])
         });
-        started
-            .map_err(|error| {
+        Ok(started.map_or_else(
+            |error| {
                 let _ = child.signal(libc::SIGKILL);
-                fail(&kept, error)
-            })
-            .map_or_else(Ok, |()| Ok(0))
+                kept.fail(error)
+            },
+            |()| 0,
+        ))
     });
     made.unwrap_or(125)
 }
 
-/// Waits for the supervisor, attaches what it sent, and says what PID 1 has to know: whether the store's directories
-/// are among the mounts, and how many there are.
-fn prepare(plan: &Plan<'_>, socket: &OwnedFd) -> Result<Vec<u8>> {
-    let received = Trees::receive(socket)?;
-    let own = received.own;
+/// Waits for the supervisor, attaches what it sent, and says what each is for.
+fn prepare(plan: &Plan<'_>, supervisor: &Channel) -> Result<Vec<OsString>> {
+    let received = Handed::receive(supervisor)?;
     rootfs::make_private()?;
-    let trees: Vec<OwnedFd> = if plan.mapped { received.collect() } else { filesystem::bind_all(plan)? };
+    let handed = if plan.mapped { received } else { filesystem::bind_all(plan)? };
     if !plan.mapped {
-        make_places(plan.dir, &trees, &[])?;
+        make_places(plan.dir, &handed, &[])?;
         if plan.spec.root == Root::Host {
             lock_host(plan.dir)?;
         }
     }
     let places = plan.dir.join(PLACES);
-    let mut count: u32 = 0;
-    for tree in trees.iter().chain(files(plan.host)) {
-        let place = fs::open(&crate::sys::cstr(places.join(count.to_string()))?, libc::O_PATH, 0)?;
+    for (at, tree) in handed.mounts().chain(files(plan.host)).enumerate() {
+        let place = fs::open(&crate::sys::cstr(places.join(at.to_string()))?, libc::O_PATH, 0)?;
         mounts::attach(tree.as_fd(), place.as_fd())?;
-        count += 1;
     }
-    Ok([&[u8::from(own)], &count.to_ne_bytes()[..]].concat())
+    Ok(handed.keys())
 }
 
 /// Makes all of the host read-only but the store: PID 1 binds single files of it.
@@ -107,17 +103,11 @@ fn lock_host(dir: &Path) -> Result<()> {
 }
 
 /// The supervisor's side: PID 1, which the process between has made, when that has ended.
-pub fn receive(socket: &OwnedFd, between: &Child) -> Result<Child> {
-    let mut buffer = vec![0; message::MOST_BYTES + 1];
-    let (size, fds) = socket::receive(socket.as_fd(), &mut buffer)?;
-    let child = match (buffer[..size].split_first(), fds.into_iter().next()) {
-        (Some((&message::STARTED, pid)), Some(pidfd)) => {
-            let pid = pid.try_into().map(process::pid_t::from_ne_bytes);
-            Child::of_pidfd(pid.map_err(|_| Error::new("PID 1 has no number"))?, pidfd)
-        }
-        (Some((&message::FAILED, bytes)), _) => return Err(Error::from_bytes(bytes)),
-        _ => return Err(Error::new("the process that makes PID 1 ended")),
+pub fn receive(channel: &Channel, between: &Child) -> Result<Child> {
+    let (message, fds) = channel.expect("the process that makes PID 1")?;
+    let (Message::Started(pid), Some(pidfd)) = (message, fds.into_iter().next()) else {
+        return Err(Error::new("PID 1 was not introduced"));
     };
     between.wait()?;
-    Ok(child)
+    Ok(Child::of_pidfd(pid, pidfd))
 }

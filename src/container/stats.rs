@@ -6,7 +6,6 @@ use crate::isolation::cgroup::Cgroup;
 use crate::isolation::cgroup::usage::Usage;
 use crate::isolation::processes::{self, Processes};
 use crate::store::Store;
-use crate::store::containers::State;
 use std::time::Instant;
 
 /// The use of one moment.
@@ -21,9 +20,10 @@ pub struct Sample {
 
 /// The container's use; `None` when it does not run.
 pub fn sample(store: &Store, id: &str, processes: &Processes) -> Result<Option<Sample>> {
-    let (Ok(record), Some(running)) = (store.record(id), store.container_processes(id)?) else { return Ok(None) };
-    let counted = Cgroup::from_paths(record.cgroup).usage();
-    let seen = processes.usage_of(running.init);
+    let state = store.state(id)?;
+    let Some(init) = state.init.filter(|_| state.is_running()) else { return Ok(None) };
+    let counted = Cgroup::from_paths(state.cgroup).usage();
+    let seen = processes.usage_of(init.pid);
     let machine = processes::memory_of_machine();
     let sample = Sample {
         at: Instant::now(),
@@ -34,10 +34,10 @@ pub fn sample(store: &Store, id: &str, processes: &Processes) -> Result<Option<S
             pids: counted.pids.or(seen.pids),
             ..counted
         },
-        network: processes::network_of(running.init),
+        network: processes::network_of(init.pid),
     };
     // Only as long as it runs the numbers are sure to be of its processes.
-    Ok((store.container_state(id)? == State::Running).then_some(sample))
+    Ok(store.is_alive(id)?.then_some(sample))
 }
 
 impl Sample {

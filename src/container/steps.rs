@@ -77,7 +77,7 @@ pub static SUPERVISOR: &[Step<Supervisor>] = &[
     step("record", None, "cgroups(7)",
         "Plans the cgroups and writes the container down. Before anything of it is made, so that the next command \
          can remove whatever a killed ccrun leaves.",
-        supervisor::save_record),
+        supervisor::save_container),
     step("cgroup", Some(6), "cgroups(7)",
         "Makes the cgroup and writes its limits. Before the first process of the container, so that none runs without them.",
         supervisor::make_cgroup),

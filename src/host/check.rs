@@ -12,7 +12,7 @@ mod storage;
 mod users;
 
 use crate::isolation::idmap::{self, IdMap};
-use crate::store::Walls;
+use crate::store::Sandbox;
 use crate::sys::cred;
 use crate::sys::process::find_program;
 use distribution::Distribution;
@@ -93,7 +93,7 @@ impl Host {
 }
 
 /// Tries everything, for a store at `store`, which need not be there, with its ids and behind its walls.
-pub fn all(store: &Path, map: IdMap, walls: &dyn Walls) -> Vec<Finding> {
+pub fn all(store: &Path, map: IdMap, sandbox: &dyn Sandbox) -> Vec<Finding> {
     let uid = cred::geteuid();
     let host = Host {
         store: store.to_owned(),
@@ -104,9 +104,9 @@ pub fn all(store: &Path, map: IdMap, walls: &dyn Walls) -> Vec<Finding> {
     let mut findings = vec![kernel::version(&host)];
     let (namespaces, ids) = users::check(&host);
     // What follows is done by container root, whom there is only in a user namespace.
-    let walled = namespaces.verdict != Verdict::Fails && ids.verdict != Verdict::Fails;
+    let sandboxed = namespaces.verdict != Verdict::Fails && ids.verdict != Verdict::Fails;
     findings.extend([namespaces, ids]);
-    findings.extend(storage::check(&host, walled.then_some(walls)));
+    findings.extend(storage::check(&host, sandboxed.then_some(sandbox)));
     findings.push(kernel::cgroups(&host));
     findings.extend(programs::check(&host));
     findings

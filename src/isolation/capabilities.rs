@@ -97,6 +97,11 @@ impl Set {
         Set(DEFAULT.iter().fold(0, |set, capability| set | 1 << capability))
     }
 
+    /// All that have a name here.
+    pub fn known() -> Set {
+        Set((1 << NAMES.len()) - 1)
+    }
+
     /// The one called so, without the `CAP_`.
     pub fn named(name: &str) -> Option<Set> {
         NAMES.iter().position(|known| *known == name).map(|number| Set(1 << number))

@@ -200,13 +200,10 @@ impl Cgroup {
         if self.required { joined.map_err(not_ours) } else { Ok(()) }
     }
 
-    /// What was asked for and this kernel does not know, in Docker's words.
-    pub fn discarded(&self) -> Option<&'static str> {
+    /// Whether swappiness is asked for and no tree here has it.
+    pub fn lacks_swappiness(&self) -> bool {
         let in_v1 = self.v1.iter().any(|hierarchy| hierarchy.controllers.contains(&Controller::Memory));
-        (self.limits.memory.swappiness.is_some() && !in_v1).then_some(
-            "Your kernel does not support memory swappiness capabilities or the cgroup is not mounted. Memory \
-             swappiness discarded.",
-        )
+        self.limits.memory.swappiness.is_some() && !in_v1
     }
 
     /// Its directories, to be found again by [`Cgroup::from_paths`] when the supervisor has died.

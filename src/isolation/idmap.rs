@@ -131,6 +131,10 @@ impl IdMap {
         &self.uids
     }
 
+    pub fn gids(&self) -> &[Extent] {
+        &self.gids
+    }
+
     /// Whether container root is the only id there is.
     pub fn is_single(&self) -> bool {
         self.uids.len() == 1 && self.uids[0].count == 1

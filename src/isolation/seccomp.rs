@@ -46,12 +46,13 @@ impl Filter {
         Ok(Filter { program, flags: 0 })
     }
 
-    /// The profile in a file of the user's.
-    pub fn read(path: &Path, capabilities: Set) -> Result<Filter> {
+    /// The profile in a file of the user's, of which a filter can be made.
+    pub fn read(path: &Path, capabilities: Set) -> Result<serde_json::Value> {
         let text = text(path)?;
         let machine = json::Machine { capabilities, kernel: process::kernel_version() };
-        let filter = json::parse(&text, &machine).and_then(|profile| profile.compile());
-        filter.map_err(|error| error.context(format!("seccomp profile {}", path.display())))
+        let made = json::parse(&text, &machine).and_then(|profile| profile.compile());
+        let profile = made.and_then(|_| serde_json::from_slice(&text).map_err(|error| Error::new(error.to_string())));
+        profile.map_err(|error| error.context(format!("seccomp profile {}", path.display())))
     }
 
     /// A profile in the words of the OCI runtime specification, `linux.seccomp`.

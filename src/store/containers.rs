@@ -5,7 +5,8 @@
 //! `live` file that can be locked has found a container whose supervisor was
 //! killed, and tidies up after it.
 
-mod record;
+mod saved;
+mod state;
 
 use super::layout::write_file;
 use super::locks::{self, Taken};
@@ -17,26 +18,18 @@ use crate::sys::fd::OwnedFd;
 use crate::sys::fs::{self, Time};
 use libc::{LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT};
 use serde_json::Value;
-use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use record::{Exit, Record};
-
-/// How far a container has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    Running,
-    Exited(Exit),
-}
+pub use saved::Container;
+pub use state::{ProcessId, State, Status};
 
 /// The directory of a container and the lock that says that it lives.
 pub struct Live {
     pub dir: PathBuf,
     id: String,
     lock: OwnedFd,
-    oom_killed: Cell<bool>,
 }
 
 impl Store {
@@ -46,7 +39,7 @@ impl Store {
         let lock = self.lock_live(id)?;
         let made = self.take_name(name, id).and_then(|()| self.make_container_dir(id));
         match made {
-            Ok(dir) => Ok(Live { dir, id: id.to_owned(), lock, oom_killed: Cell::new(false) }),
+            Ok(dir) => Ok(Live { dir, id: id.to_owned(), lock }),
             Err(error) => {
                 // What cannot be removed now still has its mark of life, by which a sweeper finds it.
                 let _ = self.remove_container(id);
@@ -113,31 +106,33 @@ impl Store {
         fs::readlink(self.root().join("names").join(name)).ok()?.into_os_string().into_string().ok()
     }
 
-    pub fn save_record(&self, record: &Record) -> Result<()> {
-        let path = self.root().join("containers").join(&record.id).join("config.json");
-        // Not by way of a rename: half a record is taken for none, and then the container never ran.
-        fs::write_file(path, record.to_json().to_string().as_bytes(), 0o666)
+    /// Writes down what a new container is made from, and its first state.
+    pub fn save_container(&self, id: &str, document: &Value, state: &State) -> Result<()> {
+        let dir = self.root().join("containers").join(id);
+        // Not by way of a rename: half a document is taken for none, and then the container never ran.
+        fs::write_file(dir.join("config.json"), document.to_string().as_bytes(), 0o666)?;
+        fs::write_file(dir.join("state.json"), state.to_text().as_bytes(), 0o666)
     }
 
-    /// Keeps the document that the container was made from.
-    pub fn save_document(&self, id: &str, document: &serde_json::Value) -> Result<()> {
-        let path = self.root().join("containers").join(id).join("document.json");
-        fs::write_file(path, document.to_string().as_bytes(), 0o666)
+    fn state_path(&self, id: &str) -> PathBuf {
+        self.root().join("containers").join(id).join("state.json")
     }
 
-    /// Writes how the container ended, and that it lives no more.
-    pub fn finish_container(&self, live: &Live, code: u8) -> Result<()> {
-        let (_, started) = self.noted(&live.id);
-        self.finish(&live.id, &Exit { code, finished: clock(), started, oom_killed: live.oom_killed.get() })
+    /// Writes how far a living container has come.
+    pub fn save_state(&self, live: &Live, state: &State) -> Result<()> {
+        write_file(&self.state_path(&live.id), state.to_text().as_bytes())
     }
 
-    fn finish(&self, id: &str, exit: &Exit) -> Result<()> {
-        let path = self.root().join("containers").join(id).join("exit.json");
-        let text = exit.to_json().to_string();
-        if let Err(error) = write_file(&path, text.as_bytes()) {
+    /// Writes how a container ended, and that it lives no more.
+    pub fn finish_container(&self, live: &Live, state: &State) -> Result<()> {
+        self.finish(&live.id, state)
+    }
+
+    fn finish(&self, id: &str, state: &State) -> Result<()> {
+        let text = state.to_text();
+        if let Err(error) = write_file(&self.state_path(id), text.as_bytes()) {
             // On a full disk it stands where the mark of life has its place already; a sweeper moves it.
             let live = cstr(self.live_path(id)).and_then(|path| fs::open(&path, libc::O_WRONLY, 0));
-            let text = format!("{text}\n");
             let written = live.and_then(|live| fs::write_all(live.as_fd(), text.as_bytes()));
             return written.map_err(|_| error);
         }
@@ -169,9 +164,9 @@ impl Store {
     fn put_container_away(&self, id: &str, name: Option<&str>) -> Result<Gone<'_>> {
         let names = match name {
             Some(name) => vec![name.to_owned()],
-            // Without a record, cut short or damaged, all names have to be looked through.
-            None => match self.record(id) {
-                Ok(record) => vec![record.name],
+            // Without a document, cut short or damaged, all names have to be looked through.
+            None => match self.container(id) {
+                Ok(container) => vec![container.name().to_owned()],
                 Err(_) => self.names_in("names").unwrap_or_default(),
             },
         };
@@ -186,50 +181,67 @@ impl Store {
     }
 
     /// What is kept about the container `id`.
-    pub fn record(&self, id: &str) -> Result<Record> {
-        let path = self.root().join("containers").join(id).join("config.json");
-        let text = fs::read_text(&path)?;
-        let value = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Record::from_json(id, &value).ok_or_else(|| {
+    pub fn container(&self, id: &str) -> Result<Container> {
+        let dir = self.root().join("containers").join(id);
+        let path = dir.join("config.json");
+        let document: Value = serde_json::from_str(&fs::read_text(&path)?).unwrap_or_default();
+        let container = if document["ccrun"].is_object() {
+            let state = self.saved_state(id)?.map(|state| self.alive(id, state)).transpose()?;
+            state.and_then(|state| Container::new(id, document, state))
+        } else {
+            let text = |path| fs::read_text(path).unwrap_or_default();
+            let old = saved::of_v03(id, &document, &text(dir.join("exit.json")), &text(self.live_path(id)));
+            old.and_then(|old| Some(Container { state: self.alive(id, old.state.clone()).ok()?, ..old }))
+        };
+        container.ok_or_else(|| {
             Error::new(format!("{} is damaged", path.display()))
                 .hint(format!("ccrun rm -f {} removes the container", short(id)))
         })
     }
 
-    /// Whether the container runs, and how it ended if not.
-    pub fn container_state(&self, id: &str) -> Result<State> {
-        let read = |path: PathBuf| fs::read_text(path).ok();
+    /// How far the container has come.
+    pub fn state(&self, id: &str) -> Result<State> {
+        match self.saved_state(id)? {
+            Some(state) => self.alive(id, state),
+            // One of ccrun 0.3.
+            None => self.container(id).map(|container| container.state),
+        }
+    }
+
+    fn saved_state(&self, id: &str) -> Result<Option<State>> {
+        let path = self.state_path(id);
+        match fs::read_text(&path) {
+            Ok(text) => State::from_text(&text).map(Some).ok_or_else(|| {
+                Error::new(format!("{} is damaged", path.display()))
+                    .hint(format!("ccrun rm -f {} removes the container", short(id)))
+            }),
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `state`, and whether the container lives. One that seems to but has no supervisor any more was killed.
+    fn alive(&self, id: &str, state: State) -> Result<State> {
         // Shared, so that two who look at once do not take each other for the supervisor.
-        let text = match locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)? {
-            Taken::Theirs => return Ok(State::Running),
+        match locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)? {
+            Taken::Theirs => Ok(State { is_alive: true, ..state }),
             // Its supervisor was killed, or found the disk full.
-            Taken::Ours(_lock) => read(self.live_path(id)),
-            Taken::Gone => read(self.root().join("containers").join(id).join("exit.json")),
-        };
-        let exit = text.as_deref().and_then(Exit::from_text);
-        Ok(State::Exited(exit.unwrap_or(Exit { code: KILLED, ..Exit::default() })))
+            Taken::Ours(_lock) => {
+                let end = fs::read_text(self.live_path(id)).ok().and_then(|text| State::from_text(&text));
+                Ok(end.unwrap_or_else(|| state.killed(None)))
+            }
+            // It has just ended, and what was read stood there before that.
+            Taken::Gone if matches!(state.status, Status::Running | Status::Paused) => {
+                let end = fs::read_text(self.state_path(id)).ok().and_then(|text| State::from_text(&text));
+                Ok(end.filter(|end| end.status == Status::Exited).unwrap_or_else(|| state.killed(None)))
+            }
+            Taken::Gone => Ok(state),
+        }
     }
 
-    /// Who runs the container, which must be found [`State::Running`] after this for it to mean anything.
-    pub fn container_processes(&self, id: &str) -> Result<Option<Processes>> {
-        Ok(self.noted(id).0)
-    }
-
-    /// When the command of a running container began.
-    pub fn container_start(&self, id: &str) -> Option<Time> {
-        self.noted(id).1
-    }
-
-    /// What [`Live::note`] wrote.
-    fn noted(&self, id: &str) -> (Option<Processes>, Option<Time>) {
-        let text = fs::read_text(self.live_path(id)).unwrap_or_default();
-        let mut words = text.split_whitespace();
-        let mut number = || words.next().and_then(|word| word.parse().ok());
-        let processes = number().zip(number()).map(|(supervisor, init)| Processes { supervisor, init });
-        let mut numbers = text.split_whitespace().skip(2);
-        let seconds = numbers.next().and_then(|word| word.parse().ok());
-        let nanoseconds = numbers.next().and_then(|word| word.parse().ok());
-        (processes, seconds.zip(nanoseconds).map(|(seconds, nanoseconds)| Time { seconds, nanoseconds }))
+    /// Whether the container has a supervisor.
+    pub fn is_alive(&self, id: &str) -> Result<bool> {
+        Ok(matches!(locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)?, Taken::Theirs))
     }
 
     /// Waits until the container runs no more.
@@ -265,31 +277,26 @@ impl Store {
     /// Finds the containers whose supervisor was killed, and gives each to `bury`, which removes what they
     /// have outside the store. Those started with --rm are removed, the others end with status 137. Returns the first
     /// failure, after all others have been tried.
-    pub fn sweep_containers(&self, patience: Patience, bury: impl Fn(&Record)) -> Result<()> {
+    pub fn sweep_containers(&self, patience: Patience, bury: impl Fn(&Container)) -> Result<()> {
         let mut outcome = Ok(());
         for id in self.names_in("live")?.into_iter().filter(|id| is_id(id)) {
             // Not ours: it runs, or it has just ended in the ordinary way.
             let Ok(Taken::Ours(lock)) = locks::take(&self.live_path(&id), 0, LOCK_EX | LOCK_NB) else { continue };
-            let swept = match self.record(&id) {
-                Ok(record) if !record.remove => {
-                    bury(&record);
-                    self.finish_swept(&id)
-                }
-                Ok(record) => {
-                    bury(&record);
-                    self.remove_swept(&id, lock, patience)
-                }
-                Err(_) => self.remove_swept(&id, lock, patience),
+            let container = self.container(&id).ok();
+            container.iter().for_each(&bury);
+            let swept = match container {
+                Some(container) if !container.is_removed() => self.finish_swept(&id, container.state),
+                _ => self.remove_swept(&id, lock, patience),
             };
             outcome = outcome.and(swept);
         }
         outcome
     }
 
-    fn finish_swept(&self, id: &str) -> Result<()> {
+    fn finish_swept(&self, id: &str, found: State) -> Result<()> {
         let text = fs::read_text(self.live_path(id)).unwrap_or_default();
-        let killed = || Exit { code: KILLED, finished: clock(), started: self.noted(id).1, ..Exit::default() };
-        self.finish(id, &Exit::from_text(&text).unwrap_or_else(killed))
+        let end = State::from_text(&text).filter(|state| state.status == Status::Exited);
+        self.finish(id, &end.unwrap_or_else(|| found.killed(Some(clock()))))
     }
 
     fn remove_swept(&self, id: &str, lock: OwnedFd, patience: Patience) -> Result<()> {
@@ -300,36 +307,12 @@ impl Store {
     }
 }
 
-/// Who runs a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Processes {
-    pub supervisor: i32,
-    /// The container's PID 1, as the host sees it.
-    pub init: i32,
-}
-
 impl Live {
-    /// Notes who runs it, for whoever wants to end it, and that it begins now.
-    pub fn note(&self, processes: Processes) -> Result<()> {
-        let Time { seconds, nanoseconds } = clock();
-        let text = format!("{} {} {seconds} {nanoseconds}\n", processes.supervisor, processes.init);
-        let written = fs::pwrite(self.lock.as_fd(), text.as_bytes(), 0);
-        written.map(drop).map_err(|error| error.renamed("write who runs the container"))
-    }
-
-    /// Notes that it reached its memory limit, for its end.
-    pub fn note_oom_kill(&self) {
-        self.oom_killed.set(true);
-    }
-
     /// Gives up the mark of life early: for the child, which must not keep the lock.
     pub fn lock(&self) -> &OwnedFd {
         &self.lock
     }
 }
-
-/// The status of a container that nobody has seen end.
-const KILLED: u8 = 137;
 
 /// Whether a name is one that a container's directory has.
 fn is_id(name: &str) -> bool {

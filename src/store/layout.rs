@@ -5,7 +5,7 @@
 //! layers/<diff id>/               a layer's files, immutable once the name exists; beside them its record and notes
 //! images/<image id>/              config.json and manifest.json, as served
 //! refs/<domain>/<path>/_tags/…    small files that name an image
-//! containers/<id>/                upper, work, config.json, hosts, …
+//! containers/<id>/                upper, work, config.json (the OCI document), state.json, hosts, …
 //! live/<id>                       locked by the supervisor of a running container
 //! names/<name>                    holds the id of the container called so
 //! volumes/<name>/_data
@@ -14,7 +14,7 @@
 //! tmp/<random>/                   half-made, locked by its maker
 //! ```
 
-use super::{Walls, format, path};
+use super::{Sandbox, format, path};
 use crate::error::{Error, Result};
 use crate::sys::{self, fs};
 use libc::{O_DIRECTORY, O_NOFOLLOW, O_RDONLY};
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 /// A directory that is ours alone and holds everything that ccrun keeps.
 pub struct Store {
     place: Place,
-    walls: Box<dyn Walls>,
+    sandbox: Box<dyn Sandbox>,
 }
 
 /// Where a store is.
@@ -103,8 +103,8 @@ impl Store {
     }
 
     /// The store at a place that [`Store::prepare`] or [`Store::look`] returned.
-    pub fn open(place: impl Into<Place>, walls: Box<dyn Walls>) -> Store {
-        Store { place: place.into(), walls }
+    pub fn open(place: impl Into<Place>, sandbox: Box<dyn Sandbox>) -> Store {
+        Store { place: place.into(), sandbox }
     }
 
     /// Where the store of this user is unless `--root` or `$CCRUN_ROOT` says otherwise.
@@ -131,8 +131,8 @@ impl Store {
         self.place.shown.as_ref().unwrap_or(&self.place.path)
     }
 
-    pub fn walls(&self) -> &dyn Walls {
-        &*self.walls
+    pub fn sandbox(&self) -> &dyn Sandbox {
+        &*self.sandbox
     }
 
     /// The directory `name` of the store, made when it is not there.

@@ -1,6 +1,6 @@
 //! A store for the unit tests, without walls.
 
-use super::{Store, Walled, Walls};
+use super::{Sandbox, Sandboxed, Store};
 use crate::error::{Error, Result};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,8 @@ impl Drop for TestStore {
 
 struct NoWalls;
 
-impl Walls for NoWalls {
-    fn spawn(&self, dir: &Path, _: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Walled> {
+impl Sandbox for NoWalls {
+    fn spawn(&self, dir: &Path, _: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Sandboxed> {
         Err(Error::new(format!("no walls around {} in unit tests", dir.display())))
     }
 

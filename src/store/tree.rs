@@ -40,16 +40,16 @@ impl Store {
             Err(_) => {}
             done => return done,
         }
-        let walled = self.walls().spawn(path, &mut || empty_root().map(|()| Vec::new()))?;
+        let sandboxed = self.sandbox().spawn(path, &mut || empty_root().map(|()| Vec::new()))?;
         // The child does not see the signals that come to us.
-        while !poll(&[walled.result.as_fd()], 50)?.contains(&true) {
+        while !poll(&[sandboxed.channel.as_fd()], 50)?.contains(&true) {
             if patience.is_over() {
-                walled.child.signal(libc::SIGKILL)?;
-                walled.child.wait()?;
+                sandboxed.child.signal(libc::SIGKILL)?;
+                sandboxed.child.wait()?;
                 return Ok(false);
             }
         }
-        walled.wait()?;
+        sandboxed.wait()?;
         fs::rmdir(path).map_err(|error| error.renamed(format!("remove {}", path.display())))?;
         Ok(true)
     }
@@ -65,7 +65,7 @@ impl Store {
 
     /// Gives a file or directory that we have made to container root, if that is not us already.
     pub fn give_to_root(&self, path: &Path) -> Result<()> {
-        let (uid, gid) = self.walls().root_ids();
+        let (uid, gid) = self.sandbox().root_ids();
         if uid == crate::sys::cred::geteuid() {
             return Ok(());
         }

@@ -23,11 +23,11 @@ impl Store {
             Err(error) if error.errno() == Some(libc::EACCES) => {}
             counted => return counted,
         }
-        let walled = self.walls().spawn(path, &mut || {
+        let sandboxed = self.sandbox().spawn(path, &mut || {
             let root = fs::open(c"/", O_RDONLY | O_DIRECTORY, 0)?;
             below(root).map(|bytes| bytes.to_be_bytes().to_vec())
         })?;
-        let told = walled.wait()?;
+        let told = sandboxed.wait()?;
         told.try_into().map(u64::from_be_bytes).map_err(|_| Error::new("not a number of bytes"))
     }
 }

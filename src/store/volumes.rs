@@ -68,7 +68,7 @@ impl Store {
     /// The ids of the containers that a volume is mounted into, running or not.
     pub fn volume_users(&self, name: &str) -> Result<Vec<String>> {
         let mut users = self.container_ids()?;
-        users.retain(|id| self.record(id).is_ok_and(|record| record.volumes.iter().any(|own| own == name)));
+        users.retain(|id| self.container(id).is_ok_and(|container| container.volumes().any(|own| own == name)));
         users.sort();
         Ok(users)
     }

@@ -301,6 +301,12 @@ pub fn parent_of(pid: pid_t) -> Option<pid_t> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
+/// When a process began, in clock ticks since the boot (proc_pid_stat(5), field 22).
+pub fn start_time(pid: pid_t) -> Option<u64> {
+    let stat = super::fs::read_text(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
 /// getppid(2): 0 when the parent lives outside this PID namespace.
 pub fn getppid() -> pid_t {
     // SAFETY: no memory is involved; it cannot fail.

@@ -1,9 +1,10 @@
-//! A pair of connected sockets that carries messages and descriptors: socketpair(2), unix(7).
+//! Sockets of this machine alone: pairs, and those with a name in the file system (unix(7)).
 
 use super::returned;
 use super::shown::Fd;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
+use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 
 /// The most descriptors that one message carries here (the kernel allows 253).
@@ -11,16 +12,85 @@ pub const MAX_FDS: usize = 64;
 
 /// socketpair(2) of SOCK_SEQPACKET: each message arrives whole, and the end of one side reads as an empty one.
 pub fn socketpair() -> Result<(OwnedFd, OwnedFd)> {
+    pair(libc::SOCK_SEQPACKET, "SOCK_SEQPACKET")
+}
+
+/// The same of SOCK_STREAM: bytes both ways.
+pub fn stream_pair() -> Result<(OwnedFd, OwnedFd)> {
+    pair(libc::SOCK_STREAM, "SOCK_STREAM")
+}
+
+fn pair(kind: i32, name: &str) -> Result<(OwnedFd, OwnedFd)> {
     let mut fds = [-1; 2];
     // SAFETY: `fds` has room for the two descriptors.
-    let ret =
-        unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) };
-    returned(
-        ret.into(),
-        format_args!("socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0, [{}, {}])", fds[0], fds[1]),
-    )?;
+    let ret = unsafe { libc::socketpair(libc::AF_UNIX, kind | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) };
+    let call = format_args!("socketpair(AF_UNIX, {name}|SOCK_CLOEXEC, 0, [{}, {}])", fds[0], fds[1]);
+    returned(ret.into(), call)?;
     // SAFETY: the kernel has just made both descriptors for us.
     Ok(unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) })
+}
+
+/// The address of a socket in the file system.
+fn address(path: &CStr) -> Result<libc::sockaddr_un> {
+    // SAFETY: sockaddr_un is plain data; zero is an empty path.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as u16;
+    let bytes = path.to_bytes();
+    if bytes.len() >= address.sun_path.len() {
+        return Err(Error::new(format!("{}: the path is too long for a socket", path.to_string_lossy())));
+    }
+    for (to, byte) in address.sun_path.iter_mut().zip(bytes) {
+        *to = byte.cast_signed() as _;
+    }
+    Ok(address)
+}
+
+fn socket() -> Result<OwnedFd> {
+    // SAFETY: no memory is passed.
+    let ret = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0) };
+    returned(ret.into(), format_args!("socket(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0)"))?;
+    // SAFETY: the kernel has just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(ret) })
+}
+
+/// socket(2), bind(2) to a new file at `path`, and listen(2).
+pub fn listen(path: &CStr) -> Result<OwnedFd> {
+    let (socket, address) = (socket()?, address(path)?);
+    let (fd, size) = (socket.as_raw_fd(), std::mem::size_of_val(&address) as libc::socklen_t);
+    // SAFETY: the address lives for the time of the call.
+    let ret = unsafe { libc::bind(fd, (&raw const address).cast(), size) };
+    returned(ret.into(), format_args!("bind({}, {path:?})", Fd(fd)))?;
+    // SAFETY: no memory is passed.
+    let ret = unsafe { libc::listen(fd, 16) };
+    returned(ret.into(), format_args!("listen({}, 16)", Fd(fd)))?;
+    Ok(socket)
+}
+
+/// socket(2), and connect(2) to the one that listens at `path`.
+pub fn connect(path: &CStr) -> Result<OwnedFd> {
+    let (socket, address) = (socket()?, address(path)?);
+    let (fd, size) = (socket.as_raw_fd(), std::mem::size_of_val(&address) as libc::socklen_t);
+    // SAFETY: the address lives for the time of the call.
+    let ret = unsafe { libc::connect(fd, (&raw const address).cast(), size) };
+    returned(ret.into(), format_args!("connect({}, {path:?})", Fd(fd))).map(|_| socket)
+}
+
+/// accept4(2), and the effective uid of who has connected (SO_PEERCRED).
+pub fn accept(listener: BorrowedFd<'_>) -> Result<(OwnedFd, u32)> {
+    let fd = listener.as_raw_fd();
+    // SAFETY: no address is asked for.
+    let ret = unsafe { libc::accept4(fd, std::ptr::null_mut(), std::ptr::null_mut(), libc::SOCK_CLOEXEC) };
+    returned(ret.into(), format_args!("accept4({}, NULL, NULL, SOCK_CLOEXEC)", Fd(fd)))?;
+    // SAFETY: the kernel has just made it for us.
+    let peer = unsafe { OwnedFd::from_raw_fd(ret) };
+    let mut who = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut size = std::mem::size_of_val(&who) as libc::socklen_t;
+    let fd = peer.as_raw_fd();
+    // SAFETY: `who` has room for `size` bytes.
+    let ret =
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut who).cast(), &raw mut size) };
+    returned(ret.into(), format_args!("getsockopt({}, SOL_SOCKET, SO_PEERCRED)", Fd(fd)))?;
+    Ok((peer, who.uid))
 }
 
 /// Room for the header and [`MAX_FDS`] descriptors, aligned as cmsghdr wants it.

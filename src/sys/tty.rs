@@ -112,6 +112,15 @@ pub fn set_window_size(fd: BorrowedFd<'_>, size: WindowSize) -> Result<()> {
 }
 
 impl WindowSize {
+    /// Rows and columns, and how many dots they are wide and high.
+    pub fn to_words(self) -> [u16; 4] {
+        [self.0.ws_row, self.0.ws_col, self.0.ws_xpixel, self.0.ws_ypixel]
+    }
+
+    pub fn of_words([ws_row, ws_col, ws_xpixel, ws_ypixel]: [u16; 4]) -> WindowSize {
+        WindowSize(libc::winsize { ws_row, ws_col, ws_xpixel, ws_ypixel })
+    }
+
     pub fn columns(self) -> u16 {
         self.0.ws_col
     }

@@ -507,7 +507,7 @@ fn flags_that_config_json_replaces_are_refused(t: &Sandbox) {
     let id = std::fs::read_to_string(&cidfile).expect("the file");
     t.ccrun(&["ps", "-a", "--no-trunc"]).ok().has(&id).has("box");
     // The document is kept.
-    let kept = std::fs::read(t.store.join("containers").join(&id).join("document.json")).expect("document.json");
+    let kept = std::fs::read(t.store.join("containers").join(&id).join("config.json")).expect("config.json");
     let kept: Value = serde_json::from_slice(&kept).expect("JSON");
     assert_eq!(kept["process"], document("echo $$; sleep 0.1")["process"]);
     t.ccrun(&["inspect", "box"]).ok();

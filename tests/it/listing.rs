@@ -404,6 +404,7 @@ fn containers_of_an_older_version_are_told_of(t: &Sandbox) {
         "created": 1_767_323_045, "remove": false, "cgroup": [], "stopSignal": null, "init": true, "volumes": ["data"],
     });
     std::fs::write(dir.join("config.json"), record.to_string()).expect("write");
+    std::fs::remove_file(dir.join("state.json")).expect("rm");
     std::fs::write(dir.join("exit.json"), r#"{"code":7,"finished":1767323046}"#).expect("write");
     let out = t.ccrun(&["ps", "-a", "--format", "{{.Names}} {{.CreatedAt}} {{.Mounts}} {{.Networks}}"]).ok().quiet();
     out.prints("box 2026-01-02 03:04:05 +0000 UTC data none\n");

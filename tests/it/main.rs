@@ -58,6 +58,7 @@ mod pull;
 mod ranges;
 mod readme;
 mod run;
+mod saved;
 mod seccomp;
 mod stats;
 mod step;
@@ -105,6 +106,7 @@ const CASES: &[&[Case]] = &[
     limits::places::CASES,
     readme::CASES,
     run::CASES,
+    saved::CASES,
     explain::CASES,
     step::CASES,
     bundle::CASES,

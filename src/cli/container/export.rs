@@ -3,7 +3,7 @@
 use crate::cli::args::{Command, Parsed, one};
 use crate::cli::output::file::Output;
 use crate::cli::store;
-use crate::container::{create, export};
+use crate::container::{export, supervisor};
 use crate::error::Result;
 
 pub static COMMAND: Command = Command {
@@ -20,7 +20,7 @@ pub static COMMAND: Command = Command {
 fn run(parsed: &Parsed) -> Result<u8> {
     let output = Output::open(parsed.one("output"), "save")?;
     let (store, map) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     let id = store.find_container(parsed.words()?.first().copied().unwrap_or_default())?;
     export::export(&store, &map, &id, output.file())?;
     output.finish().map(|()| 0)

@@ -2,14 +2,13 @@
 
 mod security;
 
-use super::ps;
 use crate::cli::args::{Command, Flag, switch};
 use crate::cli::inspect::{FORMAT, inspect};
 use crate::cli::output::units::exact;
 use crate::error::{Error, Result};
 use crate::image::local::images;
 use crate::store::Store;
-use crate::store::containers::{Exit, Record, State};
+use crate::store::containers::{Container, State, Status};
 use crate::sys::fs::Time;
 use serde_json::{Map, Value, json};
 
@@ -42,23 +41,23 @@ pub fn missing(word: &str) -> Error {
 }
 
 pub fn describe(store: &Store, id: &str) -> Result<Value> {
-    let record = store.record(id)?;
-    let state = store.container_state(id)?;
-    let image = record.image_id.as_deref().and_then(images::id_of_record);
+    let container = store.container(id)?;
+    let (command, shown) = (container.command(), container.shown());
+    let image = container.image_id().and_then(images::id_of_record);
     let dir = store.shown().join("containers").join(id);
     let file = |name: &str| dir.join(name).display().to_string();
     let mut value = json!({
-        "Id": record.id,
-        "Created": exact(record.created),
-        "Path": record.command.first(),
-        "Args": record.command.get(1..).unwrap_or_default(),
-        "State": told_state(store, &record, &state)?,
+        "Id": container.id,
+        "Created": exact(container.state.created),
+        "Path": command.first(),
+        "Args": command.get(1..).unwrap_or_default(),
+        "State": told_state(&container.state),
         "Image": image.map(|id| id.to_string()).unwrap_or_default(),
         "ResolvConfPath": file("resolv.conf"),
         "HostnamePath": file("hostname"),
         "HostsPath": file("hosts"),
         "LogPath": "",
-        "Name": format!("/{}", record.name),
+        "Name": format!("/{}", container.name()),
         "RestartCount": 0,
         "Driver": "overlay",
         "Platform": "linux",
@@ -66,39 +65,34 @@ pub fn describe(store: &Store, id: &str) -> Result<Value> {
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": null,
-        "HostConfig": laid_over(host_config(&record), &record.shown["HostConfig"]),
+        "HostConfig": laid_over(host_config(&container), &shown["HostConfig"]),
         "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": file("upper"), "WorkDir": file("work") } },
-        "Mounts": mounts(store, &record),
-        "Config": laid_over(config(&record), &record.shown["Config"]),
-        "NetworkSettings": network_settings(record.network()),
+        "Mounts": mounts(store, &container),
+        "Config": laid_over(config(&container), &shown["Config"]),
+        "NetworkSettings": network_settings(container.network()),
     });
-    if let Some(signal) = &record.stop_signal {
-        value["Config"]["StopSignal"] = signal.as_str().into();
+    if let Some(signal) = container.stop_signal() {
+        value["Config"]["StopSignal"] = signal.into();
     }
     Ok(value)
 }
 
-fn told_state(store: &Store, record: &Record, state: &State) -> Result<Value> {
-    let is_running = *state == State::Running;
-    let processes = if is_running { store.container_processes(&record.id)? } else { None };
-    let (exit, started) = match state {
-        State::Running => (Exit::default(), store.container_start(&record.id)),
-        State::Exited(exit) => (exit.clone(), exit.started),
-    };
+fn told_state(state: &State) -> Value {
+    let is_running = state.is_running();
     let never = Time { seconds: -62_135_596_800, nanoseconds: 0 };
-    Ok(json!({
-        "Status": ps::word(state),
+    json!({
+        "Status": state.status.word(),
         "Running": is_running,
-        "Paused": false,
+        "Paused": state.status == Status::Paused,
         "Restarting": false,
-        "OOMKilled": exit.oom_killed,
+        "OOMKilled": state.oom_killed,
         "Dead": false,
-        "Pid": processes.map_or(0, |processes| processes.init),
-        "ExitCode": exit.code,
-        "Error": "",
-        "StartedAt": exact(started.unwrap_or(record.created)),
-        "FinishedAt": exact(Some(exit.finished).filter(|time| time.seconds > 0).unwrap_or(never)),
-    }))
+        "Pid": state.init.filter(|_| is_running).map_or(0, |init| init.pid),
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": exact(state.started.unwrap_or(never)),
+        "FinishedAt": exact(state.finished.unwrap_or(never)),
+    })
 }
 
 /// The fields of `over` in the place of those of `base`.
@@ -109,18 +103,18 @@ fn laid_over(base: Value, over: &Value) -> Value {
 }
 
 /// What a container has that nothing else was said of.
-fn config(record: &Record) -> Value {
+fn config(container: &Container) -> Value {
     json!({
         "Hostname": "container", "Domainname": "", "User": "", "AttachStdin": false, "AttachStdout": true,
-        "AttachStderr": true, "Tty": false, "OpenStdin": false, "StdinOnce": false, "Env": [], "Cmd": record.command,
-        "Image": record.image, "Volumes": null, "WorkingDir": "", "Entrypoint": null, "OnBuild": null, "Labels": {},
+        "AttachStderr": true, "Tty": false, "OpenStdin": false, "StdinOnce": false, "Env": [], "Cmd": container.command(),
+        "Image": container.image(), "Volumes": null, "WorkingDir": "", "Entrypoint": null, "OnBuild": null, "Labels": {},
     })
 }
 
-fn host_config(record: &Record) -> Value {
+fn host_config(container: &Container) -> Value {
     let mut config: Value = serde_json::from_str(HOST_CONFIG).unwrap_or_default();
-    config["AutoRemove"] = record.remove.into();
-    config["Init"] = record.init.into();
+    config["AutoRemove"] = container.is_removed().into();
+    config["Init"] = container.has_init().into();
     config
 }
 
@@ -138,14 +132,13 @@ const HOST_CONFIG: &str = r#"{
     "MemorySwappiness": null, "OomKillDisable": false, "PidsLimit": null, "Ulimits": []
 }"#;
 
-/// The record's mounts; where a volume is on this machine is the store's affair.
-fn mounts(store: &Store, record: &Record) -> Value {
-    let volumes = || record.volumes.iter().map(|name| json!({ "Type": "volume", "Name": name })).collect();
-    let mut mounts = record.shown["Mounts"].as_array().cloned().unwrap_or_else(volumes);
+/// Its mounts; where a volume is on this machine is the store's affair.
+fn mounts(store: &Store, container: &Container) -> Value {
+    let mut mounts = container.shown()["Mounts"].as_array().cloned().unwrap_or_default();
     for mount in mounts.iter_mut().filter(|mount| mount["Type"] == "volume") {
         let source = match (mount["Name"].as_str(), mount["Source"].as_str()) {
             (Some(name), _) => store.shown().join("volumes").join(name).join("_data"),
-            (None, own) => store.shown().join("containers").join(&record.id).join(own.unwrap_or_default()),
+            (None, own) => store.shown().join("containers").join(&container.id).join(own.unwrap_or_default()),
         };
         if mount["Name"].is_null() {
             mount["Name"] = "".into();

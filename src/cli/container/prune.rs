@@ -6,7 +6,6 @@ use crate::cli::prune::{self, FILTERS, FORCE, Gone};
 use crate::error::Result;
 use crate::image::local::prune::Pruned;
 use crate::store::Store;
-use crate::store::containers::State;
 
 pub static COMMAND: Command = Command {
     name: "container prune",
@@ -33,13 +32,14 @@ pub fn remove_stopped(store: &Store, filters: &Filters) -> Result<Gone> {
     let until = filters.until()?;
     let mut gone = Gone::default();
     for id in store.container_ids()? {
-        let record = store.record(&id).ok();
-        // A damaged record fits no filter.
+        let container = store.container(&id).ok();
+        // A damaged one fits no filter.
         let is_taken = filters.is_empty()
-            || record.is_some_and(|record| {
-                until.is_none_or(|until| record.created.seconds < until) && filters.take_labels(&record.labels())
+            || container.is_some_and(|container| {
+                until.is_none_or(|until| container.state.created.seconds < until)
+                    && filters.take_labels(&container.labels())
             });
-        if !is_taken || store.container_state(&id)? == State::Running {
+        if !is_taken || store.is_alive(&id)? {
             continue;
         }
         let bytes = store.usage(&store.root().join("containers").join(&id)).unwrap_or(0);

@@ -7,10 +7,10 @@ use crate::cli::args::{Command, Parsed, one, switch};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::units::{duration, utc};
 use crate::cli::{filter, output, store};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::containers::{Exit, Record, State, now, short};
+use crate::store::containers::{Container, State, Status, now, short};
 use select::Selection;
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -57,20 +57,20 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let most = most(parsed)?;
     let (store, _) = store::look(parsed)?;
     // What killed supervisors have left is not worth a failure here.
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     selection.find_containers(&store)?;
     let whole = parsed.is_on("no-trunc");
     // As Docker does: who asks for those that have ended wants to see them.
     let all = parsed.is_on("all") || most.is_some() || selection.takes_ended();
     let mut found = newest_first(&store)?;
-    found.retain(|(record, state)| (all || *state == State::Running) && selection.takes(record, state));
+    found.retain(|container| (all || container.state.is_running()) && selection.takes(container));
     found.truncate(most.unwrap_or(usize::MAX));
     let format = parsed.text("format")?;
     let with_size =
         parsed.is_on("size") || format.is_some_and(|format| format.contains("Size") || format.contains("json"));
-    let rows = found.iter().map(|(record, state)| {
-        let mut fields = fields(record, state, whole);
-        fields["Size"] = if with_size { size::shown(&store, record)?.into() } else { "".into() };
+    let rows = found.iter().map(|container| {
+        let mut fields = fields(container, whole);
+        fields["Size"] = if with_size { size::shown(&store, container)?.into() } else { "".into() };
         Ok(fields)
     });
     let default = match (parsed.is_on("quiet"), parsed.is_on("size")) {
@@ -95,59 +95,50 @@ fn most(parsed: &Parsed) -> Result<Option<usize>> {
     Ok(usize::try_from(number).ok().filter(|number| *number > 0))
 }
 
-/// All containers with a sound record, the newest first.
-pub fn newest_first(store: &Store) -> Result<Vec<(Record, State)>> {
-    let mut all = Vec::new();
-    for id in store.container_ids()? {
-        // One without a record is just being made or removed, or damaged: `rm -f` takes it.
-        if let Ok(record) = store.record(&id) {
-            let state = store.container_state(&id)?;
-            all.push((record, state));
-        }
-    }
-    crate::sort::by(&mut all, |(a, _), (b, _)| (Reverse(a.created), &a.id).cmp(&(Reverse(b.created), &b.id)));
+/// All sound containers, the newest first.
+pub fn newest_first(store: &Store) -> Result<Vec<Container>> {
+    // One that cannot be read is just being made or removed, or damaged: `rm -f` takes it.
+    let mut all: Vec<Container> = store.container_ids()?.iter().filter_map(|id| store.container(id).ok()).collect();
+    let key = |container: &Container| Reverse(container.state.created);
+    crate::sort::by(&mut all, |a, b| (key(a), &a.id).cmp(&(key(b), &b.id)));
     Ok(all)
 }
 
-/// The state as Docker calls it.
-pub fn word(state: &State) -> &'static str {
-    match state {
-        State::Running => "running",
-        State::Exited(_) => "exited",
-    }
-}
-
 /// A container's line, field by field, but its size.
-pub fn fields(record: &Record, state: &State, whole: bool) -> Value {
+pub fn fields(container: &Container, whole: bool) -> Value {
     let ago = |seconds: i64| duration(now().saturating_sub(u64::try_from(seconds).unwrap_or(0)));
-    let created = record.created.seconds;
-    let status = match state {
-        State::Running => format!("Up {}", ago(created)),
+    let State { status, created, started, finished, exit_code, .. } = &container.state;
+    let created = created.seconds;
+    let up = || format!("Up {}", ago(started.map_or(created, |time| time.seconds)));
+    let shown = match (status, finished) {
+        (Status::Created, _) => "Created".to_owned(),
+        (Status::Running, _) => up(),
+        (Status::Paused, _) => up() + " (Paused)",
+        (Status::Exited, Some(finished)) => format!("Exited ({exit_code}) {} ago", ago(finished.seconds)),
         // Nobody saw it end, and the disk is too full to say when that was noticed.
-        State::Exited(Exit { code, finished, .. }) if finished.seconds == 0 => format!("Exited ({code})"),
-        State::Exited(Exit { code, finished, .. }) => format!("Exited ({code}) {} ago", ago(finished.seconds)),
+        (Status::Exited, None) => format!("Exited ({exit_code})"),
     };
-    let command = shell_words(&record.command);
+    let command = shell_words(&container.command());
     let cut = |text: String, most: usize| match text.char_indices().nth(most) {
         Some(_) if !whole => text.chars().take(most - 1).chain(['…']).collect(),
         _ => text,
     };
-    let mounts = record.mounts().into_iter().map(|name| cut(name, 15)).collect::<Vec<_>>();
-    let labels = record.labels().into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
+    let mounts = container.mounts().into_iter().map(|name| cut(name, 15)).collect::<Vec<_>>();
+    let labels = container.labels().into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
     json!({
         "Command": format!("\"{}\"", cut(command, 20)),
         "CreatedAt": utc(created, ' ') + " +0000 UTC",
-        "ID": if whole { &record.id } else { short(&record.id) },
-        "Image": record.image,
+        "ID": if whole { &container.id } else { short(&container.id) },
+        "Image": container.image(),
         "Labels": labels.join(","),
-        "LocalVolumes": record.local_volumes().to_string(),
+        "LocalVolumes": container.local_volumes().to_string(),
         "Mounts": mounts.join(","),
-        "Names": record.name,
-        "Networks": record.network(),
+        "Names": container.name(),
+        "Networks": container.network(),
         "Ports": "",
         "RunningFor": format!("{} ago", ago(created)),
-        "State": word(state),
-        "Status": status,
+        "State": status.word(),
+        "Status": shown,
     })
 }
 

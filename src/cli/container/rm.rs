@@ -3,10 +3,9 @@
 use crate::cli::args::{Command, Parsed, switch};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::containers::State;
 
 pub static COMMAND: Command = Command {
     name: "rm",
@@ -24,7 +23,7 @@ pub static COMMAND: Command = Command {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     let force = parsed.is_on("force");
     words::each(parsed, |word| match remove(&store, word, force) {
         Ok(()) => Ok(Outcome::Done(format!("{word}\n"))),
@@ -35,14 +34,14 @@ fn run(parsed: &Parsed) -> Result<u8> {
 
 fn remove(store: &Store, word: &str, force: bool) -> Result<()> {
     let id = store.find_container(word)?;
-    if store.container_state(&id)? == State::Running {
+    if store.is_alive(&id)? {
         if !force {
             return Err(Error::new(format!(
                 "You cannot remove a running container {id}. Stop the container before attempting removal or force \
                  remove"
             )));
         }
-        create::kill(store, &id)?;
+        supervisor::kill(store, &id)?;
     }
     store.remove_container(&id)
 }

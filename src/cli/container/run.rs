@@ -1,17 +1,19 @@
 //! `ccrun run`.
 
 mod bundle;
+pub mod request;
 
 use super::flags::cidfile::CidFile;
 use super::flags::streams::{Ids, Streams};
 use super::flags::{device, environment, limits, mount, operand, security, ulimit};
-use super::{explain, scope, shown, step};
+use super::{explain, notices, scope, shown, step};
 use crate::cli::args::{Command, Parsed, many, one, switch, utf8};
 use crate::cli::image::pull;
 use crate::cli::output::note;
 use crate::cli::{names, store};
-use crate::container::create;
-use crate::container::spec::{ContainerSpec, Kernel, Mount, Request, Root, Security, Source};
+use crate::container::document::Document;
+use crate::container::spec::{ContainerSpec, Mount, Root, Security, Source};
+use crate::container::{Order, supervisor};
 use crate::error::{Error, Result};
 use crate::image::local::images::Image;
 use crate::image::platform::Platform;
@@ -24,6 +26,7 @@ use crate::store::Store;
 use crate::store::locks::Lock;
 use crate::sys::signal;
 use operand::Wanted;
+use request::Request;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -143,7 +146,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let streams = Streams::read(parsed)?;
     if streams.asks_for_keys() {
         // Before any lock is taken: the shell may stop us here for as long as it likes.
-        create::wait_for_foreground()?;
+        supervisor::wait_for_foreground()?;
     }
 
     scope::enter(parsed, &limits)?;
@@ -181,7 +184,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         domainname: None,
         root: root(&wanted, image.as_ref(), &store)?,
         read_only: parsed.is_on("read-only"),
-        kernel: Kernel::docker(map.is_single(), shm_size, security.privileged),
+        kernel: request::kernel(map.is_single(), shm_size, security.privileged),
         own_files: true,
         mounts: with_image_volumes(mounts, config.map(|config| &config.volumes[..]).unwrap_or_default()),
         shut: if security.privileged { Shut::default() } else { Shut::docker() },
@@ -200,7 +203,6 @@ fn run(parsed: &Parsed) -> Result<u8> {
         remove: parsed.is_on("rm"),
         stop_signal: config.and_then(|config| config.stop_signal.clone()),
         shown: serde_json::Value::Null,
-        document: None,
         id,
     };
     spec.shown = shown::of(parsed, &spec, &words, config)?;
@@ -216,14 +218,14 @@ fn run(parsed: &Parsed) -> Result<u8> {
         note(SHARED_NETWORK);
     }
     mount::notes(&spec.mounts).iter().for_each(|text| note(text));
-    start(parsed, (&store, &map), &spec, lock, cidfile.as_ref(), || wanted.explain())
+    start(parsed, (&store, &map), (&spec, &spec.document()), lock, cidfile.as_ref(), || wanted.explain())
 }
 
 /// Runs the container to its end; returns the exit status. `searched` says where its command was looked for.
 pub fn start(
     parsed: &Parsed,
     (store, map): (&Store, &IdMap),
-    spec: &ContainerSpec,
+    (spec, document): (&ContainerSpec, &Document),
     lock: Option<Lock>,
     cidfile: Option<&CidFile>,
     searched: impl Fn() -> String,
@@ -233,8 +235,9 @@ pub fn start(
         file.write(&spec.id)?;
     }
     let hint = |error: Error| if error.status() == Some(127) { error.hint(searched()) } else { error };
-    let outcome = create::run(store, map, spec, lock, &mut note).map_err(hint).map_err(step::failed);
-    let outcome = outcome.inspect_err(|error| {
+    let mut tell = |notice| note(&notices::text(&notice));
+    let outcome = supervisor::run(&Order { store, map, spec, document }, lock, &mut tell);
+    let outcome = outcome.map_err(hint).map_err(step::failed).inspect_err(|error| {
         // As in Docker the file stays where only the command could not be run.
         if let (Some(file), None | Some(125)) = (cidfile, error.status()) {
             file.remove();

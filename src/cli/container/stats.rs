@@ -4,12 +4,12 @@ use crate::cli::args::{Command, Parsed, switch};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::units::{binary, size};
 use crate::cli::{output, store};
-use crate::container::create;
 use crate::container::stats::{self, Sample};
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::isolation::processes::Processes;
 use crate::store::Store;
-use crate::store::containers::{Record, State, short};
+use crate::store::containers::{Container, short};
 use crate::sys::tty;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -57,7 +57,7 @@ const UNKNOWN: &str = "--";
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     let words = parsed.words()?;
     // Whoever names one that is not there is told before anything is shown.
     for word in &words {
@@ -81,14 +81,14 @@ fn run(parsed: &Parsed) -> Result<u8> {
 }
 
 /// The containers that are asked for, with what the user called them; the newest first, if all are.
-fn chosen(store: &Store, words: &[&str]) -> Result<Vec<(String, Record)>> {
-    let found = |id: String, word: &str| Some((word.to_owned(), store.record(&id).ok()?));
+fn chosen(store: &Store, words: &[&str]) -> Result<Vec<(String, Container)>> {
+    let found = |id: String, word: &str| Some((word.to_owned(), store.container(&id).ok()?));
     if !words.is_empty() {
         // One that has gone since is gone.
         return Ok(words.iter().filter_map(|word| found(store.find_container(word).ok()?, word)).collect());
     }
     let mut all: Vec<_> = store.container_ids()?.into_iter().filter_map(|id| found(id.clone(), short(&id))).collect();
-    crate::sort::by(&mut all, |(_, a), (_, b)| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+    crate::sort::by(&mut all, |(_, a), (_, b)| b.state.created.cmp(&a.state.created).then_with(|| a.id.cmp(&b.id)));
     Ok(all)
 }
 
@@ -96,9 +96,9 @@ fn chosen(store: &Store, words: &[&str]) -> Result<Vec<(String, Record)>> {
 fn look(store: &Store, words: &[&str], before: &mut HashMap<String, Sample>) -> Result<HashMap<String, Sample>> {
     let processes = Processes::read();
     let mut now = HashMap::new();
-    for (_, record) in chosen(store, words)? {
-        if let Some(sample) = stats::sample(store, &record.id, &processes)? {
-            now.insert(record.id, sample);
+    for (_, container) in chosen(store, words)? {
+        if let Some(sample) = stats::sample(store, &container.id, &processes)? {
+            now.insert(container.id, sample);
         }
     }
     Ok(std::mem::replace(before, now))
@@ -108,17 +108,17 @@ fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut HashMap<String
     let before = look(store, words, now)?;
     let all = parsed.is_on("all") || !words.is_empty();
     let mut rows = Vec::new();
-    for (word, record) in chosen(store, words)? {
-        let sample = now.get(&record.id);
+    for (word, container) in chosen(store, words)? {
+        let sample = now.get(&container.id);
         // Between two looks it may have ended, or just begun.
-        if sample.is_some() || (all && store.container_state(&record.id)? != State::Running) {
-            rows.push(fields(&word, &record, sample, before.get(&record.id), parsed.is_on("no-trunc")));
+        if sample.is_some() || (all && !container.state.is_running()) {
+            rows.push(fields(&word, &container, sample, before.get(&container.id), parsed.is_on("no-trunc")));
         }
     }
     Ok(rows)
 }
 
-fn fields(word: &str, record: &Record, now: Option<&Sample>, before: Option<&Sample>, whole: bool) -> Value {
+fn fields(word: &str, container: &Container, now: Option<&Sample>, before: Option<&Sample>, whole: bool) -> Value {
     let unknown = || UNKNOWN.to_owned();
     let percent = |value: Option<f64>| value.map_or_else(unknown, |value| format!("{value:.2}%"));
     let usage = now.map(|now| &now.usage);
@@ -134,14 +134,14 @@ fn fields(word: &str, record: &Record, now: Option<&Sample>, before: Option<&Sam
         "BlockIO": pair(usage.and_then(|usage| usage.read), usage.and_then(|usage| usage.written)),
         "CPUPerc": percent(now.zip(before).and_then(|(now, before)| now.cpu_percent(before))),
         "Container": word,
-        "ID": if whole { &record.id } else { short(&record.id) },
+        "ID": if whole { &container.id } else { short(&container.id) },
         "MemPerc": percent(now.and_then(Sample::memory_percent)),
         "MemUsage": format!(
             "{} / {}",
             memory(usage.and_then(|usage| usage.memory)),
             memory(now.and_then(|now| now.memory_limit))
         ),
-        "Name": record.name,
+        "Name": container.name(),
         "NetIO": pair(network.0, network.1),
         "PIDs": usage.and_then(|usage| usage.pids).map_or_else(unknown, |pids| pids.to_string()),
         "Pressure": match waiting.iter().all(Option::is_none) {

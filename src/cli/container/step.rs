@@ -9,14 +9,15 @@
 //! piece, then PID 1's, then the command's: none of them waits for a later one's before its last step. Should a step
 //! take long, others may be asked in between.
 //!
-//! How the prompter ends. The supervisor says when the start is over and waits for it: no key is read any more when
-//! the container's terminal begins. It tells by its exit status whether the user has ended the start. Should the
-//! supervisor be killed, the prompter is (PR_SET_PDEATHSIG). It is a child whose end raises no SIGCHLD and that no
-//! ordinary wait finds, so that the container's code does not meet it.
+//! How the prompter ends. The supervisor says when the start is over and waits until it has gone: no key is read any
+//! more when the container's terminal begins. If the start has failed, the process that the user started says so, and
+//! is told whether it was the user who ended it. Should that process be killed, the prompter is (PR_SET_PDEATHSIG). It
+//! is a child whose end raises no SIGCHLD and that no ordinary wait finds, so that the container's code does not meet
+//! it. Under `-it` the supervisor is not its parent, and nobody collects it before the client ends.
 //!
 //! Keys and signals. The terminal stays in its usual mode, where Enter sends a line; what is typed ahead stays in it.
-//! Ctrl-C, Ctrl-D and a hang-up are `q`, and so is a signal to the supervisor that would end it. Ctrl-Z, or a question
-//! in the background, stops the whole job by SIGSTOP, because the supervisor has all other signals blocked.
+//! Ctrl-C, Ctrl-D and a hang-up are `q`, and so is a signal to ccrun that would end it. Ctrl-Z, or a question in the
+//! background, stops the whole job by SIGSTOP, because ccrun has all other signals blocked.
 //!
 //! What `?` tells is read by the process itself ([`crate::container::view`]). It is kept at each stop, to be compared
 //! with the next one's.
@@ -35,14 +36,13 @@ mod question;
 
 use super::explain;
 use crate::cli::args::{Flag, Parsed, switch};
-use crate::container::spec::Security;
+use crate::container::spec::{Seccomp, Security};
 use crate::container::steps::{Event, Side, listen};
 use crate::container::view::{View, own_pid};
 use crate::error::{Error, Result};
 use crate::isolation::procfs;
-use crate::isolation::seccomp::Filter;
 use crate::sys::fd::{self, OwnedFd};
-use crate::sys::process::{self, Status, pid_t};
+use crate::sys::process::{self, pid_t};
 use crate::sys::{fs, socket, tty};
 use facts::Facts;
 use question::{COMES, ENDED, GO_ON, LEFT_OUT, MOST_BYTES, READY, TELL, TELLS, number_of, place};
@@ -106,16 +106,15 @@ pub fn begin(parsed: &Parsed, security: &Security) -> Result<()> {
     let far = |(ours, _): &(OwnedFd, OwnedFd)| explain::duplicate(ours.as_fd());
     let channels = [far(&one)?, far(&two)?, far(&three)?];
     let prompters = [one.1, two.1, three.1];
-    let supervisor = process::getpid();
+    let caller = process::getpid();
     let prompter = process::fork_unwaited(move || {
         let mut kept = vec![terminal.as_fd()];
         kept.extend(prompters.iter().map(AsFd::as_fd).chain(explain::descriptor()));
         // A lock that the supervisor has must not be held here.
         fd::close_all_but(&kept);
-        prompter::run(terminal, prompters, supervisor)
+        prompter::run(terminal, prompters, caller)
     })?;
-    let is_ours = |filter: &Filter| Filter::docker(security.capabilities).is_ok_and(|ours| ours == *filter);
-    let left_out = security.filter.as_ref().filter(|filter| !is_ours(filter)).map(|_| question::last());
+    let left_out = matches!(security.seccomp, Seccomp::Profile(_)).then(question::last);
     let _ = STEPPER.set(Stepper { channels, proc, prompter, left_out });
     Ok(())
 }
@@ -181,13 +180,13 @@ impl Stepper {
         if IS_OVER.swap(true, Ordering::Relaxed) {
             return None;
         }
-        let _ = say(&self.channels[0], &[ENDED]);
-        let ended = process::wait4(self.prompter, libc::__WALL);
+        let channel = &self.channels[0];
+        let quit = say(channel, &[ENDED]).and_then(|()| answer(channel)).ok();
+        while quit.is_some() && answer(channel).is_ok() {}
+        // Only its parent can.
+        let _ = process::wait4(self.prompter, libc::__WALL);
         self.channels.iter().chain(&self.proc).for_each(process::close);
-        match ended {
-            Ok(Some((_, Status::Exited(code)))) => code.checked_sub(1),
-            _ => None,
-        }
+        quit
     }
 }
 

@@ -4,12 +4,11 @@ use super::flags::limits::{self, *};
 use crate::cli::args::{Command, Parsed};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::limits::PERIOD;
 use crate::isolation::cgroup::{Cgroup, Limits};
 use crate::store::Store;
-use crate::store::containers::State;
 
 pub static COMMAND: Command = Command {
     name: "update",
@@ -46,17 +45,17 @@ fn run(parsed: &Parsed) -> Result<u8> {
         limits.cpu.period = limits.cpu.quota.map(|_| PERIOD);
     }
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     words::each(parsed, |word| update(&store, word, &limits).map(|()| Outcome::Done(format!("{word}\n"))))
 }
 
 fn update(store: &Store, word: &str, limits: &Limits) -> Result<()> {
     let id = store.find_container(word)?;
     let cannot = |error: Error| error.context(format!("Cannot update container {word}"));
-    if store.container_state(&id)? != State::Running {
+    if !store.state(&id)?.is_running() {
         return Err(cannot(Error::new(format!("Container {id} is not running"))));
     }
-    let group = Cgroup::from_paths(store.record(&id)?.cgroup);
+    let group = Cgroup::from_paths(store.state(&id)?.cgroup);
     if group.is_none() {
         return Err(cannot(
             Error::new("it was started without a cgroup, so that nothing limits it")

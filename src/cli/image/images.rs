@@ -6,7 +6,7 @@ use crate::cli::filter::{FILTER, Filters};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::{self, units};
 use crate::cli::store;
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::Result;
 use crate::image::local::images::{self, Image};
 use crate::image::local::refs::{self, Ref};
@@ -58,7 +58,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let filters = Filters::parse(parsed, Selection::KNOWN)?;
     let (store, _) = store::look(parsed)?;
     // What a killed pull left is not worth a failure here.
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     let selection = Selection::new(&store, filters, parsed.words()?.first().copied())?;
     let rows = rows(&store, &selection, parsed.is_on("no-trunc"))?;
     let rows: Vec<Value> = rows.into_iter().map(|row| row.fields).collect();

@@ -3,12 +3,11 @@
 use crate::cli::args::{Command, Parsed, switch};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::Result;
 use crate::image::local::images;
 use crate::image::local::remove::{Removed, User, remove};
 use crate::store::Store;
-use crate::store::containers::State;
 
 pub static COMMAND: Command = Command {
     name: "rmi",
@@ -30,7 +29,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         None if force => Ok(Outcome::Forgiven(images::not_found(word))),
         None => Err(images::not_found(word)),
     })?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     Ok(status)
 }
 
@@ -44,12 +43,11 @@ fn line(removed: &Removed) -> String {
 /// The containers that there are, by the images that they were made from.
 pub fn users(store: &Store) -> Result<Vec<User>> {
     let mut users = Vec::new();
-    for container in store.container_ids()? {
+    for id in store.container_ids()? {
         // A damaged container holds on to no image: it cannot be started again.
-        let Some(image) = store.record(&container).ok().and_then(|record| record.image_id) else { continue };
-        let Some(image) = images::id_of_record(&image) else { continue };
-        let running = store.container_state(&container)? == State::Running;
-        users.push(User { container, image, running });
+        let Ok(container) = store.container(&id) else { continue };
+        let Some(image) = container.image_id().and_then(images::id_of_record) else { continue };
+        users.push(User { container: id, image, running: container.state.is_alive });
     }
     Ok(users)
 }

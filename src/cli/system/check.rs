@@ -3,7 +3,7 @@
 use crate::cli::args::{Command, Parsed, one};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::{output, store};
-use crate::container::walls::NamespaceWalls;
+use crate::container::sandbox::NamespaceSandbox;
 use crate::error::{Error, Result};
 use crate::host::check::{self, Finding, Verdict};
 use crate::host::fix::{self, Step, User};
@@ -30,7 +30,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     }
     let root = store::root(parsed)?;
     let map = IdMap::to_be(&root.join("idmap"))?;
-    let findings = check::all(&root, map.clone(), &NamespaceWalls { map });
+    let findings = check::all(&root, map.clone(), &NamespaceSandbox { map });
     let text = match parsed.text("format")? {
         None => findings.iter().map(line).collect(),
         format => {

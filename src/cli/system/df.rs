@@ -8,14 +8,14 @@ use crate::cli::image::rmi;
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::{self, units};
 use crate::cli::store;
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::Result;
 use crate::image::digest::Digest;
 use crate::image::local::images::{self, Image};
 use crate::image::local::layers::{self, Notes};
 use crate::image::local::refs;
 use crate::store::Store;
-use crate::store::containers::{Record, State};
+use crate::store::containers::Container;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,14 +46,14 @@ struct Usage {
     partial: u64,
     /// The images that containers stand on, as often as they do.
     used: Vec<Digest>,
-    containers: Vec<(Record, State, u64)>,
+    containers: Vec<(Container, u64)>,
     /// Names and bytes.
     volumes: Vec<(String, u64)>,
 }
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     let usage = Usage::of(&store)?;
     let text = match parsed.text("format")? {
         None if parsed.is_on("verbose") => each::shown(&usage, &refs::list(&store)?.0),
@@ -73,9 +73,9 @@ impl Usage {
         let layers = layers::ids(store)?.into_iter().map(|diff_id| (diff_id, Notes::read(store, &diff_id).size));
         let partial = store.usage(&store.root().join("partial"))?;
         let mut containers = Vec::new();
-        for (record, state) in ps::newest_first(store)? {
-            let bytes = store.usage(&store.root().join("containers").join(&record.id).join("upper"))?;
-            containers.push((record, state, bytes));
+        for container in ps::newest_first(store)? {
+            let bytes = store.usage(&store.root().join("containers").join(&container.id).join("upper"))?;
+            containers.push((container, bytes));
         }
         let mut volumes = Vec::new();
         for volume in store.volumes()? {
@@ -97,10 +97,9 @@ impl Usage {
         let active: Vec<&Image> = self.images.iter().filter(|image| self.used.contains(&image.id)).collect();
         let needed: BTreeSet<&Digest> = active.iter().flat_map(|image| &image.config.diff_ids).collect();
         let unneeded = self.layers.iter().filter(|(diff_id, _)| !needed.contains(diff_id));
-        let is_running = |(_, state, _): &&(Record, State, u64)| *state == State::Running;
+        let is_running = |(container, _): &&(Container, u64)| container.state.is_running();
         let running: Vec<_> = self.containers.iter().filter(is_running).collect();
-        let room =
-            |containers: &mut dyn Iterator<Item = &(Record, State, u64)>| containers.map(|(.., bytes)| bytes).sum();
+        let room = |containers: &mut dyn Iterator<Item = &(Container, u64)>| containers.map(|(_, bytes)| bytes).sum();
         let (in_all, in_running): (u64, u64) = (room(&mut self.containers.iter()), room(&mut running.iter().copied()));
         let (linked, free): (Vec<_>, Vec<_>) = self.volumes.iter().partition(|(name, _)| self.links(name) > 0);
         vec![
@@ -125,6 +124,6 @@ impl Usage {
 
     /// How many containers a volume is mounted into.
     fn links(&self, volume: &str) -> usize {
-        self.containers.iter().filter(|(record, ..)| record.volumes.iter().any(|name| name == volume)).count()
+        self.containers.iter().filter(|(container, _)| container.volumes().any(|name| name == volume)).count()
     }
 }

@@ -5,7 +5,7 @@ use crate::cli::filter::{self, Filters};
 use crate::cli::output::{self, units};
 use crate::cli::prune::{self, Gone};
 use crate::cli::store;
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::locks::Lock;
@@ -33,7 +33,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         return Ok(0);
     }
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep_all(&store);
+    let _ = supervisor::sweep_all(&store);
     let gone = remove_unused(&store, &filters, all)?;
     output::print(&(gone.report("Volumes") + &format!("Total reclaimed space: {}\n", units::room(gone.bytes))))?;
     Ok(u8::from(gone.failed))

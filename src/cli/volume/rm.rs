@@ -4,7 +4,7 @@ use super::inspect::missing;
 use crate::cli::args::{Command, Parsed, switch};
 use crate::cli::words::{self, Outcome};
 use crate::cli::{names, store};
-use crate::container::create;
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::store::locks::Lock;
 use crate::store::{Patience, Store};
@@ -22,7 +22,7 @@ pub static COMMAND: Command = Command {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
-    let _ = create::sweep(&store);
+    let _ = supervisor::sweep(&store);
     words::each(parsed, |word| remove(&store, word, parsed.is_on("force")).map(|()| Outcome::Done(format!("{word}\n"))))
 }
 

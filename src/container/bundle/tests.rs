@@ -1,6 +1,7 @@
-use super::{Asked, Bundle};
+use super::Bundle;
 use crate::container::document::Document;
-use crate::container::spec::{ContainerSpec, Source, Stream};
+use crate::container::spec::read::{Unknown, read};
+use crate::container::spec::{ContainerSpec, Root, Seccomp, Source};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,9 @@ fn translate(mut value: Value) -> Result<(ContainerSpec, Vec<String>), String> {
     value["root"]["path"] = env!("CARGO_MANIFEST_DIR").into();
     let document = Document::parse(value.to_string().as_bytes()).map_err(|error| error.to_string())?;
     let bundle = Bundle { dir: PathBuf::from("/bundle"), document };
-    let streams = [Stream::Null; 3];
-    let asked = Asked { id: "i".into(), name: "n".into(), streams, init: None, remove: true, stats: false };
-    bundle.translate(asked, &mut |_| {}).map_err(|error| error.to_string())
+    let root = bundle.root().map_err(|error| error.to_string())?;
+    let (spec, missing, _) = read(&bundle.document, root, &bundle.dir).map_err(|error| error.to_string())?;
+    Ok((spec, missing))
 }
 
 fn missing(value: Value) -> Vec<String> {
@@ -104,7 +105,7 @@ fn nothing_of_ccruns_own_is_added() {
     assert!(spec.shut.masked.is_empty() && spec.shut.read_only.is_empty() && spec.settings.is_empty());
     assert!(spec.kernel.sys.is_none() && !spec.kernel.cgroup);
     assert!(spec.kernel.dev.shm.is_none() && spec.kernel.dev.mqueue.is_none());
-    assert!(!spec.own_files && !spec.init && spec.security.filter.is_none() && spec.hostname.is_empty());
+    assert!(!spec.own_files && !spec.init && spec.security.seccomp == Seccomp::Unconfined && spec.hostname.is_empty());
     assert_eq!(spec.limits.controllers(), []);
     assert_eq!(spec.security.capabilities, crate::isolation::capabilities::Set::default());
     assert_eq!((spec.process.user.as_str(), spec.process.umask, spec.process.env.len()), ("0:0", 0o022, 0));
@@ -169,11 +170,8 @@ fn an_unknown_capability_is_a_warning() {
     let mut value = plain();
     value["process"]["capabilities"] = json!({"bounding": ["CAP_KILL", "CAP_NEW", "KILL"]});
     let document = Document::parse(value.to_string().as_bytes()).unwrap();
-    let mut notes = Vec::new();
-    let mut missing = super::Missing::default();
-    let mut note = |text: &str| notes.push(text.to_owned());
-    let set = super::process::capabilities(&document.process, &mut missing, &mut note);
-    assert_eq!((set.names(), missing.0), (vec!["CAP_KILL".to_owned()], Vec::new()));
-    let said = |name: &str| format!("process.capabilities: {name} is unknown and left out");
-    assert_eq!(notes, [said("CAP_NEW"), said("KILL")]);
+    let (spec, missing, unknown) = read(&document, Root::Host, Path::new("/")).unwrap();
+    assert_eq!((spec.security.capabilities.names(), missing), (vec!["CAP_KILL".to_owned()], Vec::new()));
+    let names: Vec<&str> = unknown.iter().map(|Unknown { capability }| capability.as_str()).collect();
+    assert_eq!(names, ["CAP_NEW", "KILL"]);
 }

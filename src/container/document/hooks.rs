@@ -10,6 +10,7 @@ object! {
         /// In seconds.
         timeout: Option<i64> = "timeout",
     }
+    #[derive(Default)]
     pub struct Hooks {
         prestart: Vec<Hook> = "prestart",
         create_runtime: Vec<Hook> = "createRuntime",

@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 object! {
+    #[derive(Default)]
     pub struct Linux {
         namespaces: Vec<Namespace> = "namespaces",
         uid_mappings: Vec<IdMapping> = "uidMappings",

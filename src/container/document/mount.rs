@@ -3,6 +3,7 @@
 use super::object::{Absolute, At, Json, object};
 use crate::error::Result;
 use serde_json::Value;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 object! {
@@ -13,7 +14,7 @@ object! {
     pub struct MountEntry {
         destination: Absolute = "destination",
         kind: Option<String> = "type",
-        source: Option<String> = "source",
+        source: Option<OsString> = "source",
         options: Vec<String> = "options",
     } keeps unread: ["uidMappings", "gidMappings"]
 }
@@ -24,11 +25,11 @@ pub struct Location(pub PathBuf);
 
 impl Json for Location {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
-        let text = String::read(value, at)?;
+        let text = OsString::read(value, at)?;
         if text.is_empty() { Err(at.error("is empty")) } else { Ok(Location(text.into())) }
     }
 
     fn write(&self) -> Option<Value> {
-        self.0.to_str().map(Value::from)
+        self.0.as_os_str().to_owned().write()
     }
 }

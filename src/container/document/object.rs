@@ -3,7 +3,9 @@
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// The place of a value in the document: `linux.namespaces[2].type`.
@@ -143,6 +145,24 @@ impl Json for String {
     }
 }
 
+/// What programs are given: any bytes but NUL. Those that are no text, which JSON cannot hold, stand as `{"hex": "ff"}`.
+impl Json for OsString {
+    fn read(value: &Value, at: &At<'_>) -> Result<Self> {
+        let Some(digits) = value.get("hex").and_then(Value::as_str) else {
+            return String::read(value, at).map(OsString::from);
+        };
+        let pairs = digits.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok().filter(|byte| *byte != 0);
+        let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
+        bytes.map(OsString::from_vec).ok_or_else(|| at.error("holds no bytes in hexadecimal digits"))
+    }
+
+    fn write(&self) -> Option<Value> {
+        let in_digits = || self.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Some(self.to_str().map_or_else(|| serde_json::json!({ "hex": in_digits() }), Value::from))
+    }
+}
+
 impl Json for bool {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
         value.as_bool().ok_or_else(|| at.is_not(value, "true or false"))
@@ -172,21 +192,20 @@ macro_rules! numbers {
 numbers!(u16, u32, u64, i32, i64);
 
 /// An absolute path.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Absolute(pub PathBuf);
 
 impl Json for Absolute {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
-        let text = String::read(value, at)?;
+        let text = OsString::read(value, at)?;
         if Path::new(&text).is_absolute() {
             return Ok(Absolute(text.into()));
         }
-        Err(at.error(format!("'{text}' is not an absolute path")))
+        Err(at.error(format!("'{}' is not an absolute path", text.display())))
     }
 
     fn write(&self) -> Option<Value> {
-        // It was read from a string.
-        self.0.to_str().map(Value::from)
+        self.0.as_os_str().to_owned().write()
     }
 }
 
@@ -265,11 +284,11 @@ pub(in crate::container::document) use object;
 macro_rules! words {
     ($(
         $(#[$meta:meta])*
-        pub enum $name:ident ($what:literal) { $($case:ident = $word:literal,)* }
+        pub enum $name:ident ($what:literal) { $($(#[$doc:meta])* $case:ident = $word:literal,)* }
     )*) => {$(
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($case,)* }
+        pub enum $name { $($(#[$doc])* $case,)* }
 
         impl $name {
             pub fn word(self) -> &'static str {

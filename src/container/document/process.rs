@@ -4,10 +4,13 @@ use super::object::{Absolute, At, Json, object};
 use crate::error::Result;
 use crate::isolation::rlimit;
 use serde_json::Value;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 
 object! {
+    #[derive(Default)]
     pub struct ProcessEntry {
-        args: Vec<String> = "args",
+        args: Vec<OsString> = "args",
         env: Vec<Variable> = "env",
         cwd: Absolute = "cwd",
         terminal: Option<bool> = "terminal",
@@ -19,6 +22,7 @@ object! {
         apparmor_profile: Option<String> = "apparmorProfile",
         selinux_label: Option<String> = "selinuxLabel",
     } keeps unread: ["consoleSize", "scheduler", "ioPriority", "execCPUAffinity"]
+    #[derive(Default)]
     pub struct UserEntry {
         uid: Option<Id> = "uid",
         gid: Option<Id> = "gid",
@@ -26,6 +30,7 @@ object! {
         umask: Option<Umask> = "umask",
     }
     /// Names as capabilities(7) has them. The specification wants a warning for one that is unknown, not an error.
+    #[derive(Default)]
     pub struct Capabilities {
         bounding: Vec<String> = "bounding",
         effective: Vec<String> = "effective",
@@ -42,7 +47,7 @@ object! {
 
 impl ProcessEntry {
     pub(super) fn check(&self, at: &At<'_>) -> Result<()> {
-        if self.args.first().is_none_or(String::is_empty) {
+        if self.args.first().is_none_or(|program| program.is_empty()) {
             return Err(at.member("args").error("names no program"));
         }
         let rlimits = at.member("rlimits");
@@ -91,17 +96,17 @@ impl Json for Umask {
 
 /// `NAME=value`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Variable(pub String);
+pub struct Variable(pub OsString);
 
 impl Json for Variable {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
-        let text = String::read(value, at)?;
-        let is_valid = text.split_once('=').is_some_and(|(name, _)| !name.is_empty());
-        if is_valid { Ok(Variable(text)) } else { Err(at.error(format!("'{text}' is not NAME=VALUE"))) }
+        let text = OsString::read(value, at)?;
+        let is_valid = text.as_bytes().iter().position(|byte| *byte == b'=').is_some_and(|at| at > 0);
+        if is_valid { Ok(Variable(text)) } else { Err(at.error(format!("'{}' is not NAME=VALUE", text.display()))) }
     }
 
     fn write(&self) -> Option<Value> {
-        Some(self.0.as_str().into())
+        self.0.write()
     }
 }
 
@@ -131,6 +136,11 @@ impl RlimitKind {
 
     pub fn word(self) -> &'static str {
         self.0
+    }
+
+    /// One of ccrun's own names.
+    pub fn of_word(word: &'static str) -> RlimitKind {
+        RlimitKind(word)
     }
 
     /// What stands behind `RLIMIT_`.

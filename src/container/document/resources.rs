@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 object! {
+    #[derive(Default)]
     pub struct Resources {
         memory: Option<MemoryLimits> = "memory",
         cpu: Option<CpuLimits> = "cpu",
@@ -16,6 +17,7 @@ object! {
         unified: BTreeMap<String, String> = "unified",
     } keeps unread: ["network", "rdma"]
     /// In bytes.
+    #[derive(Default)]
     pub struct MemoryLimits {
         limit: Option<Bytes> = "limit",
         reservation: Option<Bytes> = "reservation",
@@ -28,6 +30,7 @@ object! {
         use_hierarchy: Option<bool> = "useHierarchy",
         check_before_update: Option<bool> = "checkBeforeUpdate",
     }
+    #[derive(Default)]
     pub struct CpuLimits {
         shares: Option<u64> = "shares",
         quota: Option<Quota> = "quota",
@@ -42,6 +45,7 @@ object! {
     pub struct PidsLimit {
         limit: Option<i64> = "limit",
     }
+    #[derive(Default)]
     pub struct BlockIoLimits {
         weight: Option<Weight> = "weight",
         leaf_weight: Option<Weight> = "leafWeight",

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::seccomp::Filter;
 use crate::isolation::{capabilities, keyring, procfs, rlimit};
+use crate::sys::channel::Channel;
 use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, namespace, process, signal, tty};
 use libc::{O_DIRECTORY, O_PATH};
@@ -23,14 +24,14 @@ pub struct Prepare<'a> {
     plan: &'a Plan<'a>,
     terminal: Option<OwnedFd>,
     /// At its other end somebody is ready to emulate root.
-    channel: Option<&'a OwnedFd>,
+    channel: Option<&'a Channel>,
     user: User,
     args: Vec<CString>,
     env: Vec<CString>,
 }
 
 impl<'a> Prepare<'a> {
-    pub fn new(plan: &'a Plan<'a>, terminal: Option<OwnedFd>, channel: Option<&'a OwnedFd>) -> Prepare<'a> {
+    pub fn new(plan: &'a Plan<'a>, terminal: Option<OwnedFd>, channel: Option<&'a Channel>) -> Prepare<'a> {
         Prepare { plan, terminal, channel, user: User::default(), args: Vec::new(), env: Vec::new() }
     }
 
@@ -124,7 +125,7 @@ pub fn set_limits(prepare: &mut Prepare<'_>) -> Result<()> {
 }
 
 pub fn give_up_power(prepare: &mut Prepare<'_>) -> Result<()> {
-    shut(&prepare.plan.spec.security, prepare.user.uid)
+    shut(&prepare.plan.spec.security, prepare.plan.filter, prepare.user.uid)
 }
 
 pub fn execute(prepare: &mut Prepare<'_>) -> Result<()> {
@@ -132,15 +133,15 @@ pub fn execute(prepare: &mut Prepare<'_>) -> Result<()> {
 }
 
 /// The system call filter, and the end of our own power. A filter judges us too, so that it comes when
-///    nothing is left to do that a profile might forbid: capset and execve alone, or with no_new_privs,
-///    which allows it without a capability, execve alone. Docker's runtime needs more of a profile.
-fn shut(security: &Security, uid: u32) -> Result<()> {
+/// nothing is left to do that a profile might forbid: capset and execve alone, or with no_new_privs,
+/// which allows it without a capability, execve alone. Docker's runtime needs more of a profile.
+fn shut(security: &Security, filter: Option<&Filter>, uid: u32) -> Result<()> {
     if security.no_new_privileges {
         capabilities::keep(security.capabilities, uid)?;
         cred::set_no_new_privs()?;
-        return security.filter.as_ref().map_or(Ok(()), Filter::load);
+        return filter.map_or(Ok(()), Filter::load);
     }
-    if let Some(filter) = &security.filter {
+    if let Some(filter) = filter {
         if uid != 0 {
             capabilities::keep_admin()?;
         }

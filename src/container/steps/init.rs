@@ -5,8 +5,8 @@
 
 use super::command::Prepare;
 use super::{INIT, Side, made, run_all};
-use crate::container::plan::{Plan, fail, message, note};
-use crate::container::trees::Trees;
+use crate::container::id_mapped::Handed;
+use crate::container::plan::Plan;
 use crate::container::{emulation, filesystem, handover, jobs};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
@@ -14,42 +14,43 @@ use crate::isolation::emulation::Emulator;
 use crate::isolation::procfs::{Cover, Shutting};
 use crate::isolation::tty::Terminal;
 use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
+use crate::sys::channel::{Channel, Message};
 use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, Status, pid_t};
 use crate::sys::signal::SignalFd;
-use crate::sys::{cred, namespace, poll, report, signal, socket, tty};
+use crate::sys::{cred, namespace, poll, report, signal, tty};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-/// The life of PID 1; returns its exit status. The end of `socket` tells the supervisor that the command runs;
+/// The life of PID 1; returns its exit status. The end of `supervisor` tells that one that the command runs;
 /// `reports` takes what becomes of it then, if a shell may want to know.
-/// `outer`: it comes from a process between, which has the mounts (see [`crate::container::outer`]).
-pub fn pid1(plan: &Plan<'_>, socket: OwnedFd, reports: Option<OwnedFd>, outer: Option<OwnedFd>) -> i32 {
-    let built = Build::new(plan, &socket, outer.as_ref()).run();
+/// `between`: it comes from a process between, which has the mounts (see [`crate::container::outer`]).
+pub fn pid1(plan: &Plan<'_>, supervisor: Channel, reports: Option<Channel>, between: Option<Channel>) -> i32 {
+    let built = Build::new(plan, &supervisor, between.as_ref()).run();
     report::switch(false);
     // What goes wrong with it is told like anything else, as long as the supervisor listens.
     match built.and_then(|built| Ok((built.command, emulator(plan, built.channel)?))) {
         Ok((command, emulator)) => {
-            drop(socket);
+            drop(supervisor);
             live(command, emulator, reports).unwrap_or(125)
         }
-        Err(error) => fail(&socket, error),
+        Err(error) => supervisor.fail(error),
     }
 }
 
 /// What PID 1 has when its command's process is there.
 struct Built {
     command: pid_t,
-    channel: Option<OwnedFd>,
+    channel: Option<Channel>,
 }
 
 /// A container in the making, from the inside: what one step leaves for the next ones.
 pub struct Build<'a> {
     plan: &'a Plan<'a>,
-    socket: &'a OwnedFd,
-    outer: Option<&'a OwnedFd>,
+    supervisor: &'a Channel,
+    between: Option<&'a Channel>,
     devices: Option<HostDevices>,
-    received: Option<(Trees, Vec<OwnedFd>)>,
+    received: Option<(Handed, Vec<OwnedFd>)>,
     more: Option<MoreDevices>,
     sources: Option<filesystem::Sources>,
     root: Option<OwnedFd>,
@@ -63,11 +64,11 @@ pub struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    fn new(plan: &'a Plan<'a>, socket: &'a OwnedFd, outer: Option<&'a OwnedFd>) -> Build<'a> {
+    fn new(plan: &'a Plan<'a>, supervisor: &'a Channel, between: Option<&'a Channel>) -> Build<'a> {
         let (devices, received, more, sources) = (None, None, None, None);
         let (root, empty, dev, terminal, built) = (None, None, None, None, None);
         let late = plan.spec.shut_late();
-        Build { plan, socket, outer, devices, received, more, sources, root, empty, late, dev, terminal, built }
+        Build { plan, supervisor, between, devices, received, more, sources, root, empty, late, dev, terminal, built }
     }
 
     fn run(mut self) -> Result<Built> {
@@ -110,9 +111,9 @@ pub fn join_cgroup(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn receive_mounts(build: &mut Build<'_>) -> Result<()> {
-    build.received = Some(match build.outer {
-        Some(outer) => handover::take(outer, build.socket, build.plan)?,
-        None => (Trees::receive(build.socket)?, Vec::new()),
+    build.received = Some(match build.between {
+        Some(between) => handover::take(between, build.supervisor, build.plan)?,
+        None => (Handed::receive(build.supervisor)?, Vec::new()),
     });
     Ok(())
 }
@@ -141,8 +142,7 @@ pub fn become_root(build: &mut Build<'_>) -> Result<()> {
     }
     let mut more = made(build.more.take())?;
     for device in more.useless() {
-        let text = "can be opened by nobody in the container: its owner and mode on this host are against it";
-        note(build.socket, &format!("--device {} {text}", device.display()));
+        build.supervisor.send(&Message::UselessDevice(device.to_owned()), &[])?;
     }
     if plan.spec.security.privileged {
         more.add_openable();
@@ -152,7 +152,7 @@ pub fn become_root(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn mount_root(build: &mut Build<'_>) -> Result<()> {
-    build.root = Some(filesystem::mount_root(build.plan, made(build.sources.as_ref())?, build.socket)?);
+    build.root = Some(filesystem::mount_root(build.plan, made(build.sources.as_ref())?, build.supervisor)?);
     Ok(())
 }
 
@@ -194,7 +194,7 @@ pub fn open_terminal(build: &mut Build<'_>) -> Result<()> {
     if build.plan.spec.process.has_terminal() {
         let Terminal { master, peer } = Terminal::open(dev.as_fd())?;
         tty::set_controlling(peer.as_fd())?;
-        socket::send(build.socket.as_fd(), &[message::TERMINAL], &[master.as_fd()])?;
+        build.supervisor.send(&Message::Terminal, &[master.as_fd()])?;
         build.terminal = Some(peer);
     }
     Ok(())
@@ -217,15 +217,15 @@ pub fn bring_up_network(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
-    let (plan, socket) = (build.plan, build.socket);
-    let (ours, theirs) = if plan.single_id { Some(socket::socketpair()?) } else { None }.unzip();
+    let (plan, supervisor) = (build.plan, build.supervisor);
+    let (ours, theirs) = if plan.single_id { Some(Channel::pair()?) } else { None }.unzip();
     let terminal = build.terminal.take();
     if !plan.spec.init {
         if let (Some(ours), Some(theirs)) = (&ours, &theirs) {
             process::fork_unwaited(|| {
                 report::switch(false);
-                process::close(theirs);
-                emulate(plan, ours, socket)
+                theirs.close_copy();
+                emulate(plan, ours, supervisor)
             })?;
         }
         super::end(Side::Init)?;
@@ -233,10 +233,10 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
     }
     let child = process::fork(|| {
         // The other end must be gone when PID 1 is.
-        ours.iter().for_each(process::close);
+        ours.iter().for_each(Channel::close_copy);
         let error = Prepare::new(plan, terminal, theirs.as_ref()).run();
         report::switch(false);
-        fail(socket, error)
+        supervisor.fail(error)
     })
     .map_err(|error| no_room(error, plan))?;
     build.built = Some(Built { command: child.pid(), channel: ours });
@@ -244,14 +244,14 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
 }
 
 /// PID 1 with the container's command running: it keeps no descriptor but what it needs, and little power.
-fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<OwnedFd>) -> Result<i32> {
+fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<Channel>) -> Result<i32> {
     let Some(mut emulator) = emulator else {
         let reports = match reports {
             Some(reports) => {
                 let [kept] = process::keep_only([reports.as_fd()])?;
                 // What it had is closed.
                 std::mem::forget(reports);
-                Some(kept)
+                Some(Channel::from(kept))
             }
             None => {
                 process::close_range_from(0);
@@ -261,7 +261,7 @@ fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<OwnedFd>) ->
         capabilities::keep_kill()?;
         return reap(command, reports.as_ref(), signal::wait_any);
     };
-    let reports = emulator.close_others(reports)?;
+    let reports = emulator.close_others(reports.map(OwnedFd::from))?.map(Channel::from);
     let signals = SignalFd::new()?;
     reap(command, reports.as_ref(), || {
         loop {
@@ -274,17 +274,17 @@ fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<OwnedFd>) ->
 }
 
 /// Waits for the command at the other end of `channel`, and gets ready to emulate root for it.
-fn emulator(plan: &Plan<'_>, channel: Option<OwnedFd>) -> Result<Option<Emulator>> {
+fn emulator(plan: &Plan<'_>, channel: Option<Channel>) -> Result<Option<Emulator>> {
     let Some(channel) = channel else { return Ok(None) };
     emulation::answerer(&channel, plan.spec.security.capabilities)
 }
 
 /// Emulates root where the command is PID 1 and cannot be asked to; ends when nobody is left to ask.
-fn emulate(plan: &Plan<'_>, channel: &OwnedFd, socket: &OwnedFd) -> i32 {
+fn emulate(plan: &Plan<'_>, channel: &Channel, supervisor: &Channel) -> i32 {
     match emulation::answerer(channel, plan.spec.security.capabilities) {
         Ok(None) => 0,
         Ok(Some(mut emulator)) => emulator.close_others(None).and_then(|_| emulator.serve()).map_or(125, |()| 0),
-        Err(error) => fail(socket, error),
+        Err(error) => supervisor.fail(error),
     }
 }
 
@@ -300,7 +300,7 @@ fn no_room(error: Error, plan: &Plan<'_>) -> Error {
 
 /// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when
 /// the command does. The kernel then kills what is left (pid_namespaces(7)).
-fn reap(command: pid_t, reports: Option<&OwnedFd>, mut next_signal: impl FnMut() -> Result<i32>) -> Result<i32> {
+fn reap(command: pid_t, reports: Option<&Channel>, mut next_signal: impl FnMut() -> Result<i32>) -> Result<i32> {
     loop {
         match next_signal()? {
             libc::SIGCHLD => {

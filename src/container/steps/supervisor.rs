@@ -1,29 +1,37 @@
 //! The supervisor's side: what only it can make, and the clone that makes PID 1.
 
 use super::{SUPERVISOR, Side, init, made, run_all};
-use crate::container::plan::{Plan, message};
-use crate::container::spec::{ContainerSpec, Mount, Root, Source};
+use crate::container::document::Document;
+use crate::container::flow::Flow;
+use crate::container::notice::Notice;
+use crate::container::plan::{Order, Plan};
+use crate::container::spec::{ContainerSpec, Root, Source};
 use crate::container::streams::Streams;
-use crate::container::supervise::Watched;
-use crate::container::{handover, jobs, outer, trees};
+use crate::container::{handover, id_mapped, outer};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::ranges::{self, Range};
 use crate::isolation::{devices, host_mounts, namespaces, oom, rlimit};
 use crate::store::Store;
-use crate::store::containers::{Live, Processes, Record, clock};
+use crate::store::containers::{Live, ProcessId, State, Status, clock};
 use crate::store::locks::Lock;
+use crate::sys::channel::{self, Channel, Message};
 use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, Child};
-use crate::sys::{fs, report, socket};
+use crate::sys::{fs, report};
 use std::os::fd::AsFd;
 use std::path::Path;
 
 /// A container whose command runs.
 pub struct Started {
     pub child: Child,
-    pub watched: Watched,
+    /// Pipes between the caller's streams and the container's.
+    pub flows: Vec<Flow>,
+    /// The master of the container's terminal.
+    pub master: Option<OwnedFd>,
+    /// What PID 1 says of the command, if a shell may want to know.
+    pub reports: Option<Channel>,
     /// Its ids, if they are its own: given back when it has ended.
     pub ids: Option<Range>,
 }
@@ -33,10 +41,14 @@ pub struct Start<'a> {
     pub store: &'a Store,
     pub map: &'a IdMap,
     pub spec: &'a ContainerSpec,
+    pub document: &'a Document,
     pub live: &'a Live,
+    pub state: &'a mut State,
+    /// Whether a shell may want to know what becomes of the command.
+    is_job: bool,
     /// Tells the user what is not an error.
-    pub say: &'a mut dyn FnMut(&str),
-    /// Keeps the image in the store until the container is on record.
+    pub tell: &'a mut dyn FnMut(Notice),
+    /// Keeps the image in the store until the container is written down.
     pub lock: Option<Lock>,
     /// To be removed by whoever made this, however the start ends.
     pub cgroup: &'a mut Cgroup,
@@ -48,26 +60,28 @@ pub struct Start<'a> {
 struct Made {
     host: Vec<host_mounts::Copy>,
     streams: Option<Streams>,
-    reports: (Option<OwnedFd>, Option<OwnedFd>),
-    socket: Option<OwnedFd>,
+    reports: (Option<Channel>, Option<Channel>),
+    channel: Option<Channel>,
     child: Option<Child>,
-    own: Option<trees::Own>,
+    own: Option<id_mapped::Own>,
     inside: Option<IdMap>,
     /// Has the user namespace that the host's directories are shown behind, where PID 1 comes later.
     holder: Option<ranges::Holder>,
-    trees: Vec<OwnedFd>,
+    handed: id_mapped::Handed,
     master: Option<OwnedFd>,
 }
 
 impl<'a> Start<'a> {
     pub fn new(
-        (store, live): (&'a Store, &'a Live),
-        (map, spec): (&'a IdMap, &'a ContainerSpec),
-        cgroup: &'a mut Cgroup,
+        order: &Order<'a>,
+        live: &'a Live,
+        (cgroup, state): (&'a mut Cgroup, &'a mut State),
+        is_job: bool,
         lock: Option<Lock>,
-        say: &'a mut dyn FnMut(&str),
+        tell: &'a mut dyn FnMut(Notice),
     ) -> Start<'a> {
-        Start { store, map, spec, live, say, lock, cgroup, made: Made::default() }
+        let Order { store, map, spec, document } = *order;
+        Start { store, map, spec, document, live, state, is_job, tell, lock, cgroup, made: Made::default() }
     }
 
     /// Runs the table; nothing of the container runs after an error.
@@ -78,9 +92,8 @@ impl<'a> Start<'a> {
         let (flows, child) = (streams.map(Streams::into_flows).unwrap_or_default(), made(child));
         match (ran, child) {
             (Ok(()), Ok(child)) => {
-                let (interactive, explicit) = (self.spec.process.interactive, self.spec.process.explicit);
-                let watched = Watched { flows, master, interactive, explicit, reports: reports.0 };
-                Ok(Started { child, watched, ids: own.and_then(|own| own.range) })
+                let ids = own.and_then(|own| own.range);
+                Ok(Started { child, flows, master, reports: reports.0, ids })
             }
             (Err(error), Ok(child)) => {
                 let _ = child.signal(libc::SIGKILL);
@@ -106,7 +119,7 @@ pub fn make_volumes(start: &mut Start<'_>) -> Result<()> {
                     .map_err(|error| error.renamed(format!("make the directory {}", path.display())))?;
             }
             source => {
-                let path = trees::stored(start.store, &start.live.dir, at, source)?;
+                let path = id_mapped::stored(start.store, &start.live.dir, at, source)?;
                 path.map_or(Ok(()), |path| start.store.make_for_root(&path))?;
             }
         }
@@ -115,7 +128,7 @@ pub fn make_volumes(start: &mut Start<'_>) -> Result<()> {
 }
 
 /// Whatever happens from here on, a sweeper finds it.
-pub fn save_record(start: &mut Start<'_>) -> Result<()> {
+pub fn save_container(start: &mut Start<'_>) -> Result<()> {
     let spec = start.spec;
     let name = spec.cgroup_name.clone().unwrap_or_else(|| format!("ccrun-{}", spec.id));
     let cgroup = Cgroup::plan(&name, &spec.limits, spec.cgroup_parent.as_deref())?;
@@ -123,12 +136,12 @@ pub fn save_record(start: &mut Start<'_>) -> Result<()> {
     if let Some(taken) = cgroup.paths().find(|path| spec.cgroup_name.is_some() && fs::exists(path)) {
         return Err(Error::new(format!("cgroup {} is there already", taken.display())));
     }
+    start.state.cgroup = cgroup.paths().map(Path::to_owned).collect();
     *start.cgroup = cgroup;
-    start.store.save_record(&record(spec, start.cgroup))?;
-    spec.document.as_ref().map_or(Ok(()), |document| start.store.save_document(&spec.id, document))?;
+    start.store.save_container(&spec.id, &start.document.to_json(), start.state)?;
     start.lock = None;
-    if let Some(text) = start.cgroup.discarded() {
-        (start.say)(text);
+    if start.cgroup.lacks_swappiness() {
+        (start.tell)(Notice::NoSwappiness);
     }
     spec.process.oom_score_adj.map_or(Ok(()), oom::go_along)
 }
@@ -144,7 +157,7 @@ pub fn make_streams(start: &mut Start<'_>) -> Result<()> {
             .hint("run ccrun as the user whose groups it is to have"));
     }
     start.made.streams = Some(Streams::make(&spec.process.streams)?);
-    start.made.reports = jobs::open()?.unzip();
+    start.made.reports = if start.is_job { Some(Channel::pair()?) } else { None }.unzip();
     Ok(())
 }
 
@@ -152,9 +165,13 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
     let (spec, map) = (start.spec, start.map);
     start.made.host = if map.is_shifted() && spec.root == Root::Host { host_mounts::copies()? } else { Vec::new() };
     let supervisor = process::pidfd_open(process::getpid())?;
+    let security = &spec.security;
+    let filter = security.seccomp.compile(security.capabilities);
+    let filter = filter.map_err(|error| error.context("seccomp profile"))?;
     let plan = Plan {
         streams: made(start.made.streams.as_ref())?,
         supervisor: &supervisor,
+        filter: filter.as_ref(),
         spec,
         dir: &start.live.dir,
         single_id: map.is_single(),
@@ -163,24 +180,25 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
         cgroup: start.cgroup,
     };
     rlimit::raise(&spec.process.ulimits)?;
-    let (ours, theirs) = socket::socketpair()?;
     let unified = start.cgroup.open_unified()?;
     let flags = namespaces::flags(spec.network.is_own(), !start.cgroup.is_none() || !spec.cgroup_namespace);
     let cgroup_fd = unified.as_ref().map(AsFd::as_fd);
     let between = start.has_process_between();
     let first = if between { (outer::flags(map), None) } else { (flags, cgroup_fd) };
-    let report = start.made.reports.1.take();
-    let child = process::clone3(first.0, first.1, || {
-        // Copies of what is the supervisor's alone, from here on.
-        process::close(&ours);
+    let mut reports = start.made.reports.1.take();
+    let forked = channel::fork(first.0, first.1, |supervisor| {
+        // A copy of what is the supervisor's alone, from here on.
         process::close(start.live.lock());
+        let mut pid1 = |supervisor, between| init::pid1(&plan, supervisor, reports.take(), between);
         match between {
-            true => outer::run(&plan, map, theirs, report, (flags, cgroup_fd), init::pid1),
-            false => init::pid1(&plan, theirs, report, None),
+            true => outer::run(&plan, map, supervisor, (flags, cgroup_fd), &mut |supervisor, between| {
+                pid1(supervisor, Some(between))
+            }),
+            false => pid1(supervisor, None),
         }
     });
-    start.made.child = Some(child.map_err(namespaces::explain)?);
-    start.made.socket = Some(ours);
+    let (child, channel) = forked.map_err(namespaces::explain)?;
+    (start.made.child, start.made.channel) = (Some(child), Some(channel));
     // The container's ends; a pipe ends when its last copy is closed.
     start.made.streams.iter_mut().for_each(Streams::close_theirs);
     Ok(())
@@ -189,7 +207,7 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
 pub fn write_id_maps(start: &mut Start<'_>) -> Result<()> {
     let map = start.map;
     start.made.own = match &start.spec.ids {
-        Some(ids) => Some(trees::given(&start.live.dir, map, ids)?),
+        Some(ids) => Some(id_mapped::given(&start.live.dir, map, ids)?),
         None if map.is_shifted() => own_ids(start),
         None => None,
     };
@@ -215,83 +233,65 @@ pub fn make_mounts(start: &mut Start<'_>) -> Result<()> {
         Some(holder) => holder.child(),
         None => made(child.as_ref())?,
     };
-    let trees = trees::make(store, spec, child, dir, (map, own.as_mut()), host, start.say)?;
+    let handed = id_mapped::make(store, spec, child, dir, (map, own.as_mut()), host, start.tell)?;
     devices::remake(&spec.devices, dir, map.root_ids(), made(inside.as_ref())?.root_ids())?;
     if outer::is_needed(spec) {
-        handover::make_places(dir, &trees, host)?;
+        handover::make_places(dir, &handed, host)?;
     }
-    start.made.trees = trees;
+    start.made.handed = handed;
     Ok(())
 }
 
 pub fn hand_over(start: &mut Start<'_>) -> Result<()> {
     let shifted = start.map.is_shifted();
     let between = start.has_process_between();
-    let Made { child, socket, own, inside, trees, holder, .. } = &mut start.made;
-    let socket = made(socket.as_ref())?;
-    trees::send(socket, trees, own.is_some())?;
+    let Made { child, channel, inside, handed, holder, .. } = &mut start.made;
+    let channel = made(channel.as_ref())?;
+    handed.send(channel)?;
     if between {
-        let init = outer::receive(socket, made(child.as_ref())?)?;
+        let init = outer::receive(channel, made(child.as_ref())?)?;
         let init = child.insert(init);
         if shifted {
             made(inside.as_ref())?.write(init.pid())?;
-            socket::send(socket.as_fd(), b"go", &[])?;
+            channel.send(&Message::Go, &[])?;
         }
     }
-    trees.clear();
-    *holder = None;
+    (*handed, *holder) = (id_mapped::Handed::default(), None);
     Ok(())
 }
 
 /// Takes PID 1's messages until it closes its side, which execve does.
 pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
     let child = made(start.made.child.as_ref())?;
-    start.live.note(Processes { supervisor: process::getpid(), init: child.pid() })?;
-    let socket = made(start.made.socket.take())?;
-    let mut buffer = vec![0; message::MOST_BYTES + 1];
-    loop {
-        let (size, fds) = socket::receive(socket.as_fd(), &mut buffer)?;
-        match buffer[..size].split_first() {
-            None => return Ok(()),
-            Some((&message::FAILED, bytes)) => return Err(Error::from_bytes(bytes)),
-            Some((&message::TERMINAL, _)) => start.made.master = fds.into_iter().next(),
-            Some((_, bytes)) => (start.say)(&String::from_utf8_lossy(bytes)),
+    let known = |pid| ProcessId { pid, start: process::start_time(pid).unwrap_or_default() };
+    let state = &mut *start.state;
+    (state.supervisor, state.init) = (Some(known(process::getpid())), Some(known(child.pid())));
+    (state.status, state.started) = (Status::Running, Some(clock()));
+    start.store.save_state(start.live, state)?;
+    let channel = made(start.made.channel.take())?;
+    while let Some((message, fds)) = channel.receive()? {
+        match message {
+            Message::Failed(error) => return Err(error),
+            Message::Terminal => start.made.master = fds.into_iter().next(),
+            Message::NoOverlay(errno) => (start.tell)(Notice::NoOverlay(errno)),
+            Message::UselessDevice(path) => (start.tell)(Notice::UselessDevice(path)),
+            other => return Err(Error::new(format!("PID 1 said something else than it should: {other:?}"))),
         }
     }
+    Ok(())
 }
 
 /// Ids that are this container's alone; where there are none it shares the base range with others, which the user is
 /// told once.
-fn own_ids(start: &mut Start<'_>) -> Option<trees::Own> {
-    let own = trees::own(start.store, start.spec, &start.live.dir, start.map);
+fn own_ids(start: &mut Start<'_>) -> Option<id_mapped::Own> {
+    let own = id_mapped::own(start.store, start.spec, &start.live.dir, start.map);
     if !matches!(own, Ok(Some(_))) && ranges::first_time_without() {
-        let why = own.as_ref().err().map_or("no range is free or possible".to_owned(), ToString::to_string);
-        (start.say)(&format!("containers share their host ids here, none has a range of its own ({why})"));
+        let (own, why) = match own {
+            Ok(own) => (own, None),
+            Err(error) => (None, Some(error)),
+        };
+        (start.tell)(Notice::SharedIds(why));
+        return own;
     }
     own.ok().flatten()
-}
-
-fn record(spec: &ContainerSpec, cgroup: &Cgroup) -> Record {
-    Record {
-        id: spec.id.clone(),
-        name: spec.name.clone(),
-        image: spec.image.clone(),
-        image_id: spec.image_id.clone(),
-        command: spec.process.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        created: clock(),
-        remove: spec.remove,
-        cgroup: cgroup.paths().map(Path::to_owned).collect(),
-        stop_signal: spec.stop_signal.clone(),
-        init: spec.init,
-        volumes: spec.mounts.iter().filter_map(volume).collect(),
-        shown: spec.shown.clone(),
-    }
-}
-
-/// The name of a volume that is mounted.
-fn volume(mount: &Mount) -> Option<String> {
-    match &mount.source {
-        Source::Volume(name) => Some(name.clone()),
-        _ => None,
-    }
 }

@@ -3,11 +3,11 @@
 use super::{Finding, Host};
 use crate::error::{Error, Result};
 use crate::isolation::idmap::IdMap;
-use crate::store::Walls;
+use crate::store::Sandbox;
 use crate::sys::fs::StatFs;
 use crate::sys::mount::MOUNT_ATTR_NODEV;
 use crate::sys::process::{self, CLONE_NEWUSER};
-use crate::sys::{cstr, fs, mount, socket};
+use crate::sys::{channel, cstr, fs, mount};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -38,8 +38,8 @@ const KINDS: [(u64, &str); 14] = [
     (0x8584_58f6, "ramfs"),
 ];
 
-/// `walls`: behind which things are tried, if there can be any.
-pub fn check(host: &Host, walls: Option<&dyn Walls>) -> Vec<Finding> {
+/// `sandbox`: behind which things are tried, if there can be any.
+pub fn check(host: &Host, sandbox: Option<&dyn Sandbox>) -> Vec<Finding> {
     let place = match Place::make(&host.store, host.map.root_ids()) {
         Ok(place) => place,
         Err(error) => {
@@ -47,7 +47,7 @@ pub fn check(host: &Host, walls: Option<&dyn Walls>) -> Vec<Finding> {
             return vec![Finding::fails(STORE, error.hint(elsewhere).to_string())];
         }
     };
-    let tried = walls.map(|walls| try_overlay(host, walls, &place.0));
+    let tried = sandbox.map(|sandbox| try_overlay(host, sandbox, &place.0));
     let mut findings = vec![store(host, &place, tried.as_ref())];
     match tried {
         Some(Ok(None)) => findings.push(Finding::ok(OVERLAY, "container root can mount it on the store's file system")),
@@ -56,7 +56,7 @@ pub fn check(host: &Host, walls: Option<&dyn Walls>) -> Vec<Finding> {
         }
         _ => {}
     }
-    if walls.is_some() && host.map.is_shifted() {
+    if sandbox.is_some() && host.map.is_shifted() {
         findings.push(match try_mapped(&host.map) {
             Ok(()) => Finding::ok(MAPPED, "of the root file system"),
             Err(error) => {
@@ -136,9 +136,9 @@ impl Drop for Place {
 }
 
 /// Uses the directory as a start does. Gives why there is no overlay, if that is all that is missing.
-fn try_overlay(host: &Host, walls: &dyn Walls, dir: &Path) -> Result<Option<String>> {
+fn try_overlay(host: &Host, sandbox: &dyn Sandbox, dir: &Path) -> Result<Option<String>> {
     let single = host.map.is_single();
-    let walled = walls.spawn(dir, &mut || {
+    let sandboxed = sandbox.spawn(dir, &mut || {
         let mounted = fill(single).map(|()| mount_overlay());
         // Overlay leaves a directory that only container root can remove.
         let _ = mount::umount2(c"/merged", mount::MNT_DETACH);
@@ -147,7 +147,7 @@ fn try_overlay(host: &Host, walls: &dyn Walls, dir: &Path) -> Result<Option<Stri
         }
         Ok(mounted?.err().map(|error| error.to_string()).unwrap_or_default().into_bytes())
     })?;
-    let why = String::from_utf8_lossy(&walled.wait()?).into_owned();
+    let why = String::from_utf8_lossy(&sandboxed.wait()?).into_owned();
     Ok((!why.is_empty()).then_some(why))
 }
 
@@ -172,13 +172,8 @@ fn mount_overlay() -> Result<()> {
 
 /// The host's root file system under the ids of a container, as -v and --rootfs have it.
 fn try_mapped(map: &IdMap) -> Result<()> {
-    let (ours, theirs) = socket::socketpair()?;
-    let child = process::clone3(CLONE_NEWUSER, None, || {
-        process::close(&ours);
-        // Until the other side is closed.
-        i32::from(socket::receive(theirs.as_fd(), &mut [0; 8]).is_err())
-    })?;
-    drop(theirs);
+    // It lives until the other side is closed.
+    let (child, channel) = channel::fork(CLONE_NEWUSER, None, |parent| i32::from(parent.receive().is_err()))?;
     let outcome = (|| {
         map.write(child.pid())?;
         let userns = fs::open(&cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
@@ -186,7 +181,7 @@ fn try_mapped(map: &IdMap) -> Result<()> {
         let tree = mount::open_tree(root.as_fd(), c"", false)?;
         mount::mount_setattr(tree.as_fd(), false, MOUNT_ATTR_NODEV, Some(userns.as_fd()))
     })();
-    drop(ours);
+    drop(channel);
     child.wait()?;
     outcome
 }

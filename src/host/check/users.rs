@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 use crate::isolation::idmap::{self, IDS, IdMap};
 use crate::isolation::namespaces::{self, Bar};
 use crate::isolation::{network, procfs, rootfs};
-use crate::store::Walled;
-use crate::sys::fd::OwnedFd;
-use crate::sys::process::{self, find_program};
-use crate::sys::{cstr, fs, namespace, socket};
+use crate::store::Sandboxed;
+use crate::sys::channel::{self, Channel, Message};
+use crate::sys::process::find_program;
+use crate::sys::{cstr, fs, namespace};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -37,25 +37,20 @@ pub fn check(host: &Host) -> (Finding, Finding) {
 
 /// A child that does what every start does in its namespaces.
 fn try_namespaces(map: &IdMap) -> Result<()> {
-    let (ours, theirs) = socket::socketpair()?;
-    let child = process::clone3(namespaces::flags(true, false), None, || {
-        process::close(&ours);
-        i32::from(Walled::report(&theirs, inside(&theirs, map.is_single()).map(|()| Vec::new())).is_err())
+    let forked = channel::fork(namespaces::flags(true, false), None, |parent| {
+        i32::from(Sandboxed::report(&parent, inside(&parent, map.is_single()).map(|()| Vec::new())).is_err())
     });
-    let child = child.map_err(namespaces::explain)?;
-    drop(theirs);
-    let mapped = map.write(child.pid()).and_then(|()| socket::send(ours.as_fd(), b"go", &[]));
+    let (child, channel) = forked.map_err(namespaces::explain)?;
+    let mapped = map.write(child.pid()).and_then(|()| channel.send(&Message::Go, &[]));
     if mapped.is_err() {
         let _ = child.signal(libc::SIGKILL);
     }
-    let outcome = Walled { child, result: ours }.wait();
+    let outcome = Sandboxed { child, channel }.wait();
     mapped.and(outcome.map(drop))
 }
 
-fn inside(socket: &OwnedFd, single: bool) -> Result<()> {
-    if socket::receive(socket.as_fd(), &mut [0; 8])?.0 == 0 {
-        return Err(Error::new("the parent process ended"));
-    }
+fn inside(parent: &Channel, single: bool) -> Result<()> {
+    parent.expect("the parent process")?;
     rootfs::become_root(single)?;
     rootfs::make_private()
         .and_then(|()| procfs::fresh().map(drop))

@@ -1,23 +1,21 @@
 //! Device nodes, which only the host's root may make: mknod(2) asks for CAP_MKNOD in the first user namespace.
 //!
-//! So when the host's root unpacks a layer, a process that stays outside the walls makes them, each in the
-//! directory whose descriptor the unpacker sends. Nobody can open what it makes: the walls are mounted
+//! So when the host's root unpacks a layer, a process that stays outside the sandbox makes them, each in the
+//! directory whose descriptor the unpacker sends. Nobody can open what it makes: the sandbox is mounted
 //! `nodev`, and a file system that is mounted in a user namespace, as containers' overlays are, opens no devices.
 
 use crate::error::{Error, Result};
+use crate::sys::channel::{self, Channel, Message};
 use crate::sys::fd::OwnedFd;
-use crate::sys::{cred, fs, process, socket};
-use std::ffi::{CStr, CString};
+use crate::sys::{cred, fs, process};
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// What the maker answers when all went well; else it is an error's bytes.
-const MADE: &[u8] = b"made";
 
 /// The process that makes devices; it ends when this is dropped.
 pub struct DeviceMaker {
     child: process::Child,
     /// None only while this is dropped.
-    socket: Option<OwnedFd>,
+    channel: Option<Channel>,
 }
 
 impl DeviceMaker {
@@ -27,72 +25,47 @@ impl DeviceMaker {
         if cred::geteuid() != 0 {
             return Ok(None);
         }
-        let (ours, theirs) = socket::socketpair()?;
-        let mut ours = Some(ours);
-        let child = process::fork(|| {
-            drop(ours.take());
-            i32::from(serve(&theirs, owner).is_err())
-        })?;
-        Ok(Some(DeviceMaker { child, socket: ours }))
+        let (child, channel) = channel::fork(0, None, |parent| i32::from(serve(&parent, owner).is_err()))?;
+        Ok(Some(DeviceMaker { child, channel: Some(channel) }))
     }
 
-    /// As [`fs::mknodat`], also from behind the walls.
-    pub fn mknodat(&self, dir: BorrowedFd<'_>, name: &CStr, mode: u32, device: (u32, u32)) -> Result<()> {
-        let socket = self.socket.as_ref().ok_or_else(gone)?.as_fd();
-        let numbers = [mode, device.0, device.1].map(u32::to_le_bytes).concat();
-        socket::send(socket, &[&numbers[..], name.to_bytes()].concat(), &[dir])?;
-        let mut answer = vec![0; 8 << 10];
-        let (length, _) = socket::receive(socket, &mut answer)?;
-        match answer.get(..length).unwrap_or_default() {
-            [] => Err(gone()),
-            MADE => Ok(()),
-            error => Err(Error::from_bytes(error)),
-        }
+    /// As [`fs::mknodat`], also from inside the sandbox.
+    pub fn mknodat(&self, dir: BorrowedFd<'_>, name: &CStr, mode: u32, (major, minor): (u32, u32)) -> Result<()> {
+        const MAKER: &str = "the process that makes devices";
+        let channel = self.channel.as_ref().ok_or_else(|| Error::new(format!("{MAKER} ended")))?;
+        channel.send(&Message::MakeDevice { mode, major, minor, name: name.to_owned() }, &[dir])?;
+        channel.expect(MAKER).map(drop)
     }
 }
 
 impl Drop for DeviceMaker {
     fn drop(&mut self) {
         // The end of this side is the end of its work.
-        self.socket = None;
+        self.channel = None;
         let _ = self.child.wait();
     }
 }
 
-fn gone() -> Error {
-    Error::new("the process that makes devices ended early")
-}
-
 /// The maker's own life: one request after another until nobody is left to ask.
-fn serve(socket: &OwnedFd, owner: (u32, u32)) -> Result<()> {
+fn serve(parent: &Channel, owner: (u32, u32)) -> Result<()> {
     cred::set_pdeathsig(libc::SIGKILL)?;
     fs::umask(0);
-    let mut request = vec![0; 4 << 10];
-    loop {
-        let (length, dirs) = socket::receive(socket.as_fd(), &mut request)?;
-        if length == 0 {
-            return Ok(());
-        }
-        let made = make(request.get(..length).unwrap_or_default(), &dirs, owner);
-        let answer = made.map_or_else(|error| error.to_bytes(), |()| MADE.to_vec());
-        socket::send(socket.as_fd(), &answer, &[])?;
+    while let Some((request, dirs)) = parent.receive()? {
+        let made = make(&request, &dirs, owner);
+        parent.send(&made.map_or_else(Message::Failed, |()| Message::Go), &[])?;
     }
+    Ok(())
 }
 
-fn make(request: &[u8], dirs: &[OwnedFd], (uid, gid): (u32, u32)) -> Result<()> {
+fn make(request: &Message, dirs: &[OwnedFd], (uid, gid): (u32, u32)) -> Result<()> {
     let bad = || Error::new("no request for a device");
-    let (numbers, name) = request.split_at_checked(12).ok_or_else(bad)?;
-    let number = |at: usize| numbers.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
-    let (Some(mode), Some(major), Some(minor), [dir]) = (number(0), number(4), number(8), dirs) else {
-        return Err(bad());
-    };
+    let (Message::MakeDevice { mode, major, minor, name }, [dir]) = (request, dirs) else { return Err(bad()) };
     // Devices and nothing else, and in this very directory.
-    if name.contains(&b'/') || !matches!(mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK) {
+    if name.to_bytes().contains(&b'/') || !matches!(mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK) {
         return Err(bad());
     }
-    let name = CString::new(name).map_err(|_| bad())?;
-    fs::mknodat(dir.as_fd(), &name, mode, (major, minor))?;
-    fs::fchownat(dir.as_fd(), &name, uid, gid, libc::AT_SYMLINK_NOFOLLOW)
+    fs::mknodat(dir.as_fd(), name, *mode, (*major, *minor))?;
+    fs::fchownat(dir.as_fd(), name, uid, gid, libc::AT_SYMLINK_NOFOLLOW)
 }
 
 #[cfg(test)]

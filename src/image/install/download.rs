@@ -132,14 +132,14 @@ fn complete(store: &Store, job: &Job, draft: &LayerDraft<'_>, unpacked: &Unpacke
         fs::open(&path, libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)
     };
     let lowers: Vec<OwnedFd> = seen.into_iter().map(open).collect::<Result<_>>()?;
-    let walled = store.walls().spawn(&draft.root(), &mut || {
+    let sandboxed = store.sandbox().spawn(&draft.root(), &mut || {
         let lowers: Vec<BorrowedFd<'_>> = lowers.iter().map(AsFd::as_fd).collect();
         let root = root()?;
         layer::link_from_lower(&lowers, root.as_fd(), &unpacked.deferred)?;
         layer::adopt(&lowers, root.as_fd(), &unpacked.made_up)?;
         Ok(Vec::new())
     })?;
-    walled.wait().map(drop)
+    sandboxed.wait().map(drop)
 }
 
 /// The layers below, the topmost first, that no opaque root hides from this one.

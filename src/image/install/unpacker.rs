@@ -7,7 +7,7 @@ use crate::image::digest::{Digest, Hasher};
 use crate::image::layer::{self, Limits, Unpacked};
 use crate::image::local::layers::LayerDraft;
 use crate::image::retry::Failure;
-use crate::store::{Store, Walled};
+use crate::store::{Sandboxed, Store};
 use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use std::fs::File;
@@ -47,7 +47,7 @@ pub fn pump(plain: &mut dyn BufRead, unpacker: &mut Unpacker) -> std::result::Re
 pub struct Unpacker {
     /// None when the stream is over.
     pipe: Option<File>,
-    walled: Option<Walled>,
+    sandboxed: Option<Sandboxed>,
     /// For the host's root. Dropped after the one behind the walls has ended, who asks it.
     _devices: Option<DeviceMaker>,
     /// What it has to say lies here, as it can be longer than a message.
@@ -58,7 +58,7 @@ impl Unpacker {
     /// Starts it for a blob of `size` bytes.
     pub fn start(store: &Store, draft: &LayerDraft<'_>, size: u64) -> Result<Unpacker> {
         // Before there is a pipe that it could hold open.
-        let devices = DeviceMaker::start(store.walls().root_ids())?;
+        let devices = DeviceMaker::start(store.sandbox().root_ids())?;
         let (reader, writer) = fs::pipe2(0)?;
         // Smaller ones do as well.
         let _ = fs::set_pipe_size(writer.as_fd(), PIPE);
@@ -66,7 +66,7 @@ impl Unpacker {
         let answer = new_file(&draft.answer())?;
         let record = new_file(&draft.record())?;
         let mut ends = Some((reader, writer));
-        let walled = store.walls().spawn(&draft.root(), &mut || {
+        let sandboxed = store.sandbox().spawn(&draft.root(), &mut || {
             // With the child's copy of the writing end open, its reading end would never see the end.
             let (reader, writer) = ends.take().ok_or_else(|| Error::new("the pipe is gone"))?;
             drop(writer);
@@ -81,7 +81,7 @@ impl Unpacker {
             Ok(Vec::new())
         })?;
         let (_, writer) = ends.ok_or_else(|| Error::new("the pipe is gone"))?;
-        Ok(Unpacker { pipe: Some(File::from(writer)), walled: Some(walled), _devices: devices, answer })
+        Ok(Unpacker { pipe: Some(File::from(writer)), sandboxed: Some(sandboxed), _devices: devices, answer })
     }
 
     fn write(&mut self, bytes: &[u8]) -> std::result::Result<(), Broken> {
@@ -119,16 +119,16 @@ impl Unpacker {
     /// Closes the pipe and waits for the child.
     pub fn wait(&mut self) -> Result<()> {
         self.pipe = None;
-        self.walled.take().map_or(Ok(()), |walled| walled.wait().map(drop))
+        self.sandboxed.take().map_or(Ok(()), |sandboxed| sandboxed.wait().map(drop))
     }
 }
 
 impl Drop for Unpacker {
     /// The draft is removed or used again after this, so nobody may be left writing into it.
     fn drop(&mut self) {
-        if let Some(walled) = self.walled.take() {
-            let _ = walled.child.signal(libc::SIGKILL);
-            let _ = walled.child.wait();
+        if let Some(sandboxed) = self.sandboxed.take() {
+            let _ = sandboxed.child.signal(libc::SIGKILL);
+            let _ = sandboxed.child.wait();
         }
     }
 }

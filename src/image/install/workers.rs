@@ -12,16 +12,16 @@ use crate::image::origin::Origin;
 use crate::image::progress::{LayerState, Progress, Stays};
 use crate::store::Store;
 use crate::store::drafts;
-use crate::sys::fd::OwnedFd;
+use crate::sys::channel::{self, Channel, Message};
 use crate::sys::signal::Interrupts;
-use crate::sys::{cred, poll, process, socket};
+use crate::sys::{cred, poll, process};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 struct Worker<'a> {
     job: &'a Job,
     child: process::Child,
-    socket: OwnedFd,
+    channel: Channel,
 }
 
 /// Gets all layers that are not there yet; gives what is noted of those that were unpacked.
@@ -95,7 +95,6 @@ fn supervise<'a>(
     progress: &mut dyn Progress,
 ) -> Result<Ended> {
     let mut all = Vec::new();
-    let mut buffer = vec![0; 64 << 10];
     loop {
         while running.len() < origin.jobs() {
             let Some(job) = pending.next() else { break };
@@ -104,27 +103,31 @@ fn supervise<'a>(
         if running.is_empty() {
             return Ok(Ended::Done(all));
         }
-        let sockets = running.iter().map(|worker| worker.socket.as_fd());
-        let waited_for: Vec<BorrowedFd<'_>> = sockets.chain([interrupts.as_fd()]).collect();
+        let channels = running.iter().map(|worker| worker.channel.as_fd());
+        let waited_for: Vec<BorrowedFd<'_>> = channels.chain([interrupts.as_fd()]).collect();
         let ready = poll::poll(&waited_for, -1)?;
         if let Some(signal) = interrupts.read() {
             return Ok(Ended::Interrupted(signal as u8));
         }
         for at in (0..running.len()).rev().filter(|at| ready[*at]) {
             let layer = running[at].job.blob.digest.short();
-            let (length, _) = socket::receive(running[at].socket.as_fd(), &mut buffer)?;
-            match Message::read(&buffer[..length], running[at].job.blob.size) {
-                Some(Message::State(state)) => progress.layer(&layer, state),
+            match running[at].channel.receive()?.map(|(message, _)| message) {
+                Some(Message::Downloading(bytes)) => {
+                    let total = running[at].job.blob.size;
+                    progress.layer(&layer, LayerState::Downloading(bytes, total));
+                }
+                Some(Message::Downloaded) => progress.layer(&layer, LayerState::Downloaded),
+                Some(Message::Retrying) => progress.layer(&layer, LayerState::Retrying),
                 Some(Message::Done(notes)) => {
                     running.remove(at).child.wait()?;
                     progress.layer(&layer, LayerState::Complete);
-                    all.extend(notes);
+                    all.extend(decode(&notes));
                 }
                 Some(Message::Failed(error)) => {
                     running.remove(at).child.wait()?;
                     return Err(error.context(format!("layer {layer}")));
                 }
-                None => {
+                _ => {
                     let status = running.remove(at).child.wait()?;
                     return Err(Error::new(format!("layer {layer}: its process ended early ({status:?})")));
                 }
@@ -134,20 +137,13 @@ fn supervise<'a>(
 }
 
 fn start<'a>(store: &Store, origin: &dyn Origin, job: &'a Job) -> Result<Worker<'a>> {
-    let (ours, theirs) = socket::socketpair()?;
-    let mut ours = Some(ours);
     let main = process::getpid();
-    let child = process::fork(|| {
-        drop(ours.take());
-        let outcome = work(store, origin, job, main, &theirs);
-        let message = match outcome {
-            Ok(notes) => Message::done(notes),
-            Err(error) => [&b"E"[..], &error.to_bytes()].concat(),
-        };
-        i32::from(socket::send(theirs.as_fd(), &message, &[]).is_err())
+    let (child, channel) = channel::fork(0, None, |parent| {
+        let outcome = work(store, origin, job, main, &parent);
+        let message = outcome.map_or_else(Message::Failed, |notes| Message::Done(encode(notes)));
+        i32::from(parent.send(&message, &[]).is_err())
     })?;
-    let socket = ours.ok_or_else(|| Error::new("the socket is gone"))?;
-    Ok(Worker { job, child, socket })
+    Ok(Worker { job, child, channel })
 }
 
 /// What a worker does.
@@ -156,7 +152,7 @@ fn work(
     origin: &dyn Origin,
     job: &Job,
     main: process::pid_t,
-    socket: &OwnedFd,
+    parent: &Channel,
 ) -> Result<Option<Notes>> {
     cred::set_pdeathsig(libc::SIGKILL)?;
     if process::getppid() != main {
@@ -164,52 +160,29 @@ fn work(
     }
     download::download(store, origin, job, &mut |step| {
         let message = match step {
-            Step::Bytes(count) => [&b"B"[..], &count.to_le_bytes()].concat(),
-            Step::Downloaded => b"D".to_vec(),
-            Step::Retrying => b"R".to_vec(),
+            Step::Bytes(count) => Message::Downloading(count),
+            Step::Downloaded => Message::Downloaded,
+            Step::Retrying => Message::Retrying,
         };
         // With the main process gone we are about to be as well.
-        let _ = socket::send(socket.as_fd(), &message, &[]);
+        let _ = parent.send(&message, &[]);
     })
 }
 
-/// What a worker tells.
-enum Message {
-    State(LayerState),
-    /// None: the layer was there by then.
-    Done(Option<Notes>),
-    Failed(Error),
+/// The notes on a layer as bytes; none of them if it was there by then.
+fn encode(notes: Option<Notes>) -> Vec<u8> {
+    let numbers = |notes: Notes| {
+        let Notes { size, stream, owners_lost, devices_lost, xattrs_lost } = notes;
+        [size, stream, owners_lost, devices_lost, xattrs_lost].map(u64::to_le_bytes).concat()
+    };
+    notes.map(numbers).unwrap_or_default()
 }
 
-impl Message {
-    fn done(notes: Option<Notes>) -> Vec<u8> {
-        let mut message = b"K".to_vec();
-        if let Some(Notes { size, stream, owners_lost, devices_lost, xattrs_lost }) = notes {
-            for number in [size, stream, owners_lost, devices_lost, xattrs_lost] {
-                message.extend(number.to_le_bytes());
-            }
-        }
-        message
-    }
-
-    /// None: it is no message, because the worker is gone.
-    fn read(message: &[u8], total: u64) -> Option<Message> {
-        let numbers = |bytes: &[u8]| -> Vec<u64> {
-            bytes.chunks_exact(8).filter_map(|chunk| Some(u64::from_le_bytes(chunk.try_into().ok()?))).collect()
-        };
-        let (tag, rest) = message.split_first()?;
-        match (tag, numbers(rest).as_slice()) {
-            (b'B', [count]) => Some(Message::State(LayerState::Downloading(*count, total))),
-            (b'D', _) => Some(Message::State(LayerState::Downloaded)),
-            (b'R', _) => Some(Message::State(LayerState::Retrying)),
-            (b'K', &[size, stream, owners_lost, devices_lost, xattrs_lost]) => {
-                Some(Message::Done(Some(Notes { size, stream, owners_lost, devices_lost, xattrs_lost })))
-            }
-            (b'K', _) => Some(Message::Done(None)),
-            (b'E', _) => Some(Message::Failed(Error::from_bytes(rest))),
-            _ => None,
-        }
-    }
+fn decode(bytes: &[u8]) -> Option<Notes> {
+    let mut numbers = bytes.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok()).map(u64::from_le_bytes);
+    let mut next = || numbers.next();
+    let (size, stream, owners_lost, devices_lost, xattrs_lost) = (next()?, next()?, next()?, next()?, next()?);
+    Some(Notes { size, stream, owners_lost, devices_lost, xattrs_lost })
 }
 
 #[cfg(test)]
@@ -217,15 +190,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_arrive_as_they_were_sent() {
+    fn notes_arrive_as_they_were_sent() {
         let notes = Notes { size: 1, stream: 5, owners_lost: 2, devices_lost: 3, xattrs_lost: u64::MAX };
-        for sent in [None, Some(notes)] {
-            assert!(matches!(Message::read(&Message::done(sent), 0), Some(Message::Done(got)) if got == sent));
-        }
-        let bytes = [&b"B"[..], &7u64.to_le_bytes()].concat();
-        assert!(matches!(Message::read(&bytes, 9), Some(Message::State(LayerState::Downloading(7, 9)))));
-        for bad in [&b""[..], b"B", b"x", b"B1234567"] {
-            assert!(Message::read(bad, 0).is_none());
-        }
+        assert_eq!(decode(&encode(Some(notes))), Some(notes));
+        assert_eq!(decode(&encode(None)), None);
     }
 }

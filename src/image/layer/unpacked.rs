@@ -89,7 +89,7 @@ impl Nobody {
 }
 
 impl Unpacked {
-    /// As bytes, to be sent out of the walls: seven numbers, the last of which says how many links there are,
+    /// As bytes, to be sent out of the sandbox: seven numbers, the last of which says how many links there are,
     /// the root as text, then four names per link and one per directory, each ended by NUL.
     pub fn encode(&self) -> Vec<u8> {
         let lost = [self.owners_lost, self.devices_lost, self.xattrs_lost];

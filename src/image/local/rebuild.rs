@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::image::digest::{Digest, Hasher};
 use crate::image::layer;
 use crate::store::drafts::Draft;
-use crate::store::{Store, Walled};
+use crate::store::{Sandboxed, Store};
 use crate::sys::{fs, memory};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -34,7 +34,7 @@ fn write(store: &Store, diff_id: &Digest, out: &mut dyn Write) -> Result<u64> {
     });
     let scratch = scratch.map_or_else(|| memory::memfd_create(c"scratch").map(File::from), Ok)?;
     // Dropping the pipe ends the child, should we fail first.
-    let (mut pipe, walled) = start(store, diff_id, &record, &scratch)?;
+    let (mut pipe, sandboxed) = start(store, diff_id, &record, &scratch)?;
     let (mut hasher, mut length) = (Hasher::new(), 0);
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -48,7 +48,7 @@ fn write(store: &Store, diff_id: &Digest, out: &mut dyn Write) -> Result<u64> {
         hasher.update(bytes);
         length += count as u64;
     }
-    walled.wait().map_err(again)?;
+    sandboxed.wait().map_err(again)?;
     match hasher.finish() {
         digest if digest == *diff_id => Ok(length),
         digest => Err(again(Error::new(format!("its files have been changed: its tar has the digest {digest} now")))),
@@ -57,17 +57,17 @@ fn write(store: &Store, diff_id: &Digest, out: &mut dyn Write) -> Result<u64> {
 
 /// Starts the process that puts the tar together. It is behind the walls, where container root may
 /// read the files of the container's other users.
-fn start(store: &Store, diff_id: &Digest, record: &File, scratch: &File) -> Result<(File, Walled)> {
+fn start(store: &Store, diff_id: &Digest, record: &File, scratch: &File) -> Result<(File, Sandboxed)> {
     let (reader, writer) = fs::pipe2(0)?;
     // Smaller ones do as well.
     let _ = fs::set_pipe_size(writer.as_fd(), BUFFER);
     let mut ends = Some((reader, writer));
-    let walled = store.walls().spawn(&layers::path(store, diff_id), &mut || {
+    let sandboxed = store.sandbox().spawn(&layers::path(store, diff_id), &mut || {
         let (reader, writer) = ends.take().ok_or_else(|| Error::new("the pipe is gone"))?;
         drop(reader);
         let root = fs::open(c"/", libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
         layer::rebuild(record, scratch, root.as_fd(), &mut File::from(writer)).map(|_| Vec::new())
     })?;
     let (reader, _) = ends.ok_or_else(|| Error::new("the pipe is gone"))?;
-    Ok((File::from(reader), walled))
+    Ok((File::from(reader), sandboxed))
 }

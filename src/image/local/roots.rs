@@ -24,13 +24,13 @@ fn upgrade(store: &Store, diff_id: &Digest) -> Result<Root> {
         return Ok(root);
     }
     let record = File::open(record_path(store, diff_id)).ok();
-    let walled = store.walls().spawn(&layers::path(store, diff_id), &mut || {
+    let sandboxed = store.sandbox().spawn(&layers::path(store, diff_id), &mut || {
         let root = fs::open(c"/", libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
         let reread = record.as_ref().and_then(|record| reread_root(record, root.as_fd()).ok());
         let found = reread.map_or_else(|| Root::of_directory(root.as_fd()), Ok)?;
         Ok(found.to_string().into_bytes())
     })?;
-    let text = String::from_utf8(walled.wait()?).unwrap_or_default();
+    let text = String::from_utf8(sandboxed.wait()?).unwrap_or_default();
     let root = text.parse().map_err(|()| Error::new(format!("layer {}: '{text}' is no root", diff_id.short())))?;
     note_root(&draft, store, diff_id, &root)?;
     Ok(root)

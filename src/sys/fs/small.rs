@@ -5,10 +5,9 @@
 
 use super::{open, read, write};
 use crate::error::{Error, Result};
-use crate::sys::shown::{Fd, Text};
-use crate::sys::{cstr, returned};
+use crate::sys::cstr;
 use libc::{O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// More than the kernel gives of one of its files at a time.
@@ -60,15 +59,6 @@ pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], mode: u32) -> Result<()>
     let file = cstr(path).and_then(|path| open(&path, O_WRONLY | O_CREAT | O_TRUNC, mode));
     file.and_then(|file| write_all(file.as_fd(), bytes))
         .map_err(|error| error.renamed(format!("write {}", path.display())))
-}
-
-/// `pwrite64(2)`: writes `bytes` at `offset`; how many it took.
-pub fn pwrite(file: BorrowedFd<'_>, bytes: &[u8], offset: i64) -> Result<usize> {
-    let fd = file.as_raw_fd();
-    // SAFETY: the pointer and the length are of one live slice.
-    let size = unsafe { libc::syscall(libc::SYS_pwrite64, fd, bytes.as_ptr(), bytes.len(), offset) };
-    returned(size, format_args!("pwrite64({}, {}, {}, {offset})", Fd(fd), Text(bytes), bytes.len()))
-        .map(|size| size as usize)
 }
 
 /// Writes all of `bytes`.

@@ -1,7 +1,7 @@
 //! The variables that the user sets with `-e` and `--env-file`.
 
 use crate::cli::args::Parsed;
-use crate::container::spec::name_of;
+use crate::cli::container::run::request::name_of;
 use crate::error::{Error, Result};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -1,7 +1,7 @@
 //! `--security-opt`, `--privileged`, `--cap-add` and `--cap-drop`: what the command may do at most.
 
 use crate::cli::args::{Parsed, utf8};
-use crate::container::spec::Security;
+use crate::container::spec::{Seccomp, Security};
 use crate::error::{Error, Result};
 use crate::isolation::capabilities::Set;
 use crate::isolation::seccomp::Filter;
@@ -15,7 +15,7 @@ pub fn read(parsed: &Parsed) -> Result<Security> {
         capabilities: capabilities(parsed)?,
         no_new_privileges: false,
         privileged: parsed.is_on("privileged"),
-        filter: None,
+        seccomp: Seccomp::Default,
     };
     // A profile that is asked for counts even so (moby, daemon/seccomp_linux.go).
     let mut profile = if security.privileged { "unconfined" } else { "builtin" };
@@ -36,10 +36,10 @@ pub fn read(parsed: &Parsed) -> Result<Security> {
             _ => return Err(Error::new(format!("invalid --security-opt: \"{text}\"")).hint(OPTIONS)),
         }
     }
-    security.filter = match profile {
-        "unconfined" => None,
-        "builtin" => Some(Filter::docker(security.capabilities)?),
-        file => Some(Filter::read(Path::new(file), security.capabilities)?),
+    security.seccomp = match profile {
+        "unconfined" => Seccomp::Unconfined,
+        "builtin" => Seccomp::Default,
+        file => Seccomp::Profile(Filter::read(Path::new(file), security.capabilities)?),
     };
     Ok(security)
 }

@@ -14,7 +14,7 @@ pub fn describe(store: &Store, word: &str) -> Result<Value> {
     let inside = |process: &Process| tell(process, &found.uid_map, &found.gid_map);
     Ok(json!({
         "Id": id,
-        "Name": format!("/{}", store.record(&id)?.name),
+        "Name": format!("/{}", store.container(&id)?.name()),
         "Command": inside(&found.command),
         "Init": found.init.as_ref().map(inside),
         "IdMap": {

@@ -1,11 +1,10 @@
 //! `ps --filter`: which containers are listed.
 
-use super::word;
 use crate::cli::args::Parsed;
 use crate::cli::filter::{Filters, label_fits};
 use crate::error::Result;
 use crate::store::Store;
-use crate::store::containers::{Record, State};
+use crate::store::containers::{Container, Status};
 use crate::sys::fs::Time;
 
 const KNOWN: &[&str] = &[
@@ -36,7 +35,7 @@ impl Selection {
     pub fn find_containers(&mut self, store: &Store) -> Result<()> {
         let created = |name: &str| -> Result<Option<Time>> {
             let word = self.filters.all(name).last();
-            word.map(|word| Ok(store.record(&store.find_container(word)?)?.created)).transpose()
+            word.map(|word| Ok(store.container(&store.find_container(word)?)?.state.created)).transpose()
         };
         (self.before, self.since) = (created("before")?, created("since")?);
         Ok(())
@@ -48,27 +47,28 @@ impl Selection {
     }
 
     /// Whether it takes a container: one value of each name that is given has to fit, and all labels.
-    pub fn takes(&self, record: &Record, state: &State) -> bool {
-        let in_time = self.before.is_none_or(|before| record.created < before)
-            && self.since.is_none_or(|since| record.created > since);
-        let labels = record.labels();
-        let fits = |name: &str, value: &str| match (name, state) {
+    pub fn takes(&self, container: &Container) -> bool {
+        let state = &container.state;
+        let in_time = self.before.is_none_or(|before| state.created < before)
+            && self.since.is_none_or(|since| state.created > since);
+        let labels = container.labels();
+        let fits = |name: &str, value: &str| match (name, state.status) {
             ("ancestor", _) => {
-                let image_id = record.image_id.as_deref().unwrap_or_default();
+                let image_id = container.image_id().unwrap_or_default();
                 let image_id = image_id.trim_start_matches("sha256:");
                 let value_id = value.trim_start_matches("sha256:");
-                record.image == value
-                    || record.image == format!("{value}:latest")
+                container.image() == value
+                    || container.image() == format!("{value}:latest")
                     || !value_id.is_empty() && image_id.starts_with(value_id)
             }
-            ("exited", State::Exited(exit)) => value.parse() == Ok(exit.code),
+            ("exited", Status::Exited) => value.parse() == Ok(state.exit_code),
             ("health", _) => value == "none",
-            ("id", _) => record.id.starts_with(value),
+            ("id", _) => container.id.starts_with(value),
             ("is-task", _) => ["false", "0"].contains(&value),
-            ("name", _) => name_fits(&record.name, value),
-            ("network", _) => record.network() == value,
-            ("status", state) => word(state) == value,
-            ("volume", _) => record.has_mount(value),
+            ("name", _) => name_fits(container.name(), value),
+            ("network", _) => container.network() == value,
+            ("status", status) => status.word() == value,
+            ("volume", _) => container.has_mount(value),
             _ => false,
         };
         let any = KNOWN.iter().filter(|name| !["before", "label", "since"].contains(name));

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// How long a step may take until another process's question comes before the next one of the same process.
 const LONG: Duration = Duration::from_secs(4);
 
-/// How often the supervisor's signals are looked for while a question waits, in milliseconds.
+/// How often the caller's signals are looked for while a question waits, in milliseconds.
 const LOOK: i32 = 300;
 
 const HELP: &str = "\
@@ -51,10 +51,10 @@ struct Prompter {
     is_over: bool,
 }
 
-/// Its life; returns 0, or 1 and the place of the step before which the user has ended the start.
-pub fn run(terminal: OwnedFd, channels: [OwnedFd; 3], supervisor: pid_t) -> i32 {
+/// Its life. `caller`: the process that the user started.
+pub fn run(terminal: OwnedFd, channels: [OwnedFd; 3], caller: pid_t) -> i32 {
     let begun = cred::set_pdeathsig(libc::SIGKILL).and_then(|()| signal::block_all()).and_then(|()| SignalFd::new());
-    let (Ok(signals), true) = (begun, process::getppid() == supervisor) else { return 0 };
+    let (Ok(signals), true) = (begun, process::getppid() == caller) else { return 0 };
     let (waiting, line) = (VecDeque::new(), Vec::new());
     let (current, going, quit) = (None, None, None);
     let mut prompter = Prompter {
@@ -72,7 +72,10 @@ pub fn run(terminal: OwnedFd, channels: [OwnedFd; 3], supervisor: pid_t) -> i32 
     };
     // Its own failure ends the start as well: who asks finds nobody at the other end.
     while !prompter.is_over && prompter.turn().is_ok() {}
-    prompter.quit.map_or(0, |step| 1 + i32::from(step))
+    if let Some(step) = prompter.quit {
+        let _ = socket::send(prompter.channels[0].as_fd(), &[step], &[]);
+    }
+    0
 }
 
 impl Prompter {
@@ -86,7 +89,7 @@ impl Prompter {
             wanted.push(self.terminal.as_fd());
         }
         let ready = poll(&wanted, if asks { LOOK } else { timeout })?;
-        if asks && self.supervisor_is_to_end() {
+        if asks && self.caller_is_to_end() {
             self.print("\n");
             return self.quit();
         }
@@ -100,8 +103,8 @@ impl Prompter {
         if asks && is_ready(4) { self.read_key() } else { Ok(()) }
     }
 
-    /// Whether a signal that would end it waits for the supervisor, which takes none before the command runs.
-    fn supervisor_is_to_end(&self) -> bool {
+    /// Whether a signal that would end it waits for the caller, which takes none before the command runs.
+    fn caller_is_to_end(&self) -> bool {
         let status = fs::read_text(format!("/proc/{}/status", process::getppid())).unwrap_or_default();
         let pending = u64::from_str_radix(in_force::parse::line(&status, "ShdPnd"), 16).unwrap_or(0);
         [libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGINT].iter().any(|number| pending >> (number - 1) & 1 == 1)
@@ -181,7 +184,7 @@ impl Prompter {
                 self.wants_to_quit = true;
                 self.quit()
             }
-            // The supervisor has blocked the stop, and must stop, or the shell would wait for it.
+            // The caller has blocked the stop, and must stop, or the shell would wait for it.
             libc::SIGTSTP if process::has_job_control() => signal::kill(0, libc::SIGSTOP),
             libc::SIGCONT => self.prompt(),
             _ => Ok(()),

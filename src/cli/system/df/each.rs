@@ -7,6 +7,7 @@ use crate::cli::output::{listing, units};
 use crate::image::digest::Digest;
 use crate::image::local::images::Image;
 use crate::image::local::refs::Ref;
+use crate::store::containers::Container;
 use serde_json::Value;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -57,8 +58,8 @@ fn line_of(usage: &Usage, image: &Image, names: &[Ref]) -> Vec<String> {
 }
 
 fn containers(usage: &Usage) -> Vec<Vec<String>> {
-    let line = |(record, state, bytes): &(_, _, u64)| {
-        let fields = ps::fields(record, state, false);
+    let line = |(container, bytes): &(Container, u64)| {
+        let fields = ps::fields(container, false);
         let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let size = units::size(*bytes);
         let [id, image, command] = ["ID", "Image", "Command"].map(field);

@@ -1,4 +1,4 @@
-//! Limits of a bundle. Engines send 0 for what is not set.
+//! Limits. Engines send 0 for what is not set.
 
 use super::Missing;
 use crate::container::document::{
@@ -9,11 +9,12 @@ use crate::isolation::cgroup::limits::{BlockIo, Cpu, Device, Limits, Memory, Rat
 /// As many processes as a 64-bit kernel can have (PID_MAX_LIMIT, proc_sys_kernel(5)).
 const ALL_PIDS: i64 = 4 << 20;
 
-/// `in_group`: the container is to be in a certain group, whatever the limits.
-pub fn limits(resources: Option<&Resources>, in_group: bool, missing: &mut Missing) -> Limits {
+/// `is_ours`: what is not said is ccrun's to choose. `in_group`: the container is to be in a certain group, whatever the
+/// limits.
+pub fn limits(resources: Option<&Resources>, is_ours: bool, in_group: bool, missing: &mut Missing) -> Limits {
     // Without one ccrun would set one of its own, and without any limit make no group.
-    let no_pids = if in_group { ALL_PIDS } else { -1 };
-    let Some(resources) = resources else { return Limits { pids: Some(no_pids), ..Limits::default() } };
+    let no_pids = if is_ours { None } else { Some(if in_group { ALL_PIDS } else { -1 }) };
+    let Some(resources) = resources else { return Limits { pids: no_pids, ..Limits::default() } };
     let Resources { memory: bytes, cpu: time, pids, block_io: disks, devices, hugepage_limits, unified, unread } =
         resources;
     let place = |name: &str| format!("linux.resources.{name}");
@@ -22,16 +23,16 @@ pub fn limits(resources: Option<&Resources>, in_group: bool, missing: &mut Missi
     missing.refuse(!hugepage_limits.is_empty(), place("hugepageLimits"), "ccrun does not limit huge pages");
     missing.refuse(!unified.is_empty(), place("unified"), "ccrun writes no files of cgroups by their names");
     unread.keys().for_each(|name| missing.push(place(name), "ccrun does not limit it"));
-    let pids = pids.as_ref().and_then(|PidsLimit { limit }| *limit).filter(|limit| *limit > 0);
+    let pids = pids.as_ref().and_then(|PidsLimit { limit }| *limit).filter(|limit| is_ours || *limit > 0);
     Limits {
-        memory: bytes.as_ref().map(|bytes| memory(bytes, missing)).unwrap_or_default(),
+        memory: bytes.as_ref().map(|bytes| memory(bytes, is_ours, missing)).unwrap_or_default(),
         cpu: time.as_ref().map(|time| cpu(time, missing)).unwrap_or_default(),
-        pids: Some(pids.unwrap_or(no_pids)),
+        pids: pids.or(no_pids),
         block_io: disks.as_ref().map(|disks| block_io(disks, missing)).unwrap_or_default(),
     }
 }
 
-fn memory(limits: &MemoryLimits, missing: &mut Missing) -> Memory {
+fn memory(limits: &MemoryLimits, is_ours: bool, missing: &mut Missing) -> Memory {
     let MemoryLimits {
         limit,
         reservation,
@@ -59,7 +60,7 @@ fn memory(limits: &MemoryLimits, missing: &mut Missing) -> Memory {
     Memory {
         limit,
         // Without a word ccrun's own containers have none.
-        swap: swap.or(limit.is_some().then_some(-1)),
+        swap: swap.or((limit.is_some() && !is_ours).then_some(-1)),
         reservation: bytes(reservation),
         swappiness: swappiness.map(|percent| percent.0),
     }

@@ -1,9 +1,12 @@
-//! Namespaces, ids, cgroup, switches and masks of a bundle.
+//! Namespaces, ids, cgroup, switches and masks.
 
 use super::Missing;
-use crate::container::document::{Absolute, DeviceKind, DeviceNode, IdMapping, Linux, NamespaceKind, Propagation};
+use crate::container::document::{
+    Absolute, DeviceKind, DeviceNode, IdMapping, Linux, NamespaceKind, Own, Propagation, SeccompSource,
+};
+use crate::container::spec::Seccomp;
 use crate::isolation::capabilities::Set;
-use crate::isolation::devices;
+use crate::isolation::devices::{self, Device};
 use crate::isolation::idmap::{Extent, IdMap};
 use crate::isolation::network::Network;
 use crate::isolation::procfs::Shut;
@@ -76,8 +79,14 @@ pub fn cgroup(linux: &Linux, missing: &mut Missing) -> Option<(PathBuf, String)>
     None
 }
 
-pub fn filter(linux: &Linux, capabilities: Set, missing: &mut Missing) -> Option<Filter> {
-    let mut profile = linux.seccomp.clone()?;
+pub fn seccomp(linux: &Linux, own: &Own, capabilities: Set, missing: &mut Missing) -> Seccomp {
+    let mut profile = match (own.seccomp, linux.seccomp.clone()) {
+        (Some(SeccompSource::Default), _) => return Seccomp::Default,
+        (Some(SeccompSource::Unconfined), _) | (_, None) => return Seccomp::Unconfined,
+        // It was checked when it was given.
+        (Some(SeccompSource::Profile), Some(profile)) => return Seccomp::Profile(profile),
+        (None, Some(profile)) => profile,
+    };
     // Docker's own words, which the OCI does not know.
     if let Some(object) = profile.as_object_mut() {
         object.remove("archMap");
@@ -86,20 +95,21 @@ pub fn filter(linux: &Linux, capabilities: Set, missing: &mut Missing) -> Option
             ["name", "includes", "excludes"].iter().for_each(|name| drop(rule.remove(*name)));
         }
     }
-    match Filter::of_profile(&profile, capabilities) {
-        Ok(filter) => Some(filter),
-        Err(error) => {
-            missing.push("linux.seccomp", error);
-            None
-        }
+    if let Err(error) = Filter::of_profile(&profile, capabilities) {
+        missing.push("linux.seccomp", error);
     }
+    Seccomp::Profile(profile)
 }
 
 /// The switches, and the domain name, which is one that has a system call of its own.
-pub fn settings(linux: &Linux, own_network: bool, missing: &mut Missing) -> (Vec<Setting>, Option<String>) {
+pub fn settings(linux: &Linux, own: &Own, own_network: bool, missing: &mut Missing) -> (Vec<Setting>, Option<String>) {
     let (mut settings, mut domain) = (Vec::new(), None);
     for (name, value) in &linux.sysctl {
-        let setting = Setting { name: sysctl::dotted(name), value: value.clone(), required: true };
+        let setting = Setting {
+            name: sysctl::dotted(name),
+            value: value.clone(),
+            required: !own.optional_sysctls.contains(name),
+        };
         if setting.name == "kernel.domainname" {
             domain = Some(value.clone());
         } else if setting.is_of_namespace(own_network) {
@@ -114,6 +124,12 @@ pub fn settings(linux: &Linux, own_network: bool, missing: &mut Missing) -> (Vec
 pub fn shut(linux: &Linux) -> Shut {
     let paths = |list: &[Absolute]| list.iter().map(|path| path.0.clone()).collect();
     Shut { masked: paths(&linux.masked_paths), read_only: paths(&linux.readonly_paths) }
+}
+
+/// Devices of the host's that are bound.
+pub fn bound(own: &Own) -> Vec<Device> {
+    let all = own.devices.iter();
+    all.map(|device| Device { source: device.source.0.clone(), target: device.destination.0.clone() }).collect()
 }
 
 /// Lists what else ccrun does not do.

@@ -1,46 +1,43 @@
-//! The walls behind which layers are unpacked and trees removed: the same user
+//! The sandbox in which layers are unpacked and directories removed: the same user
 //! namespace as a container's, and a file system that is one directory.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::isolation::idmap::IdMap;
 use crate::isolation::{namespaces, rootfs};
-use crate::store::{Walled, Walls};
+use crate::store::{Sandbox, Sandboxed};
+use crate::sys::channel::{self, Channel, Message};
 use crate::sys::fd::OwnedFd;
-use crate::sys::{cred, process, socket};
-use std::os::fd::AsFd;
+use crate::sys::{cred, process};
 use std::path::Path;
 
-/// Walls made of namespaces, with the ids of the containers that will use the files.
-pub struct NamespaceWalls {
+/// Sandbox made of namespaces, with the ids of the containers that will use the files.
+pub struct NamespaceSandbox {
     pub map: IdMap,
 }
 
-impl NamespaceWalls {
-    /// Forks a child as [`Walls::spawn`] does, which finds its file system by itself: `open` is run as the user who
+impl NamespaceSandbox {
+    /// Forks a child as [`Sandbox::spawn`] does, which finds its file system by itself: `open` is run as the user who
     /// called, whom alone the store lets in, `root` as container root, in a mount namespace of its own.
     pub fn spawn_on<T>(
         &self,
         open: impl Fn() -> Result<T>,
         root: impl Fn(T) -> Result<OwnedFd>,
         inside: &mut dyn FnMut() -> Result<Vec<u8>>,
-    ) -> Result<Walled> {
-        let (ours, theirs) = socket::socketpair()?;
+    ) -> Result<Sandboxed> {
         let flags = process::CLONE_NEWUSER | process::CLONE_NEWNS | process::CLONE_NEWNET | process::CLONE_NEWIPC;
-        let child = process::clone3(flags, None, || {
-            process::close(&ours);
-            let outcome = enter(&open, &root, &theirs, self.map.is_single()).and_then(|()| inside());
-            i32::from(Walled::report(&theirs, outcome).is_err())
+        let forked = channel::fork(flags, None, |parent| {
+            let outcome = enter(&open, &root, &parent, self.map.is_single()).and_then(|()| inside());
+            i32::from(Sandboxed::report(&parent, outcome).is_err())
         });
-        let child = child.map_err(namespaces::explain)?;
-        drop(theirs);
+        let (child, channel) = forked.map_err(namespaces::explain)?;
         self.map.write(child.pid())?;
-        socket::send(ours.as_fd(), b"go", &[])?;
-        Ok(Walled { child, result: ours })
+        channel.send(&Message::Go, &[])?;
+        Ok(Sandboxed { child, channel })
     }
 }
 
-impl Walls for NamespaceWalls {
-    fn spawn(&self, dir: &Path, inside: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Walled> {
+impl Sandbox for NamespaceSandbox {
+    fn spawn(&self, dir: &Path, inside: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Sandboxed> {
         self.spawn_on(|| rootfs::open_directory(dir), Ok, inside)
     }
 
@@ -53,13 +50,11 @@ impl Walls for NamespaceWalls {
 fn enter<T>(
     open: impl Fn() -> Result<T>,
     root: impl Fn(T) -> Result<OwnedFd>,
-    socket: &OwnedFd,
+    parent: &Channel,
     single: bool,
 ) -> Result<()> {
-    // 1. Nothing is ours before the id map is written; an empty message means that the parent gave up.
-    if socket::receive(socket.as_fd(), &mut [0; 8])?.0 == 0 {
-        return Err(Error::new("the parent process ended"));
-    }
+    // 1. Nothing is ours before the id map is written.
+    parent.expect("the parent process")?;
     cred::set_undumpable()?;
     // 2. The directories are opened while we still are the caller: the store lets nobody else in.
     let opened = open()?;

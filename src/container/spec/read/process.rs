@@ -1,17 +1,21 @@
-//! The process of a bundle.
+//! The process.
 
-use super::Missing;
-use crate::container::document::{Capabilities, Id, Own, ProcessEntry, RlimitKind};
+use super::{Missing, Unknown};
+use crate::container::document::{Capabilities, Id, Ids, Own, ProcessEntry, RlimitKind, Stdio};
 use crate::container::spec::{DEFAULT_UMASK, Process, Stream};
 use crate::error::Result;
 use crate::isolation::capabilities::Set;
 use crate::isolation::rlimit::{self, Ulimit};
 use crate::sys::resource::Rlimit;
-use std::ffi::OsString;
 
-pub fn translate(entry: &ProcessEntry, own: &Own, streams: [Stream; 3], missing: &mut Missing) -> Result<Process> {
+pub fn translate(entry: &ProcessEntry, own: &Own, missing: &mut Missing) -> Result<Process> {
+    let streams = streams(own);
     let has_terminal = entry.terminal == Some(true);
-    missing.refuse(has_terminal, "process.terminal", "a bundle's process gets no terminal");
+    missing.refuse(
+        has_terminal && !streams.contains(&Stream::Terminal),
+        "process.terminal",
+        "a bundle's process gets no terminal",
+    );
     let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let no_labels = "ccrun sets no label of a security module";
     missing.refuse(is_set(&entry.apparmor_profile), "process.apparmorProfile", no_labels);
@@ -27,23 +31,33 @@ pub fn translate(entry: &ProcessEntry, own: &Own, streams: [Stream; 3], missing:
         None => user.additional_gids.iter().map(|id| id.0.to_string()).chain(own.groups.iter().cloned()).collect(),
     };
     Ok(Process {
-        args: entry.args.iter().map(OsString::from).collect(),
-        env: entry.env.iter().map(|variable| OsString::from(&variable.0)).collect(),
+        args: entry.args.clone(),
+        env: entry.env.iter().map(|variable| variable.0.clone()).collect(),
         cwd: entry.cwd.0.clone(),
         user: own.user.clone().unwrap_or_else(numbers),
         groups,
-        keep_groups: false,
+        keep_groups: own.keep_groups == Some(true),
         only_groups: own.user.is_none(),
         umask: user.umask.map_or(DEFAULT_UMASK, |mask| mask.0),
-        ulimits: ulimits(entry, missing)?,
+        ulimits: ulimits(entry, own.ids == Some(Ids::Store), missing)?,
         streams,
-        explicit: false,
-        interactive: false,
+        explicit: own.explicit == Some(true),
+        interactive: own.interactive == Some(true),
         oom_score_adj: entry.oom_score_adj.map(|score| score.0),
     })
 }
 
-fn ulimits(entry: &ProcessEntry, missing: &mut Missing) -> Result<Vec<Ulimit>> {
+fn streams(own: &Own) -> [Stream; 3] {
+    let stream = |at: usize| match own.stdio.get(at) {
+        Some(Stdio::Null) => Stream::Null,
+        Some(Stdio::Pipe) => Stream::Pipe,
+        Some(Stdio::Terminal) => Stream::Terminal,
+        Some(Stdio::Inherit) | None => Stream::Inherit,
+    };
+    [stream(0), stream(1), stream(2)]
+}
+
+fn ulimits(entry: &ProcessEntry, is_ours: bool, missing: &mut Missing) -> Result<Vec<Ulimit>> {
     let mut ulimits = Vec::new();
     for (at, one) in entry.rlimits.iter().enumerate() {
         let name = one.kind.word();
@@ -54,7 +68,7 @@ fn ulimits(entry: &ProcessEntry, missing: &mut Missing) -> Result<Vec<Ulimit>> {
         }
     }
     // Where nothing is said the process has the caller's limits, core files too, of which ccrun's own have none.
-    if ulimits.iter().all(|ulimit| ulimit.name != rlimit::CORE) {
+    if !is_ours && ulimits.iter().all(|ulimit| ulimit.name != rlimit::CORE) {
         ulimits.push(Ulimit::of_caller(rlimit::CORE)?);
     }
     Ok(ulimits)
@@ -62,7 +76,10 @@ fn ulimits(entry: &ProcessEntry, missing: &mut Missing) -> Result<Vec<Ulimit>> {
 
 /// The bounding set. A process has what that allows when it is executed as root, and nothing as another user, whatever
 /// it was effective and permitted before: capabilities(7), "Transformation of capabilities during execve".
-pub fn capabilities(entry: &ProcessEntry, missing: &mut Missing, note: &mut dyn FnMut(&str)) -> Set {
+pub fn capabilities(entry: &ProcessEntry, own: &Own, missing: &mut Missing, unknown: &mut Vec<Unknown>) -> Set {
+    if own.all_capabilities == Some(true) {
+        return Set::ALL;
+    }
     // As runc does: where nothing is said nothing is given.
     let Some(Capabilities { bounding, effective: _, permitted, inheritable, ambient }) = &entry.capabilities else {
         return Set::default();
@@ -74,7 +91,7 @@ pub fn capabilities(entry: &ProcessEntry, missing: &mut Missing, note: &mut dyn 
         let one = |set: Set, name: &String| match name.strip_prefix("CAP_").and_then(Set::named) {
             Some(one) => set.with(one),
             None => {
-                note(&format!("process.capabilities: {name} is unknown and left out"));
+                unknown.push(Unknown { capability: name.clone() });
                 set
             }
         };

@@ -1,7 +1,8 @@
-//! Mounts that the supervisor, being root, makes for the container: detached copies of what lies on the
+//! Id-mapped mounts, which the supervisor, being root, makes for the container: detached copies of what lies on the
 //! host, whose files show the container's ids. Only root may map ids so, and only in the host's own namespaces;
 //! so they are made here, and sent to the child as descriptors.
 
+use super::notice::Notice;
 use super::spec::{ContainerSpec, Direct, Mount, Root, Source};
 use crate::error::{Error, Result};
 use crate::image::local::images::Stack;
@@ -11,10 +12,12 @@ use crate::isolation::mounts::clone_tree;
 use crate::isolation::ranges::{self, Range, Shift};
 use crate::isolation::rootfs::open_directory;
 use crate::store::{Store, tree};
+use crate::sys::channel::{Channel, Message};
 use crate::sys::fd::OwnedFd;
 use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY};
 use crate::sys::process::Child;
 use crate::sys::{fs, mount, socket};
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -24,8 +27,8 @@ pub struct Own {
     /// Held as long as it runs, if the ids are of the pool.
     pub range: Option<Range>,
     shift: Shift,
-    /// The container's directory, then the one of all layers if it has any: one mount for however many there are.
-    dirs: Vec<OwnedFd>,
+    /// The container's directory, and the one of all layers if it has any: one mount for however many there are.
+    dirs: Handed,
 }
 
 /// Takes a range for the container, where the store's files can be shown under it. `map`: that of the store.
@@ -36,7 +39,9 @@ pub fn own(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Resu
     }
     let Some(range) = Range::take(base)? else { return Ok(None) };
     let shift = range.shift(base)?;
-    let mut dirs = vec![clone_tree(open_directory(dir)?.as_fd(), false, MOUNT_ATTR_NODEV, Some(shift.as_fd()))?];
+    let mut dirs = Handed::default();
+    let shown = clone_tree(open_directory(dir)?.as_fd(), false, MOUNT_ATTR_NODEV, Some(shift.as_fd()))?;
+    dirs.add(Handed::DIRECTORY, shown);
     if let Root::Image(Stack { layers, .. }) = &spec.root
         && !layers.is_empty()
     {
@@ -46,7 +51,8 @@ pub fn own(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Resu
         if fs::fstat(layers.as_fd())?.uid != base {
             store.give_to_root(&path)?;
         }
-        dirs.push(clone_tree(layers.as_fd(), false, MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY, Some(shift.as_fd()))?);
+        let attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
+        dirs.add(Handed::LAYERS, clone_tree(layers.as_fd(), false, attributes, Some(shift.as_fd()))?);
     }
     Ok(Some(Own { map: range.map(), range: Some(range), shift, dirs }))
 }
@@ -54,7 +60,9 @@ pub fn own(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Resu
 /// The container's own directory under ids that are given, of a container that has nothing else of the store.
 pub fn given(dir: &Path, map: &IdMap, ids: &IdMap) -> Result<Own> {
     let shift = Shift::of_roots(map, ids)?;
-    let dirs = vec![clone_tree(open_directory(dir)?.as_fd(), false, MOUNT_ATTR_NODEV, Some(shift.as_fd()))?];
+    let mut dirs = Handed::default();
+    let shown = clone_tree(open_directory(dir)?.as_fd(), false, MOUNT_ATTR_NODEV, Some(shift.as_fd()))?;
+    dirs.add(Handed::DIRECTORY, shown);
     Ok(Own { map: ids.clone(), range: None, shift, dirs })
 }
 
@@ -66,7 +74,7 @@ fn direct(wanted: &Direct) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-/// Makes all mounts of `spec` for the container, in the order in which [`Trees`] gives them away.
+/// Makes all mounts of `spec` for the container.
 pub fn make(
     store: &Store,
     spec: &ContainerSpec,
@@ -74,44 +82,43 @@ pub fn make(
     dir: &Path,
     (map, own): (&IdMap, Option<&mut Own>),
     host: &[Copy],
-    say: &mut dyn FnMut(&str),
-) -> Result<Vec<OwnedFd>> {
-    let (mut trees, shift) = match own {
+    tell: &mut dyn FnMut(Notice),
+) -> Result<Handed> {
+    let (mut handed, shift) = match own {
         Some(own) => (std::mem::take(&mut own.dirs), Some(own.shift.as_fd())),
-        None => (Vec::new(), None),
+        None => (Handed::default(), None),
     };
-    let roots = match &spec.root {
-        Root::Image(_) => Vec::new(),
-        Root::Directory { path, .. } => vec![path.clone()],
-        Root::Host => Vec::new(),
+    let directory = match &spec.root {
+        Root::Directory { path, .. } => Some(path),
+        Root::Image(_) | Root::Host => None,
     };
     let is_bind = |wanted: &Mount| matches!(wanted.source, Source::Bind(_));
-    if roots.is_empty() && host.is_empty() && !spec.mounts.iter().any(|wanted| is_bind(wanted) || shift.is_some()) {
-        return Ok(trees);
+    if directory.is_none() && host.is_empty() && !spec.mounts.iter().any(|wanted| is_bind(wanted) || shift.is_some()) {
+        return Ok(handed);
     }
     // What is the host's own belongs to the ids that the container's namespace has in it.
     let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
-    show_host(host, userns.as_fd(), &spec.process.cwd, say);
-    for path in roots {
-        let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
+    show_host(host, userns.as_fd(), &spec.process.cwd, tell);
+    if let Some(path) = directory {
+        let source = fs::open(&crate::sys::cstr(path)?, libc::O_PATH, 0)?;
         let tree = match spec.ids {
             Some(_) => clone_tree(source.as_fd(), true, 0, None),
             None => clone_tree(source.as_fd(), false, MOUNT_ATTR_NODEV, Some(userns.as_fd())),
         };
-        match tree {
+        let shown = match tree {
             Err(error) if spec.ids.is_some() => return Err(error),
             Err(error) if matches!(spec.root, Root::Directory { writable: false, .. }) => {
-                say(&format!("no id-mapped mounts of {} here ({error}): copying it instead", path.display()));
-                let copy = tree::copy_shifted(&path, &dir.join("shifted"), map.root_ids())?;
-                trees.push(clone_tree(copy.as_fd(), false, MOUNT_ATTR_NODEV, shift)?);
+                tell(Notice::Copied { path: path.clone(), error });
+                let copy = tree::copy_shifted(path, &dir.join("shifted"), map.root_ids())?;
+                clone_tree(copy.as_fd(), false, MOUNT_ATTR_NODEV, shift)?
             }
-            Err(error) => {
-                trees.push(unmapped(source.as_fd(), (&path, userns.as_fd()), (false, MOUNT_ATTR_NODEV), &error, say)?)
-            }
-            Ok(tree) => trees.push(tree),
-        }
+            Err(error) => unmapped(source.as_fd(), (path, userns.as_fd()), (false, MOUNT_ATTR_NODEV), error, tell)?,
+            Ok(tree) => tree,
+        };
+        handed.add(Handed::ROOT, shown);
     }
     for (at, wanted) in spec.mounts.iter().enumerate() {
+        let target = wanted.target.as_os_str();
         // The child fills a volume before it makes it read-only.
         let read_only = wanted.read_only && !wanted.is_filled();
         let attributes = MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 };
@@ -120,31 +127,32 @@ pub fn make(
             (Some(path), _) if shift.is_some() => (path, shift),
             (None, Source::Bind(path)) => (path.clone(), Some(userns.as_fd())),
             (None, Source::Direct(wanted)) => {
-                trees.push(direct(wanted)?);
+                handed.add(target, direct(wanted)?);
                 continue;
             }
             _ => continue,
         };
         let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
-        match clone_tree(source.as_fd(), true, attributes, map) {
+        let shown = match clone_tree(source.as_fd(), true, attributes, map) {
             Err(error) if is_bind(wanted) => {
-                trees.push(unmapped(source.as_fd(), (&path, userns.as_fd()), (true, attributes), &error, say)?);
+                unmapped(source.as_fd(), (&path, userns.as_fd()), (true, attributes), error, tell)?
             }
-            other => trees.push(other?),
-        }
+            other => other?,
+        };
+        handed.add(target, shown);
     }
-    Ok(trees)
+    Ok(handed)
 }
 
 /// Maps the owners of the host's files, as far as their file systems can: what is said is only what concerns the
 /// command's own directory.
-fn show_host(host: &[Copy], userns: BorrowedFd<'_>, cwd: &Path, say: &mut dyn FnMut(&str)) {
+fn show_host(host: &[Copy], userns: BorrowedFd<'_>, cwd: &Path, tell: &mut dyn FnMut(Notice)) {
     for Copy { point, tree, .. } in host {
         let Some(tree) = tree else { continue };
         if let Err(error) = mount::mount_setattr(tree.as_fd(), false, 0, Some(userns))
             && cwd.starts_with(point)
         {
-            say(&format!("no id-mapped mounts of {} here ({error}): its files are nobody's inside", point.display()));
+            tell(Notice::Unmapped { path: point.clone(), error });
         }
     }
 }
@@ -154,14 +162,14 @@ fn unmapped(
     source: BorrowedFd<'_>,
     (path, userns): (&Path, BorrowedFd<'_>),
     (recursive, attributes): (bool, u64),
-    error: &Error,
-    say: &mut dyn FnMut(&str),
+    error: Error,
+    tell: &mut dyn FnMut(Notice),
 ) -> Result<OwnedFd> {
     let tree = clone_tree(source, recursive, attributes, None)?;
-    let (path, top) = (path.display(), mount::mount_setattr(tree.as_fd(), false, 0, Some(userns)));
-    say(&match (recursive, top) {
-        (true, Ok(())) => format!("no id-mapped mounts of all that is mounted below {path}: there files are nobody's"),
-        _ => format!("no id-mapped mounts of {path} here ({error}): its files are nobody's inside"),
+    let top = mount::mount_setattr(tree.as_fd(), false, 0, Some(userns));
+    tell(match (recursive, top) {
+        (true, Ok(())) => Notice::UnmappedBelow(path.to_owned()),
+        _ => Notice::Unmapped { path: path.to_owned(), error },
     });
     Ok(tree)
 }
@@ -180,52 +188,68 @@ pub fn stored(store: &Store, dir: &Path, at: usize, source: &Source) -> Result<O
     })
 }
 
-const MORE: &[u8] = b"more";
-const SHARED: &[u8] = b"shared";
-const OWN: &[u8] = b"own";
+/// Mounts of the supervisor's for the container, by what each is for: one of the constants, or its target.
+#[derive(Default)]
+pub struct Handed(Vec<(OsString, OwnedFd)>);
 
-/// Sends them to the child; it goes on when it has them all.
-pub fn send(socket: &OwnedFd, trees: &[OwnedFd], own: bool) -> Result<()> {
-    let fds: Vec<_> = trees.iter().map(AsFd::as_fd).collect();
-    let mut parts = fds.chunks(socket::MAX_FDS).peekable();
-    while let Some(part) = parts.next_if(|part| part.len() == socket::MAX_FDS) {
-        socket::send(socket.as_fd(), MORE, part)?;
-    }
-    socket::send(socket.as_fd(), if own { OWN } else { SHARED }, parts.next().unwrap_or_default())
-}
+impl Handed {
+    /// The container's directory in the store.
+    pub const DIRECTORY: &str = "directory";
+    /// The directory of all layers.
+    pub const LAYERS: &str = "layers";
+    /// The root file system itself.
+    pub const ROOT: &str = "root";
 
-/// The child's side: the mounts in the order in which [`make`] made them. None if the supervisor is not root.
-pub struct Trees {
-    /// Whether the store's directories are among them.
-    pub own: bool,
-    sent: std::vec::IntoIter<OwnedFd>,
-}
-
-impl Trees {
-    pub fn of(own: bool, trees: Vec<OwnedFd>) -> Trees {
-        Trees { own, sent: trees.into_iter() }
+    pub fn add(&mut self, key: impl Into<OsString>, mount: OwnedFd) {
+        self.0.push((key.into(), mount));
     }
 
-    /// Waits for them.
-    pub fn receive(socket: &OwnedFd) -> Result<Trees> {
-        let mut sent = Vec::new();
+    /// Gives away the one for `key`, if there is one.
+    pub fn take(&mut self, key: impl AsRef<OsStr>) -> Option<OwnedFd> {
+        let at = self.0.iter().position(|(own, _)| own == key.as_ref())?;
+        Some(self.0.remove(at).1)
+    }
+
+    pub fn mounts(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.0.iter().map(|(_, mount)| mount)
+    }
+
+    pub fn keys(&self) -> Vec<OsString> {
+        self.0.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Sends them to PID 1, which goes on when it has them all.
+    pub fn send(&self, channel: &Channel) -> Result<()> {
+        let mut parts = self.0.chunks(socket::MAX_FDS).peekable();
         loop {
-            let mut buffer = [0; 8];
-            let (size, fds) = socket::receive(socket.as_fd(), &mut buffer)?;
-            sent.extend(fds);
-            match &buffer[..size] {
-                [] => return Err(Error::new("the supervisor ended")),
-                MORE => {}
-                last => return Ok(Trees { own: last == OWN, sent: sent.into_iter() }),
+            let part = parts.next().unwrap_or_default();
+            let keys = part.iter().map(|(key, _)| key.clone()).collect();
+            let fds: Vec<_> = part.iter().map(|(_, mount)| mount.as_fd()).collect();
+            let is_last = parts.peek().is_none();
+            channel.send(&Message::Mounts { keys, is_last }, &fds)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// PID 1's side: waits for them.
+    pub fn receive(channel: &Channel) -> Result<Handed> {
+        let mut all = Vec::new();
+        loop {
+            let (Message::Mounts { keys, is_last }, fds) = channel.expect("the supervisor")? else {
+                return Err(Error::new("the supervisor sent something else than mounts"));
+            };
+            all.extend(keys.into_iter().zip(fds));
+            if is_last {
+                return Ok(Handed(all));
             }
         }
     }
 }
 
-impl Iterator for Trees {
-    type Item = OwnedFd;
-
-    fn next(&mut self) -> Option<OwnedFd> {
-        self.sent.next()
+impl FromIterator<(OsString, OwnedFd)> for Handed {
+    fn from_iter<I: IntoIterator<Item = (OsString, OwnedFd)>>(mounts: I) -> Handed {
+        Handed(mounts.into_iter().collect())
     }
 }

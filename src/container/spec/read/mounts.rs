@@ -1,127 +1,16 @@
-//! What a bundle mounts: the kernel's own file systems, which ccrun makes first, and then the rest in its order.
+//! What is mounted: the kernel's own file systems, which ccrun makes first, and then the rest in its order.
 
 use super::Missing;
-use crate::container::document::MountEntry;
+use super::options::{ATIME, CGROUP, Options, SHM};
+use crate::container::document::{Ids, MountEntry, Own, OwnMountKind};
 use crate::container::spec::{Direct, Kernel, Mount, Source, Tmpfs};
-use crate::isolation::devices::Dev;
+use crate::isolation::devices::{self, Dev, Harmless};
 use crate::isolation::mounts::Fresh;
 use crate::sys::mount::{
-    MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW,
+    MOUNT_ATTR_RDONLY,
 };
-use std::path::Path;
-
-/// Options of mount(8) that are attributes of a mount. Those that only say what is so anyway have none.
-const ATTRIBUTES: [(&str, u64); 22] = [
-    ("ro", MOUNT_ATTR_RDONLY),
-    ("nosuid", MOUNT_ATTR_NOSUID),
-    ("nodev", MOUNT_ATTR_NODEV),
-    ("noexec", MOUNT_ATTR_NOEXEC),
-    ("noatime", MOUNT_ATTR_NOATIME),
-    ("nodiratime", MOUNT_ATTR_NODIRATIME),
-    ("strictatime", MOUNT_ATTR_STRICTATIME),
-    ("nosymfollow", MOUNT_ATTR_NOSYMFOLLOW),
-    ("defaults", 0),
-    ("rw", 0),
-    ("suid", 0),
-    ("dev", 0),
-    ("exec", 0),
-    ("atime", 0),
-    ("diratime", 0),
-    ("relatime", 0),
-    ("nostrictatime", 0),
-    ("symfollow", 0),
-    ("async", 0),
-    ("private", 0),
-    ("rprivate", 0),
-    ("silent", 0),
-];
-const ATIME: u64 = MOUNT_ATTR_NOATIME | MOUNT_ATTR_STRICTATIME;
-/// What mount(8) and runtimes know, and ccrun cannot do.
-const REFUSED: [&str; 24] = [
-    "shared",
-    "rshared",
-    "slave",
-    "rslave",
-    "unbindable",
-    "runbindable",
-    "remount",
-    "tmpcopyup",
-    "copy-symlink",
-    "idmap",
-    "ridmap",
-    "sync",
-    "dirsync",
-    "mand",
-    "nomand",
-    "lazytime",
-    "nolazytime",
-    "norelatime",
-    "iversion",
-    "noiversion",
-    "loud",
-    "rrw",
-    "move",
-    "rmove",
-];
-/// The attributes of all mounts below, too.
-const RECURSIVE: [(&str, u64); 5] = [
-    ("rro", MOUNT_ATTR_RDONLY),
-    ("rnosuid", MOUNT_ATTR_NOSUID),
-    ("rnodev", MOUNT_ATTR_NODEV),
-    ("rnoexec", MOUNT_ATTR_NOEXEC),
-    ("rnosymfollow", MOUNT_ATTR_NOSYMFOLLOW),
-];
-
-/// A mount's options, sorted.
-#[derive(Default)]
-struct Options {
-    attributes: u64,
-    below: u64,
-    bind: bool,
-    recursive: bool,
-    /// What the file system itself is told.
-    own: Vec<String>,
-}
-
-impl Options {
-    fn read(entry: &MountEntry, place: &str, missing: &mut Missing) -> Options {
-        let mut options = Options::default();
-        for (at, option) in entry.options.iter().enumerate() {
-            let named = |table: &[(&str, u64)]| table.iter().find(|(name, _)| name == option).map(|(_, set)| *set);
-            if let Some(set) = named(&ATTRIBUTES) {
-                // The last word counts where two contradict each other.
-                let cleared = if set & ATIME != 0 || option.ends_with("atime") { ATIME } else { cleared_by(option) };
-                options.attributes = options.attributes & !cleared | set;
-            } else if let Some(set) = named(&RECURSIVE) {
-                options.below |= set;
-            } else if option == "bind" || option == "rbind" {
-                (options.bind, options.recursive) = (true, option == "rbind");
-            } else if REFUSED.contains(&option.as_str()) {
-                missing.push(format_args!("{place}.options[{at}]"), format_args!("'{option}'"));
-            } else {
-                options.own.push(option.clone());
-            }
-        }
-        options
-    }
-
-    fn fresh(&self) -> Fresh {
-        Fresh { options: self.own.join(","), attributes: self.attributes | self.below }
-    }
-}
-
-/// What `rw`, `suid`, `dev` and `exec` take back.
-fn cleared_by(option: &str) -> u64 {
-    match option {
-        "rw" => MOUNT_ATTR_RDONLY,
-        "suid" => MOUNT_ATTR_NOSUID,
-        "dev" => MOUNT_ATTR_NODEV,
-        "exec" => MOUNT_ATTR_NOEXEC,
-        "symfollow" => MOUNT_ATTR_NOSYMFOLLOW,
-        _ => 0,
-    }
-}
+use std::path::{Path, PathBuf};
 
 /// The kernel's file systems at their places.
 const KERNEL: [(&str, &str); 6] = [
@@ -136,9 +25,6 @@ const KERNEL: [(&str, &str); 6] = [
 /// The place of sysfs among them.
 const SYS: usize = 1;
 
-/// The attributes of cgroups in a container.
-const CGROUP: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-
 /// The entry's place among [`KERNEL`].
 fn of_kernel(entry: &MountEntry) -> Option<usize> {
     let kind = match entry.kind.as_deref() {
@@ -149,7 +35,15 @@ fn of_kernel(entry: &MountEntry) -> Option<usize> {
 }
 
 /// `dir`: where relative sources begin.
-pub fn translate(entries: &[MountEntry], dir: &Path, own_network: bool, missing: &mut Missing) -> (Kernel, Vec<Mount>) {
+pub fn translate(
+    entries: &[MountEntry],
+    own: &Own,
+    dir: &Path,
+    own_network: bool,
+    missing: &mut Missing,
+) -> (Kernel, Vec<Mount>) {
+    let is_ours = own.ids == Some(Ids::Store);
+    let mut shm = None;
     let mut kernel: [Option<Fresh>; KERNEL.len()] = Default::default();
     let mut mounts = Vec::new();
     for (at, entry) in entries.iter().enumerate() {
@@ -160,14 +54,23 @@ pub fn translate(entries: &[MountEntry], dir: &Path, own_network: bool, missing:
             .keys()
             .for_each(|name| missing.push(format_args!("{place}.{name}"), "ccrun does not map ids here"));
         let Some(number) = of_kernel(entry) else {
-            mounts.extend(other(entry, options, &place, dir, missing));
+            // Docker's, which comes with the rest of /dev.
+            if is_ours && entry.source.as_ref().is_some_and(|source| source == SHM) {
+                shm = Some(options.fresh());
+            } else {
+                mounts.extend(other(entry, own, options, &place, dir, missing));
+            }
             continue;
         };
         missing.refuse(options.bind, &place, format_args!("a bind of type '{}'", KERNEL[number].0));
         refuse_covered(entries, at, missing);
         let made = options.fresh();
         match KERNEL[number].0 {
-            "sysfs" => missing.refuse(!own_network, &place, "sysfs without a network namespace of the container's own"),
+            "sysfs" => missing.refuse(
+                !own_network && !is_ours,
+                &place,
+                "sysfs without a network namespace of the container's own",
+            ),
             "cgroup" => {
                 let is_ours = made == Fresh { options: String::new(), attributes: CGROUP };
                 let why = "cgroups are shown with the options ro, nosuid, noexec and nodev alone";
@@ -189,7 +92,7 @@ pub fn translate(entries: &[MountEntry], dir: &Path, own_network: bool, missing:
         made.unwrap_or_default()
     };
     let (proc, top, pts) = (needed(0, proc), needed(2, dev), needed(3, pts));
-    (Kernel { proc, sys, dev: Dev { top, pts, shm: None, mqueue }, cgroup: cgroup.is_some() }, mounts)
+    (Kernel { proc, sys, dev: Dev { top, pts, shm, mqueue }, cgroup: cgroup.is_some() }, mounts)
 }
 
 /// The kernel's file systems come first here, whatever their place in the list: where that would change what covers
@@ -207,14 +110,39 @@ fn refuse_covered(entries: &[MountEntry], at: usize, missing: &mut Missing) {
     }
 }
 
-/// Binds and tmpfs.
-fn other(entry: &MountEntry, options: Options, place: &str, dir: &Path, missing: &mut Missing) -> Option<Mount> {
+/// Binds, volumes and tmpfs.
+fn other(
+    entry: &MountEntry,
+    own: &Own,
+    options: Options,
+    place: &str,
+    dir: &Path,
+    missing: &mut Missing,
+) -> Option<Mount> {
+    let destination = entry.destination.0.to_str().unwrap_or_default();
+    if let Some(known) = own.mounts.get(destination) {
+        let path = PathBuf::from(entry.source.clone().unwrap_or_default());
+        let source = match known.kind {
+            OwnMountKind::Mapped => Source::Bind(path),
+            OwnMountKind::Volume => known.volume.clone().map_or(Source::Anonymous, Source::Volume),
+            OwnMountKind::Device => match devices::kind_of(&path) {
+                Some(Harmless::Known(device)) => Source::Device(device),
+                _ => {
+                    let why = format!("{} is not a device that every container has", path.display());
+                    missing.push(format_args!("{place}.source"), why);
+                    return None;
+                }
+            },
+        };
+        let read_only = options.attributes & MOUNT_ATTR_RDONLY != 0;
+        return Some(Mount { source, target: destination.into(), read_only, copy: known.copy == Some(true) });
+    }
     let target = entry.destination.0.clone();
     let kind = entry.kind.as_deref().unwrap_or_default();
-    let Options { attributes, below, bind, recursive, own } = options;
+    let Options { attributes, below, bind, recursive, own: file_system } = options;
     let source = match kind {
         _ if bind || kind == "bind" => {
-            if let Some(option) = own.first() {
+            if let Some(option) = file_system.first() {
                 missing.push(format_args!("{place}.options"), format_args!("'{option}'"));
             }
             missing.refuse(attributes & ATIME != 0, format_args!("{place}.options"), "times of access of a bind");
@@ -229,7 +157,7 @@ fn other(entry: &MountEntry, options: Options, place: &str, dir: &Path, missing:
             let set = attributes | below;
             let has = |attribute| set & attribute != 0;
             Source::Tmpfs(Tmpfs {
-                options: own.join(","),
+                options: file_system.join(","),
                 exec: !has(MOUNT_ATTR_NOEXEC),
                 suid: !has(MOUNT_ATTR_NOSUID),
                 dev: !has(MOUNT_ATTR_NODEV),

@@ -1,0 +1,105 @@
+//! From a document to the terms of ccrun.
+//!
+//! Each part is translated by the function that knows it. What ccrun cannot do is not left out: it goes on the list of
+//! what is missing, with its place in the document, and a container with such a list is not made.
+
+mod linux;
+mod mounts;
+pub mod options;
+mod process;
+mod resources;
+
+use super::{ContainerSpec, Root, Security};
+use crate::container::document::{Document, Hostname, Ids};
+use crate::error::Result;
+use std::fmt::Display;
+use std::path::Path;
+
+/// What a document asks for and ccrun cannot do.
+#[derive(Default)]
+pub struct Missing(pub Vec<String>);
+
+impl Missing {
+    fn push(&mut self, place: impl Display, why: impl Display) {
+        self.0.push(format!("{place}: {why}"));
+    }
+
+    /// Lists `place` if it is so.
+    fn refuse(&mut self, is_so: bool, place: impl Display, why: impl Display) {
+        if is_so {
+            self.push(place, why);
+        }
+    }
+}
+
+/// What is wrong with a document that is no reason not to use it.
+pub struct Unknown {
+    /// A capability by name.
+    pub capability: String,
+}
+
+/// The specification, what it lacks of the document, and what of it nobody knows. `root` is what the document's leads
+/// to; `dir`, where its relative paths begin.
+pub fn read(document: &Document, root: Root, dir: &Path) -> Result<(ContainerSpec, Vec<String>, Vec<Unknown>)> {
+    let Document {
+        oci_version: _,
+        hostname,
+        domainname,
+        annotations: _,
+        root: entry,
+        process,
+        mounts,
+        hooks,
+        linux,
+        own,
+    } = document;
+    let (mut missing, mut unknown) = (Missing::default(), Vec::new());
+    // One of ccrun's own, where ids and limits may be left to the store.
+    let is_ours = own.ids == Some(Ids::Store);
+    hooks.kinds().for_each(|kind| missing.push(format_args!("hooks.{kind}"), "ccrun runs no hooks"));
+    let text = |name: &Option<Hostname>| name.as_ref().map(|name| name.0.clone());
+    let namespaces = linux::namespaces(linux, &mut missing);
+    let capabilities = process::capabilities(process, own, &mut missing, &mut unknown);
+    let security = Security {
+        capabilities,
+        no_new_privileges: process.no_new_privileges.unwrap_or(false),
+        seccomp: linux::seccomp(linux, own, capabilities, &mut missing),
+        privileged: own.privileged == Some(true),
+    };
+    let (settings, nis) = linux::settings(linux, own, namespaces.network.is_own(), &mut missing);
+    let (kernel, mounts) = mounts::translate(mounts, own, dir, namespaces.network.is_own(), &mut missing);
+    let (cgroup_parent, cgroup_name) = linux::cgroup(linux, &mut missing).unzip();
+    linux::refuse(linux, &mut missing);
+    let limits = resources::limits(linux.resources.as_ref(), is_ours, cgroup_name.is_some(), &mut missing);
+    let spec = ContainerSpec {
+        id: own.id.clone().unwrap_or_default(),
+        name: own.name.clone().unwrap_or_default(),
+        image: own.image.clone().unwrap_or_default(),
+        image_id: own.image_id.clone(),
+        hostname: text(hostname).unwrap_or_default(),
+        domainname: text(domainname).or(nis),
+        root,
+        read_only: entry.readonly.unwrap_or(false),
+        process: process::translate(process, own, &mut missing)?,
+        kernel,
+        own_files: own.host_files == Some(true),
+        mounts,
+        shut: linux::shut(linux),
+        settings,
+        ids: if is_ours { None } else { linux::ids(linux, &mut missing) },
+        devices: linux::bound(own),
+        network: namespaces.network,
+        limits,
+        cgroup_parent: cgroup_parent.or(own.cgroup_parent.as_ref().map(Into::into)),
+        cgroup_name,
+        cgroup_namespace: namespaces.cgroup,
+        stats: own.stats == Some(true),
+        security,
+        // The process of a bundle is PID 1 of its container.
+        init: own.init.unwrap_or(false),
+        remove: own.remove == Some(true),
+        stop_signal: own.stop_signal.clone(),
+        shown: own.inspect.clone().unwrap_or_default(),
+    };
+    Ok((spec, missing.0, unknown))
+}

@@ -1,0 +1,58 @@
+//! Ending a container from outside, and taking away what killed supervisors have left.
+
+use crate::container::control;
+use crate::error::Result;
+use crate::isolation::cgroup::Cgroup;
+use crate::store::containers::{Container, State};
+use crate::store::{self, Patience, Store};
+use crate::sys::channel::Message;
+use crate::sys::{fs, process};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Ends a running container by SIGKILL, and waits until its supervisor has seen to the rest.
+pub fn kill(store: &Store, id: &str) -> Result<()> {
+    // It may still be starting.
+    let State { supervisor, init, .. } = loop {
+        match store.state(id)? {
+            state if state.is_alive && state.init.is_none() => std::thread::sleep(Duration::from_millis(2)),
+            state => break state,
+        }
+    };
+    let dir = store.root().join("containers").join(id);
+    if let Ok(supervisor) = control::connect(&dir) {
+        supervisor.send(&Message::Signal(libc::SIGKILL), &[])?;
+        return store.wait_for_end(id);
+    }
+    // Only as long as its supervisor lives is the number sure to be its child's and not a stranger's.
+    if let (Some(supervisor), Some(init)) = (supervisor, init)
+        && let Ok(child) = process::pidfd_open(init.pid)
+        && store.is_alive(id)?
+        && process::parent_of(init.pid) == Some(supervisor.pid)
+    {
+        child.signal(libc::SIGKILL)?;
+    }
+    store.wait_for_end(id)
+}
+
+/// Takes away what killed supervisors have left: their containers, cgroups and half-made files. What takes long is
+/// left to the next commands, and to those that clean up ([`sweep_all`]).
+pub fn sweep(store: &Store) -> Result<()> {
+    sweep_with(store, Patience::short())
+}
+
+/// The same to the end.
+pub fn sweep_all(store: &Store) -> Result<()> {
+    sweep_with(store, Patience::endless())
+}
+
+fn sweep_with(store: &Store, patience: Patience) -> Result<()> {
+    // A group that a bundle has named may be somebody else's by now: it only goes if it is empty.
+    let bury = |Container { id, state, .. }: &Container| {
+        let is_own = |path: &PathBuf| path.file_name().is_some_and(|name| *name == *format!("ccrun-{id}"));
+        let (own, named): (Vec<PathBuf>, Vec<PathBuf>) = state.cgroup.iter().cloned().partition(is_own);
+        Cgroup::from_paths(own).remove();
+        named.iter().for_each(|path| drop(fs::rmdir(path)));
+    };
+    store.sweep_containers(patience, bury).and(store::sweep::sweep(store, patience))
+}

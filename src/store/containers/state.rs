@@ -1,0 +1,161 @@
+//! What changes while a container lives: `state.json`, beside the `config.json` that does not.
+
+use crate::sys::fs::Time;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// How far a container has come. The words are those of Docker's `State.Status`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    #[default]
+    Created,
+    Running,
+    Paused,
+    Exited,
+}
+
+impl Status {
+    const ALL: [Status; 4] = [Status::Created, Status::Running, Status::Paused, Status::Exited];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Paused => "paused",
+            Status::Exited => "exited",
+        }
+    }
+}
+
+/// A process of the host's: its number, and when it began, in clock ticks since the boot (proc_pid_stat(5)). No other
+/// process has both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessId {
+    pub pid: i32,
+    pub start: u64,
+}
+
+/// The state of a container, as it was written last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    pub status: Status,
+    /// Whether its supervisor lives. Not written down: the lock of `live/ID` tells it.
+    pub is_alive: bool,
+    pub supervisor: Option<ProcessId>,
+    /// PID 1, as the host sees it.
+    pub init: Option<ProcessId>,
+    /// The cgroup directories that were made for it.
+    pub cgroup: Vec<PathBuf>,
+    pub created: Time,
+    /// When its command began.
+    pub started: Option<Time>,
+    pub finished: Option<Time>,
+    pub exit_code: u8,
+    /// Whether a process in it was ended because it had reached its memory limit.
+    pub oom_killed: bool,
+    /// What else there is to say of its end.
+    pub error: String,
+}
+
+/// The status of a container whose end nobody has seen.
+const KILLED: u8 = 137;
+
+impl State {
+    /// Whether its command runs, be it paused.
+    pub fn is_running(&self) -> bool {
+        matches!(self.status, Status::Running | Status::Paused)
+    }
+
+    /// How it ended when its supervisor was killed; `now` is when that was noticed.
+    pub(super) fn killed(self, now: Option<Time>) -> State {
+        State {
+            status: Status::Exited,
+            is_alive: false,
+            finished: now,
+            exit_code: KILLED,
+            error: "its supervisor was killed".to_owned(),
+            ..self
+        }
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let process = |id: Option<ProcessId>| id.map(|id| json!({ "pid": id.pid, "start": id.start }));
+        let mut value = json!({
+            "status": self.status.word(),
+            "supervisor": process(self.supervisor),
+            "init": process(self.init),
+            "cgroup": self.cgroup.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+            "created": nanoseconds(self.created),
+            "started": self.started.map(nanoseconds),
+            "finished": self.finished.map(nanoseconds),
+        });
+        if self.status == Status::Exited {
+            value["exitCode"] = self.exit_code.into();
+            value["oomKilled"] = self.oom_killed.into();
+            value["error"] = self.error.as_str().into();
+        }
+        value.to_string() + "\n"
+    }
+
+    /// Reads the first line; what follows was there before it.
+    pub(super) fn from_text(text: &str) -> Option<State> {
+        let value: Value = serde_json::from_str(text.lines().next()?).ok()?;
+        let process = |name: &str| {
+            let pid = value[name]["pid"].as_i64()?.try_into().ok()?;
+            Some(ProcessId { pid, start: value[name]["start"].as_u64()? })
+        };
+        let time = |name: &str| value[name].as_i64().map(time_of);
+        let word = value["status"].as_str()?;
+        Some(State {
+            status: Status::ALL.into_iter().find(|status| status.word() == word)?,
+            is_alive: false,
+            supervisor: process("supervisor"),
+            init: process("init"),
+            cgroup: value["cgroup"].as_array()?.iter().filter_map(Value::as_str).map(PathBuf::from).collect(),
+            created: time("created")?,
+            started: time("started"),
+            finished: time("finished"),
+            exit_code: value["exitCode"].as_u64().and_then(|code| code.try_into().ok()).unwrap_or_default(),
+            oom_killed: value["oomKilled"].as_bool().unwrap_or_default(),
+            error: value["error"].as_str().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+/// Nanoseconds since 1970; they last until the year 2262.
+fn nanoseconds(time: Time) -> i64 {
+    time.seconds.saturating_mul(1_000_000_000).saturating_add(time.nanoseconds.into())
+}
+
+fn time_of(nanoseconds: i64) -> Time {
+    let (seconds, rest) = (nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
+    Time { seconds, nanoseconds: rest.try_into().unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_survives_the_disk_and_a_damaged_one_is_none() {
+        let at = |seconds, nanoseconds| Time { seconds, nanoseconds };
+        let state = State {
+            status: Status::Exited,
+            supervisor: Some(ProcessId { pid: 7, start: u64::MAX }),
+            cgroup: vec!["/sys/fs/cgroup/x".into()],
+            created: at(1_767_323_045, 999_999_999),
+            started: Some(at(-1, 1)),
+            finished: Some(at(0, 0)),
+            exit_code: 255,
+            oom_killed: true,
+            error: "\"\n".into(),
+            ..State::default()
+        };
+        let text = state.to_text();
+        assert_eq!(State::from_text(&(text.clone() + "rest of an older one")), Some(state));
+        for damaged in ["", "null", "[]", "{}", r#"{"status":"odd","cgroup":[],"created":1}"#, &text[..text.len() / 2]]
+        {
+            assert_eq!(State::from_text(damaged), None, "{damaged}");
+        }
+    }
+}
