@@ -28,6 +28,7 @@ pub mod streams;
 pub mod supervisor;
 mod top;
 mod user;
+pub mod view;
 
 pub use id_mapped::anonymous;
 pub use plan::Order;

@@ -14,4 +14,5 @@ mod scope;
 mod shown;
 pub mod size;
 pub mod stats;
+mod step;
 pub mod update;

@@ -4,7 +4,7 @@
 //! not even by the user who started it, so that what only a tracer may see of it is told
 //! to root alone. What could not be read is said instead.
 
-mod parse;
+pub mod parse;
 
 use crate::error::{Error, Result};
 use crate::isolation::capabilities::Set;
@@ -84,7 +84,8 @@ pub struct Mounts {
     pub read_only_root: bool,
 }
 
-const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
+/// By their names in /proc/PID/ns.
+pub const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
 /// Reads it all. The container must be running.
 pub fn read(store: &Store, id: &str) -> Result<InForce> {

@@ -48,6 +48,13 @@ pub fn set_dumpable() -> Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 1, "PR_SET_DUMPABLE, 1")
 }
 
+/// prctl(2) PR_GET_DUMPABLE: whether our /proc files are our own.
+pub fn is_dumpable() -> Result<bool> {
+    // SAFETY: no memory is involved.
+    let ret = unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) };
+    returned(ret.into(), format_args!("prctl(PR_GET_DUMPABLE)")).map(|answer| answer == 1)
+}
+
 /// prctl(2) PR_SET_KEEPCAPS: the permitted set outlives a change from root to another user, until execve.
 pub fn keep_capabilities() -> Result<()> {
     prctl(libc::PR_SET_KEEPCAPS, 1, "PR_SET_KEEPCAPS, 1")

@@ -28,6 +28,22 @@ pub fn duplicate(fd: BorrowedFd<'_>, least: i32) -> Result<OwnedFd> {
     returned(ret, call).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// close_range(2) of all descriptors from 3 on but `kept`, in a clone that uses no other of its parent's.
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd() as u32).filter(|fd| *fd > 2).collect();
+    kept.sort();
+    let mut first = 3;
+    for last in kept.into_iter().chain([u32::MAX]) {
+        if first < last {
+            // SAFETY: the caller owns no descriptor in this range that it uses again or drops.
+            let ret = unsafe { libc::syscall(libc::SYS_close_range, first, last - 1, 0) };
+            // Before Linux 5.9 they stay open until this process ends.
+            report::call(format_args!("close_range({first}, {}, 0)", last - 1), ret, 0);
+        }
+        first = last.saturating_add(1);
+    }
+}
+
 impl Drop for OwnedFd {
     fn drop(&mut self) {
         // SAFETY: this value owns the descriptor, and nobody uses it afterwards.

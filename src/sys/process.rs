@@ -1,6 +1,7 @@
 //! Processes: clone3(2), execve(2), wait4(2), pidfd_send_signal(2).
 
 mod directory;
+mod session;
 
 use super::proc::stat::Stat;
 use super::shown::Fd;
@@ -15,6 +16,7 @@ pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS, CLONE_PARENT,
     pid_t,
 };
+pub use session::*;
 
 /// A process that cannot be mistaken for another: a child that is ours to wait for, or any that is to be signalled.
 pub struct Child {

@@ -62,6 +62,7 @@ mod run;
 mod saved;
 mod seccomp;
 mod stats;
+mod step;
 mod store;
 mod streams;
 mod threats;
@@ -109,6 +110,7 @@ const CASES: &[&[Case]] = &[
     owner::CASES,
     saved::CASES,
     explain::CASES,
+    step::CASES,
     bundle::CASES,
     isolation::CASES,
     ranges::CASES,

@@ -1,6 +1,7 @@
 //! The README's commands are run, so that it stays true.
 
 use crate::image::Image;
+use crate::pty::Pty;
 use crate::registry::Registry;
 use crate::sandbox::Sandbox;
 use crate::tar::Tar;
@@ -98,11 +99,26 @@ fn every_example_works(t: &Sandbox) {
         if command.contains(" -m ") && t.mode != crate::sandbox::Mode::Root {
             continue;
         }
+        if command.contains(" --step ") {
+            answered(t, command, &path);
+            continue;
+        }
         // Nobody sits at a terminal here.
         let run = command.replace(" -it ", " -i ");
         let out = t.command("sh", &["-c", &run]).env("PATH", &path).env("CCRUN_ROOT", &t.store).stdin("exit\n").out();
         assert_eq!(out.status, 0, "README: `{command}`: {} {}", out.stdout, out.stderr);
     }
+}
+
+/// One that asks: somebody at a terminal presses Enter.
+fn answered(t: &Sandbox, command: &str, path: &str) {
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", command]).env_clear().current_dir(&t.dir);
+    shell.env("PATH", path).env("HOME", t.dir.join("home")).env("CCRUN_ROOT", &t.store);
+    let mut pty = Pty::spawn(shell);
+    pty.send(&"\n".repeat(60));
+    let (status, seen) = pty.wait();
+    assert_eq!(status, 0, "README: `{command}`: {seen}");
 }
 
 /// The table of steps is what ccrun says of itself.

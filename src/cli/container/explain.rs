@@ -13,6 +13,7 @@ use crate::sys::poll::{self, Readiness};
 use crate::sys::report::{self, Call};
 use crate::sys::{fs, memory, tty};
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -52,6 +53,8 @@ struct Explanation {
     page: &'static memory::Shared,
     /// Whether it may have to wait for a reader.
     is_read: bool,
+    /// How long, in milliseconds.
+    patience: i32,
 }
 
 static EXPLANATION: OnceLock<Explanation> = OnceLock::new();
@@ -63,9 +66,9 @@ thread_local! {
     static KEEPS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Begins, if the command line asks for it.
-pub fn begin(parsed: &Parsed) -> Result<()> {
-    let Some(file) = parsed.maybe(FLAG) else { return Ok(()) };
+/// Begins, if the command line asks for it, or for `--step`.
+pub fn begin(parsed: &Parsed, is_stepped: bool) -> Result<()> {
+    let Some(file) = parsed.maybe(FLAG).or(is_stepped.then_some(OsStr::new(""))) else { return Ok(()) };
     let path = Path::new(file);
     let to = if file.is_empty() {
         duplicate(fs::standard_stream(2))?
@@ -79,7 +82,9 @@ pub fn begin(parsed: &Parsed) -> Result<()> {
     let has_colors = file.is_empty() && tty::isatty(fs::standard_stream(2));
     let is_read = fs::fstat(to.as_fd())?.kind() != libc::S_IFREG;
     let page = memory::shared()?;
-    let explanation = Explanation { to, is_json, has_colors, began: Instant::now(), page, is_read };
+    // Who answers questions may stop the output to read it.
+    let patience = if is_stepped { -1 } else { PATIENCE };
+    let explanation = Explanation { to, is_json, has_colors, began: Instant::now(), page, is_read, patience };
     if is_json {
         explanation.write("[\n");
         for (at, side) in SIDES.into_iter().enumerate() {
@@ -94,7 +99,7 @@ pub fn begin(parsed: &Parsed) -> Result<()> {
 }
 
 /// Out of the way of the container's descriptors, as far as the limit of their number allows.
-fn duplicate(stream: BorrowedFd<'_>) -> Result<OwnedFd> {
+pub fn duplicate(stream: BorrowedFd<'_>) -> Result<OwnedFd> {
     let least = [900, 100];
     least.into_iter().find_map(|least| fd::duplicate(stream, least).ok()).map_or_else(|| fd::duplicate(stream, 3), Ok)
 }
@@ -106,7 +111,21 @@ pub fn failed(error: &Error) {
     }
 }
 
-fn name(side: Side) -> &'static str {
+/// The descriptor that it is written to, if there is an explanation.
+pub fn descriptor() -> Option<BorrowedFd<'static>> {
+    EXPLANATION.get().map(|explanation| explanation.to.as_fd())
+}
+
+/// Writes now what the command has said so far; it must not be saying anything.
+pub fn show_kept() {
+    if let Some(explanation) = EXPLANATION.get() {
+        explanation.lock();
+        explanation.write_kept();
+        explanation.page[LOCK].store(0, SeqCst);
+    }
+}
+
+pub fn name(side: Side) -> &'static str {
     match side {
         Side::Supervisor => "supervisor",
         Side::Init => "PID 1",
@@ -114,7 +133,8 @@ fn name(side: Side) -> &'static str {
     }
 }
 
-fn hear_step(event: &Event) -> Result<()> {
+/// The listener.
+pub fn hear_step(event: &Event) -> Result<()> {
     let Some(explanation) = EXPLANATION.get() else { return Ok(()) };
     let now = explanation.began.elapsed();
     match event {
@@ -138,11 +158,6 @@ fn hear_step(event: &Event) -> Result<()> {
             }
             if lesson.name == CLEAN_UP {
                 KEEPS.set(true);
-                let heading = header(lane, *number, lesson, explanation.has_colors, false);
-                if !explanation.is_json {
-                    explanation.keep(&heading);
-                    explanation.page[HEADING].store(heading.len() as u64, SeqCst);
-                }
             }
         }
         Event::Ended { side } => {
@@ -220,12 +235,7 @@ impl Explanation {
             self.wait_for_init();
         }
         let now = micros(self.began.elapsed());
-        let kept = self.kept();
-        let heading = self.page[HEADING].load(SeqCst) as usize;
-        if kept.len() > heading {
-            let is_last = self.page[LAST_LANE].load(SeqCst) == SIDES.len() as u64;
-            self.write(&kept[if is_last { heading } else { 0 }..]);
-        }
+        self.write_kept();
         if let (Some(error), false) = (error, self.is_json) {
             self.write(&format!("failed: {error}\n"));
         }
@@ -235,6 +245,17 @@ impl Explanation {
             }
             let end = error.map_or("end".to_owned(), ToString::to_string);
             self.write(&format!("{}\n]\n", json!({"name": end, "ph": "i", "s": "g", "ts": now, "pid": 1, "tid": 1})));
+        }
+    }
+
+    fn write_kept(&self) {
+        let kept = self.kept();
+        let heading = self.page[HEADING].load(SeqCst) as usize;
+        if kept.len() > heading {
+            let is_last = self.page[LAST_LANE].swap(SIDES.len() as u64, SeqCst) == SIDES.len() as u64;
+            self.write(&kept[if is_last { heading } else { 0 }..]);
+            self.page[KEPT].store(0, SeqCst);
+            self.page[HEADING].store(0, SeqCst);
         }
     }
 
@@ -286,8 +307,22 @@ impl Explanation {
         if KEEPS.get() { self.keep(text) } else { self.write(text) }
     }
 
-    /// Keeps a text of the command's for the supervisor. What there is no room for is lost.
+    /// Keeps a text of the command's for the supervisor, the first one with the heading of its step.
     fn keep(&self, text: &str) {
+        if !self.is_json
+            && self.page[KEPT].load(SeqCst) == 0
+            && let Some(lesson) = LESSON.get()
+        {
+            let (lane, number, _) = HERE.get();
+            let heading = header(lane, number, lesson, self.has_colors, false);
+            self.append(&heading);
+            self.page[HEADING].store(heading.len() as u64, SeqCst);
+        }
+        self.append(text);
+    }
+
+    /// What there is no room for is lost.
+    fn append(&self, text: &str) {
         let start = self.page[KEPT].load(SeqCst) as usize;
         if TEXT + (start + text.len()).div_ceil(8) > self.page.len() {
             return;
@@ -313,7 +348,7 @@ impl Explanation {
             return;
         }
         let wanted = [(self.to.as_fd(), Readiness { read: false, write: true })];
-        let is_ready = || poll::poll_all(&wanted, PATIENCE).is_ok_and(|ready| ready[0].write);
+        let is_ready = || poll::poll_all(&wanted, self.patience).is_ok_and(|ready| ready[0].write);
         if self.is_read && !is_ready() || fs::write_all(self.to.as_fd(), text.as_bytes()).is_err() {
             self.page[UNHEARD].store(1, SeqCst);
         }

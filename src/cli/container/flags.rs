@@ -17,7 +17,7 @@ pub mod security;
 pub mod streams;
 pub mod ulimit;
 
-use super::explain;
+use super::{explain, step};
 use crate::cli::args::Flag;
 use crate::cli::image::pull::JOBS;
 use {
@@ -88,4 +88,5 @@ pub const OF_RUN: &[Flag] = &[
     device::DEVICE.flag,
     QUIET.flag,
     explain::FLAG.flag,
+    step::FLAG.flag,
 ];

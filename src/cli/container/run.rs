@@ -8,7 +8,7 @@ use super::flags::pull::Pull;
 use super::flags::streams::{Ids, Streams};
 use super::flags::{self, device, mount, operand, process, resources, security};
 use super::request::{self, Request};
-use super::{explain, notices, scope, shown};
+use super::{notices, scope, shown, step};
 use crate::cli::args::{Command, Parsed};
 use crate::cli::output::note;
 use crate::cli::{names, store};
@@ -51,6 +51,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
+    step::check(parsed)?;
     if let Some(dir) = parsed.one(BUNDLE) {
         return bundle::run(parsed, Path::new(dir));
     }
@@ -149,21 +150,19 @@ pub fn start(
     cidfile: Option<&CidFile>,
     searched: impl Fn() -> String,
 ) -> Result<u8> {
-    explain::begin(parsed)?;
+    step::begin(parsed, &spec.security)?;
     if let Some(file) = cidfile {
         file.write(&spec.id)?;
     }
     let hint = |error: Error| if error.status() == Some(127) { error.hint(searched()) } else { error };
-    let outcome =
-        supervisor::run(&Order { store, map, spec, document }, lock, &mut |notice| note(&notices::text(&notice)))
-            .map_err(hint)
-            .inspect_err(|error| {
-                explain::failed(error);
-                // As in Docker the file stays where only the command could not be run.
-                if let (Some(file), None | Some(125)) = (cidfile, error.status()) {
-                    file.remove();
-                }
-            })?;
+    let mut tell = |notice| note(&notices::text(&notice));
+    let outcome = supervisor::run(&Order { store, map, spec, document }, lock, &mut tell);
+    let outcome = outcome.map_err(hint).map_err(step::failed).inspect_err(|error| {
+        // As in Docker the file stays where only the command could not be run.
+        if let (Some(file), None | Some(125)) = (cidfile, error.status()) {
+            file.remove();
+        }
+    })?;
     if outcome.interrupted {
         // A shell that runs a loop stops only if it sees what ended us.
         let _ = signal::die_by(libc::SIGINT);

@@ -182,12 +182,15 @@ fn not_handed_on(dir: &Path, controller: Controller) -> Error {
 }
 
 /// A group that was delegated to us holds us ourselves, and so cannot hand anything on (EBUSY) until we
-/// have moved into a child of it. Only if we are alone there: others are not ours to move.
+/// have moved into a child of it. Only if no others than our children are there: they are not ours to move.
 fn make_room(dir: &Path) -> bool {
-    let me = process::getpid().to_string();
-    let alone = fs::read_text(dir.join("cgroup.procs")).is_ok_and(|procs| procs.trim() == me);
+    let me = process::getpid();
+    let is_ours = |pid: i32| pid == me || process::parent_of(pid) == Some(me);
+    let procs = fs::read_text(dir.join("cgroup.procs")).unwrap_or_default();
+    let alone = !procs.is_empty() && procs.lines().all(|pid| pid.parse().is_ok_and(is_ours));
     let leaf = dir.join("ccrun-supervisor");
-    alone && super::files::mkdir(&leaf).is_ok() && super::files::write(&leaf, "cgroup.procs", me).is_ok()
+    let go = |pid: &str| super::files::write(&leaf, "cgroup.procs", pid).is_ok();
+    alone && super::files::mkdir(&leaf).is_ok() && procs.lines().all(go)
 }
 
 /// Makes what [`Host::v2_parent`] has found again, if the last container there has taken it away just now.

@@ -15,8 +15,12 @@ pub struct Mount<'a> {
     root: &'a [u8],
     point: &'a [u8],
     options: &'a [u8],
+    /// Whether what is mounted below it shows in other mount namespaces, or theirs here.
+    pub is_shared: bool,
     /// The type of the file system.
     pub kind: &'a [u8],
+    /// What is mounted, in the file system's own words.
+    pub source: &'a [u8],
     fs_options: &'a [u8],
 }
 
@@ -46,10 +50,16 @@ impl<'a> Mount<'a> {
         let mut next = || field(&mut rest);
         let id = std::str::from_utf8(next()?).ok()?.parse().ok()?;
         let (_parent, _device, root, point, options) = (next()?, next()?, next()?, next()?, next()?);
-        while next()? != b"-" {}
-        let (kind, _source) = (next()?, next()?);
+        let mut is_shared = false;
+        loop {
+            match next()? {
+                b"-" => break,
+                tag => is_shared |= tag.starts_with(b"shared:") || tag.starts_with(b"master:"),
+            }
+        }
+        let (kind, source) = (next()?, next()?);
         // Nothing that follows has blanks.
-        Some(Mount { id, root, point, options, kind, fs_options: rest })
+        Some(Mount { id, root, point, options, is_shared, kind, source, fs_options: rest })
     }
 
     /// The directory of the file system that is mounted.
@@ -60,6 +70,11 @@ impl<'a> Mount<'a> {
     /// Where it is mounted, as seen from the root of the process.
     pub fn point(&self) -> Cow<'a, Path> {
         unescaped(self.point)
+    }
+
+    /// The options of this mount alone.
+    pub fn options(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.options.split(|byte| *byte == b',')
     }
 
     /// The file system's own options.
@@ -74,7 +89,7 @@ impl<'a> Mount<'a> {
 
     /// Whether the mount or the whole file system is read-only.
     pub fn is_read_only(&self) -> bool {
-        self.options.split(|byte| *byte == b',').chain(self.fs_options()).any(|option| option == b"ro")
+        self.options().chain(self.fs_options()).any(|option| option == b"ro")
     }
 }
 

@@ -2,12 +2,12 @@
 
 use super::{SHARED_NETWORK, start};
 use crate::cli::args::Parsed;
-use crate::cli::container::explain;
 use crate::cli::container::flags::cidfile::{CIDFILE, CidFile};
 use crate::cli::container::flags::container::{BUNDLE, INIT, NAME, NO_INIT, RM, STATS, init};
 use crate::cli::container::flags::pull::QUIET;
 use crate::cli::container::flags::streams::{Ids, Streams};
 use crate::cli::container::shown;
+use crate::cli::container::{explain, step};
 use crate::cli::output::note;
 use crate::cli::{names, store};
 use crate::container::bundle::Bundle;
@@ -28,8 +28,9 @@ fn stdio(stream: Stream) -> Stdio {
 }
 
 /// What may be said beside it: all else stands in config.json.
-const BESIDE: [&str; 9] = [
+const BESIDE: [&str; 10] = [
     explain::FLAG.flag.long,
+    step::FLAG.flag.long,
     BUNDLE.flag.long,
     NAME.flag.long,
     CIDFILE.flag.long,

@@ -1,0 +1,191 @@
+//! What the kernel says of this process, read by the process itself: no other can look into PID 1.
+//!
+//! Nearly all of it stands in /proc/self. The container's /proc is not there for most of a start, and the host's is gone
+//! after pivot_root; but a descriptor of the host's, opened before the first clone, stays good in every process that
+//! inherits it, and its `self` is always whoever asks. These files can be read by their own process even where
+//! PR_SET_DUMPABLE has made them root's: they are open to all, or the kernel lets a process look into itself
+//! (proc(5), ptrace(2)). So it takes no power that the process may have given up.
+
+use super::in_force::{Capabilities, NAMESPACES, parse};
+use crate::error::{Error, Result};
+use crate::isolation::idmap::Extent;
+use crate::isolation::rlimit::{self, Ulimit};
+use crate::sys::proc::{self, mountinfo};
+use crate::sys::process::pid_t;
+use crate::sys::{cred, cstr, fs, namespace, process};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+
+/// One process as it is now. What could not be read says why.
+pub struct View {
+    /// Each kind with its `kind:[number]`.
+    pub namespaces: Vec<(&'static str, Result<String>)>,
+    pub uid_map: Result<Vec<Extent>>,
+    pub gid_map: Result<Vec<Extent>>,
+    pub status: Result<Status>,
+    /// Whether others may look into it.
+    pub dumpable: Result<bool>,
+    pub hostname: Result<String>,
+    pub directory: Result<PathBuf>,
+    /// What descriptors 0, 1 and 2 are.
+    pub streams: [Result<String>; 3],
+    /// The lines of /proc/self/cgroup: `hierarchy:controllers:path`.
+    pub cgroups: Result<Vec<String>>,
+    pub limits: Result<Vec<Ulimit>>,
+    pub mounts: Result<Vec<MountPoint>>,
+}
+
+/// What stands in /proc/self/status. Ids are those of the process's own user namespace.
+pub struct Status {
+    /// In each PID namespace, the host's first.
+    pub pids: Vec<pid_t>,
+    /// Its session and process group in its own PID namespace, 0 if they began outside.
+    pub session: pid_t,
+    pub group: pid_t,
+    /// Real, effective, saved and file system's.
+    pub uids: Vec<u32>,
+    pub gids: Vec<u32>,
+    pub groups: Vec<u32>,
+    pub capabilities: Capabilities,
+    pub no_new_privileges: bool,
+    /// 0 none, 1 strict, 2 filter.
+    pub seccomp_mode: u32,
+    /// How many filters; older kernels do not say.
+    pub seccomp_filters: Option<u32>,
+    /// Whether signals are blocked: the bits of SigBlk.
+    pub blocked_signals: u64,
+}
+
+/// A mount that this process sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountPoint {
+    pub id: u64,
+    pub point: String,
+    pub kind: String,
+    pub source: String,
+    /// The directory of the file system that is shown.
+    pub root: String,
+    pub options: String,
+    /// Whether what is mounted below it shows in other mount namespaces, or theirs here.
+    pub is_shared: bool,
+}
+
+impl View {
+    /// Reads it all. `proc` is the host's /proc, if it has one.
+    pub fn read(proc: Option<BorrowedFd<'_>>) -> View {
+        let proc = || proc.ok_or_else(|| Error::new("the host's /proc is not mounted"));
+        let text = |name: &str| text(proc()?, name);
+        let link = |name: &str| link(proc()?, name);
+        View {
+            namespaces: NAMESPACES.iter().filter_map(|kind| known(kind, link(&format!("ns/{kind}")))).collect(),
+            uid_map: text("uid_map").map(|text| parse::id_map(&text)),
+            gid_map: text("gid_map").map(|text| parse::id_map(&text)),
+            status: text("status").map(|text| Status::parse(&text)),
+            dumpable: cred::is_dumpable(),
+            hostname: namespace::gethostname(),
+            directory: process::getcwd(),
+            streams: [0, 1, 2].map(|fd| link(&format!("fd/{fd}"))),
+            cgroups: text("cgroup").map(|text| text.lines().map(str::to_owned).collect()),
+            limits: text("limits").map(|text| rlimit::parse(&text)),
+            mounts: proc()
+                .and_then(|proc| bytes(proc, "mountinfo"))
+                .map(|text| mountinfo::mounts(&text).map(MountPoint::of).collect()),
+        }
+    }
+}
+
+/// The number of this process in the PID namespace that `proc` shows.
+pub fn own_pid(proc: BorrowedFd<'_>) -> Option<pid_t> {
+    String::from_utf8(fs::readlinkat(proc, c"self").ok()?).ok()?.parse().ok()
+}
+
+/// Leaves a kind out that this kernel does not have.
+fn known(kind: &'static str, id: Result<String>) -> Option<(&'static str, Result<String>)> {
+    match id {
+        Err(error) if error.errno() == Some(libc::ENOENT) => None,
+        id => Some((kind, id)),
+    }
+}
+
+fn text(proc: BorrowedFd<'_>, name: &str) -> Result<String> {
+    bytes(proc, name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn bytes(proc: BorrowedFd<'_>, name: &str) -> Result<Vec<u8>> {
+    let file = fs::openat(proc, &cstr(format!("self/{name}"))?, libc::O_RDONLY, 0);
+    let bytes = file.and_then(|file| fs::read_to_end(file.as_fd(), usize::MAX));
+    bytes.map_err(|error| error.renamed(format_args!("read /proc/self/{name}")))
+}
+
+fn link(proc: BorrowedFd<'_>, name: &str) -> Result<String> {
+    let target = fs::readlinkat(proc, &cstr(format!("self/{name}"))?);
+    target
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .map_err(|error| error.renamed(format_args!("read /proc/self/{name}")))
+}
+
+impl Status {
+    fn parse(text: &str) -> Status {
+        let last = |name| parse::numbers(text, name).last().copied().unwrap_or(0);
+        Status {
+            pids: parse::numbers(text, "NSpid"),
+            session: last("NSsid"),
+            group: last("NSpgid"),
+            uids: parse::numbers(text, "Uid"),
+            gids: parse::numbers(text, "Gid"),
+            groups: parse::numbers(text, "Groups"),
+            capabilities: parse::capabilities(text),
+            no_new_privileges: parse::numbers::<u32>(text, "NoNewPrivs") == [1],
+            seccomp_mode: parse::numbers(text, "Seccomp").first().copied().unwrap_or(0),
+            seccomp_filters: parse::numbers(text, "Seccomp_filters").first().copied(),
+            blocked_signals: u64::from_str_radix(proc::value(text, "SigBlk").unwrap_or_default(), 16).unwrap_or(0),
+        }
+    }
+}
+
+impl MountPoint {
+    fn of(mount: mountinfo::Mount<'_>) -> MountPoint {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        // Both lists begin with rw or ro; the mount's own is what counts first.
+        let own: Vec<&[u8]> = mount.options().collect();
+        let of_fs = mount.fs_options().filter(|option| *option != b"rw" && !own.contains(option));
+        let options: Vec<&[u8]> = own.iter().copied().chain(of_fs).collect();
+        MountPoint {
+            id: mount.id,
+            point: mount.point().display().to_string(),
+            kind: text(mount.kind),
+            source: text(mount.source),
+            root: mount.root().display().to_string(),
+            options: text(&options.join(&b',')),
+            is_shared: mount.is_shared,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_read_through_a_descriptor() {
+        let proc = crate::isolation::procfs::open().unwrap();
+        let view = View::read(Some(proc.as_fd()));
+        let status = view.status.unwrap();
+        assert_eq!(own_pid(proc.as_fd()), Some(process::getpid()));
+        assert_eq!((status.pids.last(), status.session), (Some(&process::getpid()), process::getsid(0).unwrap()));
+        assert_eq!(view.namespaces.len(), NAMESPACES.len());
+        assert!(view.mounts.unwrap().iter().any(|mount| mount.point == "/"));
+        assert!(!view.limits.unwrap().is_empty() && !view.uid_map.unwrap().is_empty() && view.dumpable.unwrap());
+        let without = View::read(None);
+        assert!(without.status.is_err() && without.mounts.is_err() && without.hostname.is_ok());
+    }
+
+    #[test]
+    fn a_mounts_options_are_told_once() {
+        let line = b"36 35 98:0 /dir /jail\\040x ro,noatime master:1 - proc none rw,hidepid=2,ro\n";
+        let mount = MountPoint::of(mountinfo::mounts(line).next().unwrap());
+        let texts = (&*mount.point, &*mount.kind, &*mount.source, &*mount.root, &*mount.options);
+        assert_eq!(texts, ("/jail x", "proc", "none", "/dir", "ro,noatime,hidepid=2"));
+        assert_eq!((mount.id, mount.is_shared), (36, true));
+    }
+}
