@@ -41,9 +41,7 @@ pub fn files(host: &[Copy]) -> impl Iterator<Item = &OwnedFd> {
 pub fn take(between: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Result<(Handed, Vec<OwnedFd>)> {
     let (dir, host) = (plan.dir, plan.host);
     let ready = between.receive_from("the process that makes PID 1")?;
-    if plan.mapped {
-        supervisor.receive_from("the supervisor")?;
-    }
+    supervisor.receive_from("the supervisor")?;
     let (Message::Mounts { keys, .. }, _) = ready else {
         return Err(Error::new("PID 1 was told nothing of its mounts"));
     };

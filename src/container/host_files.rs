@@ -18,7 +18,7 @@ const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loop
 /// Writes the files into the container's directory `dir`. Returns each with its place, opened.
 /// The host's files are read here, so it comes before the host's root is left.
 pub fn write(dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<Vec<(&'static str, OwnedFd)>> {
-    let host = |path| fs::read_text(path).unwrap_or_default();
+    let host = |path| fs::read_record(path).unwrap_or_default();
     let (hosts, resolv) = match network {
         Network::None => (HOSTS.to_owned(), resolv_conf(host)),
         Network::Host => (host("/etc/hosts"), host("/etc/resolv.conf")),

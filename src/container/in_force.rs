@@ -4,7 +4,7 @@
 //! not even by the user who started it, so that what only a tracer may see of it is told
 //! to root alone. What could not be read is said instead.
 
-pub mod parse;
+pub(super) mod parse;
 
 use crate::error::{Error, Result};
 use crate::isolation::capabilities::Set;

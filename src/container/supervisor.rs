@@ -1,7 +1,7 @@
 //! The owner of a container: the process that makes it, lives as long as it does, and takes away what is left.
 //!
 //! It holds what must end with the container: the lock of `live/ID`, the range of ids, the cgroup, the terminal's
-//! master, the control socket. One loop waits for all that can happen. It is the process that the user started, but
+//! master, the control socket, and what leads into the namespaces. One loop waits for all that can happen. It is the process that the user started, but
 //! where the container has the user's terminal (`-it`): then that one is a client (see [`super::client`]), and the
 //! supervisor is forked from it before anything is made.
 //!
@@ -127,7 +127,7 @@ fn live_through(
     let mut cgroup = Cgroup::default();
     let (Caller::Here { is_job } | Caller::Client { is_job, .. }) = &caller;
     let started = Start::new(order, live, (&mut cgroup, state), *is_job, lock, tell).run();
-    let outcome = started.and_then(|Started { child, flows, master, reports, ids: _ids }| {
+    let outcome = started.and_then(|Started { child, flows, master, reports, ids: _ids, namespaces: _namespaces }| {
         let near = Near::new(&child, master, reports);
         let process = &order.spec.process;
         let ended = match caller {

@@ -44,6 +44,8 @@ pub struct IdMap {
     uids: Vec<Extent>,
     gids: Vec<Extent>,
     writer: Writer,
+    /// Who calls.
+    caller: u32,
 }
 
 impl IdMap {
@@ -82,6 +84,7 @@ impl IdMap {
             uids: extents(uid, uids),
             gids: extents(gid, gids),
             writer: Writer::Helpers { newuidmap, newgidmap },
+            caller: uid,
         })
     }
 
@@ -98,7 +101,7 @@ impl IdMap {
     /// 65536 ids from `from` on are those from `to` on.
     pub(super) fn moving(from: u32, to: u32) -> IdMap {
         let extents = vec![Extent { inside: from, outside: to, count: IDS }];
-        IdMap { uids: extents.clone(), gids: extents, writer: Writer::Ourselves }
+        IdMap { uids: extents.clone(), gids: extents, writer: Writer::Ourselves, caller: 0 }
     }
 
     /// A map that root writes; `None` if it does not hold container root.
@@ -106,24 +109,24 @@ impl IdMap {
         // Others ask the first for container root's ids.
         [&mut uids, &mut gids].into_iter().for_each(|extents| crate::sort::by_key(extents, |extent| extent.inside));
         let has_root = [&uids, &gids].iter().all(|extents| extents.first().is_some_and(|first| first.inside == 0));
-        has_root.then_some(IdMap { uids, gids, writer: Writer::Ourselves })
+        has_root.then_some(IdMap { uids, gids, writer: Writer::Ourselves, caller: 0 })
     }
 
     /// The ids of root in `from` are those of root in `to`.
     pub(super) fn of_roots(from: (u32, u32), to: (u32, u32)) -> IdMap {
         let one = |inside, outside| vec![Extent { inside, outside, count: 1 }];
-        IdMap { uids: one(from.0, to.0), gids: one(from.1, to.1), writer: Writer::Ourselves }
+        IdMap { uids: one(from.0, to.0), gids: one(from.1, to.1), writer: Writer::Ourselves, caller: 0 }
     }
 
     fn single(uid: u32, gid: u32) -> IdMap {
         let one = |outside| vec![Extent { inside: 0, outside, count: 1 }];
-        IdMap { uids: one(uid), gids: one(gid), writer: Writer::Ourselves }
+        IdMap { uids: one(uid), gids: one(gid), writer: Writer::Ourselves, caller: uid }
     }
 
     /// The map of a user namespace in one with this map: the same ids.
     pub fn nested(&self) -> IdMap {
         let same = |extents: &[Extent]| extents.iter().map(|e| Extent { outside: e.inside, ..*e }).collect();
-        IdMap { uids: same(&self.uids), gids: same(&self.gids), writer: Writer::Ourselves }
+        IdMap { uids: same(&self.uids), gids: same(&self.gids), writer: Writer::Ourselves, caller: 0 }
     }
 
     pub fn uids(&self) -> &[Extent] {
@@ -141,7 +144,7 @@ impl IdMap {
 
     /// Whether container root is somebody else than the caller: true for root's base range.
     pub fn is_shifted(&self) -> bool {
-        self.uids[0].outside != cred::geteuid()
+        self.uids[0].outside != self.caller
     }
 
     /// The host's uid and gid behind container root.
@@ -206,7 +209,7 @@ fn finish_helper(program: &Path, file: &str, running: Helper) -> Result<()> {
 /// The first id of root's base range; `None` when this user namespace does not have it
 /// (root of another container).
 fn base_range(kept: &Path) -> Result<Option<u32>> {
-    if let Ok(text) = fs::read_text(kept) {
+    if let Ok(text) = fs::read_record(kept) {
         let base = text.trim().parse().map_err(|_| {
             Error::new(format_args!("{}: not a number", kept.display()))
                 .hint("it holds the first host id of root's containers")

@@ -4,13 +4,23 @@
 //! first instruction and the user namespace owns the others: container root may
 //! then mount, name the host and bring the network up in them, and nowhere else.
 
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use crate::sys::proc::{self, mountinfo};
 use crate::sys::process::{
-    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS,
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS, pid_t,
 };
+use std::os::fd::AsFd;
 use std::path::Path;
+
+/// The descriptors of a process's namespaces, by which others get in later (setns(2)). The kernel gives them to the user
+/// who made the process only until it can be looked into no more; to root always. Of cgroups it has none of its own yet.
+pub fn open(pid: pid_t) -> Result<Vec<OwnedFd>> {
+    let dir = fs::open(&crate::sys::cstr(format!("/proc/{pid}/ns"))?, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    let kinds = [c"user", c"mnt", c"pid", c"net", c"ipc", c"uts"];
+    kinds.into_iter().map(|kind| fs::openat(dir.as_fd(), kind, libc::O_RDONLY, 0)).collect()
+}
 
 /// The namespaces of a container: all that clone3 can make but the network's, which it shares with the host
 /// under `--network host`, and that of cgroups if the container has some of its own: clone3 would make it with

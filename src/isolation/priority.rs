@@ -14,7 +14,7 @@ pub fn reset() -> Result<()> {
         resource::set_nice(0)?;
     }
     let path = "/proc/self/oom_score_adj";
-    if fs::read_file(path).is_ok_and(|text| text.starts_with(b"-")) {
+    if fs::read_record(path).is_ok_and(|text| text.starts_with('-')) {
         fs::write_text(path, "0")?;
     }
     Ok(())

@@ -138,7 +138,10 @@ impl Store {
     /// The directory `name` of the store, made when it is not there.
     pub fn dir(&self, name: &str) -> Result<PathBuf> {
         let path = self.root().join(name);
-        make_private(&path)?;
+        // Nearly always it is there.
+        if !fs::stat(&path).is_ok_and(|stat| stat.is_dir()) {
+            make_private(&path)?;
+        }
         Ok(path)
     }
 

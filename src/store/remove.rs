@@ -91,7 +91,8 @@ impl Removal<'_> {
         if removed(parent, name)? {
             return Ok(true);
         }
-        let mut dir = entered(parent, name)?;
+        let is_root = cred::geteuid() == 0;
+        let mut dir = entered(parent, name, is_root)?;
         let top = fs::openat(dir.as_fd(), c".", DIRECTORY, 0)?;
         let mut levels = Vec::new();
         let Some(left) = self.emptied(dir.as_fd())? else { return Ok(false) };
@@ -108,7 +109,7 @@ impl Removal<'_> {
                 if let Some(moved) = moved {
                     levels[0].left.push(moved);
                 } else {
-                    dir = entered(dir.as_fd(), &inner)?;
+                    dir = entered(dir.as_fd(), &inner, is_root)?;
                     if self.look.is_some() {
                         self.path.push(b'/');
                         self.path.extend_from_slice(inner.to_bytes());
@@ -168,7 +169,7 @@ impl Removal<'_> {
 }
 
 /// Opens a directory of ours whatever its mode, so that it can be emptied.
-fn entered(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
+fn entered(parent: BorrowedFd<'_>, name: &CStr, is_root: bool) -> Result<OwnedFd> {
     let open = || fs::openat(parent, name, DIRECTORY | libc::O_NOFOLLOW, 0);
     let dir = match open() {
         Err(error) if error.errno() == Some(libc::EACCES) => {
@@ -177,7 +178,7 @@ fn entered(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
         }
         opened => opened?,
     };
-    if cred::geteuid() != 0 && fs::fstat(dir.as_fd())?.mode & 0o300 != 0o300 {
+    if !is_root && fs::fstat(dir.as_fd())?.mode & 0o300 != 0o300 {
         // Where it is not ours to change, the next call fails and says why.
         let _ = fs::fchmod(dir.as_fd(), 0o700);
     }

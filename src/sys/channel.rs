@@ -40,6 +40,12 @@ pub enum Message {
         gid: u32,
         groups: Vec<u32>,
     },
+    /// Whom the command runs as, by number.
+    User {
+        uid: u32,
+        gid: u32,
+        groups: Vec<u32>,
+    },
     /// The command was stopped by this signal.
     Stopped(u8),
     /// The command was ended by this signal.
@@ -94,6 +100,7 @@ impl Message {
             Message::Terminal => vec![b'T'],
             Message::Started(pid) => words(b'P', &[pid.cast_unsigned()], &[]),
             Message::Listener { uid, gid, groups } => words(b'L', &[&[*uid, *gid], &groups[..]].concat(), &[]),
+            Message::User { uid, gid, groups } => words(b'u', &[&[*uid, *gid], &groups[..]].concat(), &[]),
             Message::Stopped(signal) => vec![b'S', *signal],
             Message::Killed(signal) => vec![b'K', *signal],
             Message::Running => vec![b'R'],
@@ -128,6 +135,7 @@ impl Message {
             b'T' => Message::Terminal,
             b'P' => Message::Started(word(0)?.cast_signed()),
             b'L' => Message::Listener { uid: word(0)?, gid: word(1)?, groups: (2..).map_while(word).collect() },
+            b'u' => Message::User { uid: word(0)?, gid: word(1)?, groups: (2..).map_while(word).collect() },
             b'S' => Message::Stopped(*rest.first()?),
             b'K' => Message::Killed(*rest.first()?),
             b'R' => Message::Running,
@@ -185,7 +193,7 @@ impl Channel {
 
     /// The next message with its descriptors; `None` when the other side is gone.
     pub fn receive(&self) -> Result<Option<(Message, Vec<OwnedFd>)>> {
-        let mut buffer = vec![0; MOST_BYTES];
+        let mut buffer = [0; MOST_BYTES];
         let (size, fds) = match socket::receive(self.0.as_fd(), &mut buffer) {
             // The other side has closed without reading all; what it has sent before that is still here.
             Err(error) if error.errno() == Some(libc::ECONNRESET) => socket::receive(self.0.as_fd(), &mut buffer)?,
@@ -271,6 +279,7 @@ mod tests {
             Message::Terminal,
             Message::Started(i32::MAX),
             Message::Listener { uid: 1, gid: u32::MAX, groups: vec![7, 8] },
+            Message::User { uid: 0, gid: 5, groups: Vec::new() },
             Message::Stopped(19),
             Message::Killed(64),
             Message::Running,

@@ -8,6 +8,7 @@ cases! {
     Every:
         the_document_is_the_ocis,
         the_state_follows_the_container,
+        a_user_by_name_is_noted_by_number,
         a_killed_supervisor_is_told_of,
         a_damaged_file_is_named;
 }
@@ -67,6 +68,7 @@ fn the_state_follows_the_container(t: &Sandbox) {
     let moment = |state: &Value, name: &str| state[name].as_u64().unwrap_or_else(|| panic!("{name}: {state}"));
     let (created, started) = (moment(&state, "created"), moment(&state, "started"));
     assert!(before <= created.into() && created <= started, "{state}");
+    assert_eq!(state["user"], Value::Null);
     t.ccrun(&["ps", "--format", "{{.Names}} {{.State}}"]).ok().prints("box running\n");
     running.signal(libc::SIGTERM);
     running.wait().exit(143);
@@ -74,6 +76,17 @@ fn the_state_follows_the_container(t: &Sandbox) {
     assert_eq!((&state["status"], &state["exitCode"]), (&json!("exited"), &json!(143)));
     assert_eq!((moment(&state, "created"), moment(&state, "started")), (created, started));
     assert!(moment(&state, "finished") >= started, "{state}");
+    t.ccrun(&["rm", "box"]).ok();
+    t.nothing_left();
+}
+
+fn a_user_by_name_is_noted_by_number(t: &Sandbox) {
+    let script = "cp -a BUSYBOX/. . && echo bob:x:7:8::/:/bin/sh >>etc/passwd && echo staff:x:9:bob >>etc/group";
+    std::fs::create_dir(t.dir.join("root")).expect("mkdir");
+    t.command("sh", &["-c", &script.replace("BUSYBOX", &t.busybox)]).cwd(t.dir.join("root")).ok();
+    t.ccrun(&["run", "--name", "box", "-u", "bob", "--rootfs", &t.path("root"), "true"]).ok();
+    let state = json_in(t, &id(t, "box"), "state.json");
+    assert_eq!(state["user"], json!({ "uid": 7, "gid": 8, "additionalGids": [8, 9] }));
     t.ccrun(&["rm", "box"]).ok();
     t.nothing_left();
 }

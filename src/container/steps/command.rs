@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::seccomp::Filter;
 use crate::isolation::{capabilities, keyring, procfs, rlimit};
-use crate::sys::channel::Channel;
+use crate::sys::channel::{Channel, Message};
 use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, namespace, proc, process, signal, tty};
 use libc::{O_DIRECTORY, O_PATH};
@@ -22,6 +22,7 @@ use std::path::Path;
 /// A command in the making: what one step leaves for the next ones.
 pub struct Prepare<'a> {
     plan: &'a Plan<'a>,
+    supervisor: &'a Channel,
     terminal: Option<OwnedFd>,
     /// At its other end somebody is ready to emulate root.
     channel: Option<&'a Channel>,
@@ -31,8 +32,13 @@ pub struct Prepare<'a> {
 }
 
 impl<'a> Prepare<'a> {
-    pub fn new(plan: &'a Plan<'a>, terminal: Option<OwnedFd>, channel: Option<&'a Channel>) -> Prepare<'a> {
-        Prepare { plan, terminal, channel, user: User::default(), args: Vec::new(), env: Vec::new() }
+    pub fn new(
+        plan: &'a Plan<'a>,
+        supervisor: &'a Channel,
+        terminal: Option<OwnedFd>,
+        channel: Option<&'a Channel>,
+    ) -> Prepare<'a> {
+        Prepare { plan, supervisor, terminal, channel, user: User::default(), args: Vec::new(), env: Vec::new() }
     }
 
     /// Becomes the command; returns only what kept it from that.
@@ -48,8 +54,13 @@ pub fn lead_job(prepare: &mut Prepare<'_>) -> Result<()> {
 }
 
 pub fn find_user(prepare: &mut Prepare<'_>) -> Result<()> {
-    prepare.user = user::find(&prepare.plan.spec.process)?;
-    Ok(())
+    let process = &prepare.plan.spec.process;
+    prepare.user = user::find(process)?;
+    if process.user.is_empty() && process.groups.is_empty() {
+        return Ok(());
+    }
+    let User { uid, gid, groups, .. } = &prepare.user;
+    prepare.supervisor.send(&Message::User { uid: *uid, gid: *gid, groups: groups.clone() }, &[])
 }
 
 pub fn connect_streams(prepare: &mut Prepare<'_>) -> Result<()> {

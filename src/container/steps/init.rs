@@ -73,7 +73,10 @@ impl<'a> Build<'a> {
 
     fn run(mut self) -> Result<Built> {
         run_all(Side::Init, INIT, |step| step(&mut self))?;
-        made(self.built.take())
+        let built = made(self.built.take());
+        // What is open here is closed at once, with all else.
+        std::mem::forget(self);
+        built
     }
 
     fn root(&self) -> Result<BorrowedFd<'_>> {
@@ -229,12 +232,12 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
             })?;
         }
         super::end(Side::Init)?;
-        return Err(Prepare::new(plan, terminal, theirs.as_ref()).run());
+        return Err(Prepare::new(plan, supervisor, terminal, theirs.as_ref()).run());
     }
     let child = process::fork(|| {
         // The other end must be gone when PID 1 is.
         ours.iter().for_each(Channel::close_copy);
-        let error = Prepare::new(plan, terminal, theirs.as_ref()).run();
+        let error = Prepare::new(plan, supervisor, terminal, theirs.as_ref()).run();
         report::switch(false);
         supervisor.fail(error)
     })

@@ -35,6 +35,8 @@ pub struct Started {
     pub reports: Option<Channel>,
     /// Its ids, if they are its own: given back when it has ended.
     pub ids: Option<Range>,
+    /// Its namespaces, for a supervisor that could not open them later.
+    pub namespaces: Vec<OwnedFd>,
 }
 
 /// A container in the making, from the outside: what one step leaves for the next ones.
@@ -69,6 +71,7 @@ struct Made {
     /// Has the user namespace that the host's directories are shown behind, where PID 1 comes later.
     holder: Option<ranges::Holder>,
     handed: id_mapped::Handed,
+    namespaces: Vec<OwnedFd>,
     master: Option<OwnedFd>,
 }
 
@@ -89,12 +92,12 @@ impl<'a> Start<'a> {
     pub fn run(mut self) -> Result<Started> {
         let ran = run_all(Side::Supervisor, SUPERVISOR, |step| step(&mut self));
         report::switch(false);
-        let Made { child, own, master, streams, reports, .. } = self.made;
+        let Made { child, own, master, streams, reports, namespaces, .. } = self.made;
         let (flows, child) = (streams.map(Streams::into_flows).unwrap_or_default(), made(child));
         match (ran, child) {
             (Ok(()), Ok(child)) => {
                 let ids = own.and_then(|own| own.range);
-                Ok(Started { child, flows, master, reports: reports.0, ids })
+                Ok(Started { child, flows, master, reports: reports.0, ids, namespaces })
             }
             (Err(error), Ok(child)) => {
                 let _ = child.signal(libc::SIGKILL);
@@ -246,16 +249,22 @@ pub fn make_mounts(start: &mut Start<'_>) -> Result<()> {
 pub fn hand_over(start: &mut Start<'_>) -> Result<()> {
     let shifted = start.map.is_shifted();
     let between = start.has_process_between();
-    let Made { child, channel, inside, handed, holder, .. } = &mut start.made;
+    let Made { child, channel, inside, handed, holder, namespaces, .. } = &mut start.made;
     let channel = made(channel.as_ref())?;
-    handed.send(channel)?;
     if between {
+        handed.send(channel)?;
         let init = outer::receive(channel, made(child.as_ref())?)?;
         let init = child.insert(init);
         if shifted {
             made(inside.as_ref())?.write(init.pid())?;
-            channel.send(&Message::Go, &[])?;
         }
+    }
+    if !shifted {
+        *namespaces = namespaces::open(made(child.as_ref())?.pid())?;
+    }
+    match between {
+        true => channel.send(&Message::Go, &[])?,
+        false => handed.send(channel)?,
     }
     (*handed, *holder) = (id_mapped::Handed::default(), None);
     Ok(())
@@ -276,10 +285,12 @@ pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
             Message::Terminal => start.made.master = fds.into_iter().next(),
             Message::NoOverlay(errno) => (start.tell)(Notice::NoOverlay(errno)),
             Message::UselessDevice(path) => (start.tell)(Notice::UselessDevice(path)),
+            Message::User { uid, gid, groups } => start.state.user = Some((uid, gid, groups)),
             other => return Err(Error::new(format_args!("PID 1 said something else than it should: {other:?}"))),
         }
     }
-    Ok(())
+    // Whom a name means is known only now.
+    if start.state.user.is_some() { start.store.save_state(start.live, start.state) } else { Ok(()) }
 }
 
 /// Ids that are this container's alone; where there are none it shares the base range with others, which the user is

@@ -3,9 +3,10 @@
 use crate::container::control;
 use crate::error::Result;
 use crate::isolation::cgroup::Cgroup;
-use crate::store::containers::{Container, State};
+use crate::store::containers::{Container, ProcessId, State};
 use crate::store::{self, Patience, Store};
 use crate::sys::channel::Message;
+use crate::sys::proc::stat::Stat;
 use crate::sys::{fs, process};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,11 +29,16 @@ pub fn kill(store: &Store, id: &str) -> Result<()> {
     if let (Some(supervisor), Some(init)) = (supervisor, init)
         && let Ok(child) = process::pidfd_open(init.pid)
         && store.is_alive(id)?
-        && process::parent_of(init.pid) == Some(supervisor.pid)
+        && Stat::of(init.pid).is_some_and(|stat| is_same(&stat, init) && stat.number(4) == Some(supervisor.pid))
     {
         child.signal(libc::SIGKILL)?;
     }
     store.wait_for_end(id)
+}
+
+/// Whether a process is the one that was noted, of which ccrun 0.3 noted no more than its number.
+fn is_same(stat: &Stat, noted: ProcessId) -> bool {
+    noted.start == 0 || stat.number(22) == Some(noted.start)
 }
 
 /// Takes away what killed supervisors have left: their containers, cgroups and half-made files. What takes long is

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 pub fn read(path: &Path) -> Result<String> {
-    fs::read_text(path)
+    fs::read_record(path)
 }
 
 /// Writes a value. The kernel makes these files: a missing one means that it does not have what is asked for.

@@ -47,6 +47,9 @@ pub struct State {
     pub init: Option<ProcessId>,
     /// The cgroup directories that were made for it.
     pub cgroup: Vec<PathBuf>,
+    /// The uid, the gid and the other groups that the command began with, as the container numbers them, where names
+    /// were given.
+    pub user: Option<(u32, u32, Vec<u32>)>,
     pub created: Time,
     /// When its command began.
     pub started: Option<Time>,
@@ -90,6 +93,9 @@ impl State {
             "started": self.started.map(nanoseconds),
             "finished": self.finished.map(nanoseconds),
         });
+        if let Some((uid, gid, groups)) = &self.user {
+            value["user"] = json!({ "uid": uid, "gid": gid, "additionalGids": groups });
+        }
         if self.status == Status::Exited {
             value["exitCode"] = self.exit_code.into();
             value["oomKilled"] = self.oom_killed.into();
@@ -113,6 +119,7 @@ impl State {
             supervisor: process("supervisor"),
             init: process("init"),
             cgroup: value["cgroup"].as_array()?.iter().filter_map(Value::as_str).map(PathBuf::from).collect(),
+            user: user(&value["user"]),
             created: time("created")?,
             started: time("started"),
             finished: time("finished"),
@@ -121,6 +128,12 @@ impl State {
             error: value["error"].as_str().unwrap_or_default().to_owned(),
         })
     }
+}
+
+fn user(value: &Value) -> Option<(u32, u32, Vec<u32>)> {
+    let number = |value: &Value| value.as_u64()?.try_into().ok();
+    let groups = value["additionalGids"].as_array()?.iter().filter_map(number).collect();
+    Some((number(&value["uid"])?, number(&value["gid"])?, groups))
 }
 
 /// Nanoseconds since 1970; they last until the year 2262.
@@ -144,6 +157,7 @@ mod tests {
             status: Status::Exited,
             supervisor: Some(ProcessId { pid: 7, start: u64::MAX }),
             cgroup: vec!["/sys/fs/cgroup/x".into()],
+            user: Some((7, 8, vec![9])),
             created: at(1_767_323_045, 999_999_999),
             started: Some(at(-1, 1)),
             finished: Some(at(0, 0)),

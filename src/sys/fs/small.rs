@@ -33,6 +33,23 @@ fn text_of(path: &Path) -> Result<String> {
     String::from_utf8(read_path(path)?).map_err(|_| Error::call(format_args!("read {}", path.display()), libc::EILSEQ))
 }
 
+/// The same of a file that comes in one piece, so that nobody has to ask whether there is more: a file on a disk, or
+/// one of the kernel's that holds one record (a list such as mountinfo comes a page at a time).
+pub fn read_record(path: impl AsRef<Path>) -> Result<String> {
+    record_of(path.as_ref())
+}
+
+fn record_of(path: &Path) -> Result<String> {
+    let mut buffer = [0; AT_ONCE];
+    let opened = cstr(path).and_then(|path| open(&path, O_RDONLY, 0));
+    let size = opened.and_then(|file| read(file.as_fd(), &mut buffer));
+    match size.map_err(|error| error.renamed(format_args!("read {}", path.display())))? {
+        AT_ONCE => text_of(path),
+        size => String::from_utf8(buffer[..size].to_vec())
+            .map_err(|_| Error::call(format_args!("read {}", path.display()), libc::EILSEQ)),
+    }
+}
+
 /// What is left of an open file, but no more than `most` bytes and what comes with them.
 pub fn read_to_end(file: BorrowedFd<'_>, most: usize) -> Result<Vec<u8>> {
     let mut buffer = [0; AT_ONCE];

@@ -1,7 +1,10 @@
 //! /proc/PID/stat (proc_pid_stat(5)).
 
-use crate::sys::fs;
+use crate::error::Result;
+use crate::sys::{cstr, fs};
 use libc::pid_t;
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::str::FromStr;
 
 /// The file of one process.
@@ -10,11 +13,20 @@ pub struct Stat(Vec<u8>);
 impl Stat {
     /// `None` when there is no such process.
     pub fn of(pid: pid_t) -> Option<Stat> {
-        fs::read_file(format!("/proc/{pid}/stat")).ok().map(Stat)
+        Stat::read(format!("/proc/{pid}/stat")).ok()
     }
 
-    pub fn own() -> crate::error::Result<Stat> {
-        fs::read_file("/proc/self/stat").map(Stat)
+    pub fn own() -> Result<Stat> {
+        Stat::read("/proc/self/stat")
+    }
+
+    fn read(path: impl AsRef<Path>) -> Result<Stat> {
+        // The name may hold anything.
+        let file = fs::open(&cstr(path.as_ref())?, libc::O_RDONLY, 0)?;
+        let mut text = vec![0; 1024];
+        let size = fs::read(file.as_fd(), &mut text)?;
+        text.truncate(size);
+        Ok(Stat(text))
     }
 
     /// A field by its number in the man page, from 4 on. The name in parentheses may hold anything, so all is counted

@@ -99,25 +99,30 @@ fn e24_a_strangers_number(t: &Sandbox) {
     let live = |t: &Sandbox| {
         let ids = t.names_in("live");
         assert_eq!(ids.len(), 1, "{ids:?}");
-        t.store.join("live").join(&ids[0])
+        ids[0].clone()
+    };
+    // Writes another number in place of its PID 1's, or of both.
+    let renumber = |t: &Sandbox, id: &str, names: &[&str]| {
+        let path = t.store.join("containers").join(id).join("state.json");
+        let text = std::fs::read(&path).expect("read");
+        let mut state: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        names.iter().for_each(|name| state[*name]["pid"] = number.into());
+        std::fs::write(&path, state.to_string()).expect("write");
     };
     // A container whose supervisor was killed, and whose init's number was given to somebody else.
     let job = t.run(&["/bin/sleep", "71.1"]).spawn();
     procs::with_args(&["/bin/sleep", "71.1"]);
-    let path = live(t);
+    let id = live(t);
     job.signal(libc::SIGKILL);
     assert_eq!(job.wait().status, 137);
-    std::fs::write(&path, format!("{number} {number}")).expect("write");
-    t.ccrun(&["rm", "-f", path.file_name().expect("a name").to_str().expect("UTF-8")]).out();
+    renumber(t, &id, &["supervisor", "init"]);
+    t.ccrun(&["rm", "-f", &id]).out();
     assert!(alive(&mut stranger), "a stranger was killed");
     // One that runs, with wrong numbers on record: another's child is not its init.
     let job = t.run(&["/bin/sleep", "72.2"]).spawn();
     procs::with_args(&["/bin/sleep", "72.2"]);
-    let path = live(t);
-    let right = std::fs::read_to_string(&path).expect("read");
-    let supervisor = right.split_whitespace().next().expect("a number");
-    std::fs::write(&path, format!("{supervisor} {number}")).expect("write");
-    let id = path.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
+    let id = live(t);
+    renumber(t, &id, &["init"]);
     let removal = t.ccrun(&["rm", "-f", &id]).timeout(30).spawn();
     crate::sandbox::pause(500);
     assert!(alive(&mut stranger), "a stranger was killed");
