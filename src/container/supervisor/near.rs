@@ -113,7 +113,9 @@ impl<'a> Near<'a> {
             let mut ended = None;
             while let Some(signal) = signals.next() {
                 match signal.number {
-                    libc::SIGCHLD => ended = ended.or(self.child.try_wait()?),
+                    // Another child's may have come before; PID 1 can be waited for once.
+                    libc::SIGCHLD if ended.is_some() => {}
+                    libc::SIGCHLD => ended = self.child.try_wait()?,
                     _ => front.take(signal, &mut self)?,
                 }
             }
@@ -172,7 +174,9 @@ impl<'a> Near<'a> {
             let mut ended = None;
             while let Some(signal) = signals.next() {
                 match signal.number {
-                    libc::SIGCHLD => ended = ended.or(self.child.try_wait()?),
+                    // Another child's may have come before; PID 1 can be waited for once.
+                    libc::SIGCHLD if ended.is_some() => {}
+                    libc::SIGCHLD => ended = self.child.try_wait()?,
                     other => self.signal(other),
                 }
             }
