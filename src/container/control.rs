@@ -24,7 +24,7 @@ impl Control {
     pub fn listen(dir: &Path) -> Result<Control> {
         // One that was killed has left its own.
         let _ = fs::unlink(dir.join(NAME));
-        let listener = through(dir, |path| socket::listen(path))?;
+        let listener = through(dir, socket::listen)?;
         Ok(Control { listener, visitors: Vec::new() })
     }
 
@@ -50,7 +50,7 @@ impl Control {
 
 /// A channel to the supervisor of the container whose directory is `dir`.
 pub fn connect(dir: &Path) -> Result<Channel> {
-    through(dir, |path| socket::connect(path)).map(Channel::from)
+    through(dir, socket::connect).map(Channel::from)
 }
 
 /// Names the socket by a path that is short enough for one: through a descriptor of its directory (unix(7)).

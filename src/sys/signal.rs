@@ -55,6 +55,19 @@ pub fn pending() -> u64 {
     set
 }
 
+/// rt_sigtimedwait(2) with no time: takes a signal away that is blocked and pending, if it is.
+pub fn forget(signal: i32) {
+    // SAFETY: sigset_t is plain data, which sigemptyset sets up.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    let no_time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: all three live for the time of the calls; no information is asked for.
+    unsafe {
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const no_time);
+    }
+}
+
 /// Waits for the next of the blocked signals.
 pub fn wait_any() -> Result<i32> {
     loop {

@@ -11,7 +11,7 @@ use crate::json::json;
 use crate::sys::fd::{self, OwnedFd};
 use crate::sys::poll::{self, Readiness};
 use crate::sys::report::{self, Call};
-use crate::sys::{fs, memory, tty};
+use crate::sys::{fs, memory, signal, tty};
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -351,6 +351,8 @@ impl Explanation {
         let is_ready = || poll::poll_all(&wanted, self.patience).is_ok_and(|ready| ready[0].write);
         if self.is_read && !is_ready() || fs::write_all(self.to.as_fd(), text.as_bytes()).is_err() {
             self.page[UNHEARD].store(1, SeqCst);
+            // It waits as long as all signals are blocked, and would end the program when they are not.
+            signal::forget(libc::SIGPIPE);
         }
     }
 }

@@ -184,8 +184,11 @@ fn not_handed_on(dir: &Path, controller: Controller) -> Error {
 /// A group that was delegated to us holds us ourselves, and so cannot hand anything on (EBUSY) until we
 /// have moved into a child of it. Only if no others than our children are there: they are not ours to move.
 fn make_room(dir: &Path) -> bool {
-    let me = process::getpid();
-    let is_ours = |pid: i32| pid == me || process::parent_of(pid) == Some(me);
+    let (me, parent) = (process::getpid(), process::getppid());
+    let program = |process: &str| fs::stat(format!("/proc/{process}/exe")).map(|stat| (stat.dev, stat.ino)).ok();
+    // The client that the supervisor was forked from.
+    let is_client = |pid: i32| pid == parent && program(&pid.to_string()).is_some_and(|it| Some(it) == program("self"));
+    let is_ours = |pid: i32| pid == me || process::parent_of(pid) == Some(me) || is_client(pid);
     let procs = fs::read_text(dir.join("cgroup.procs")).unwrap_or_default();
     let alone = !procs.is_empty() && procs.lines().all(|pid| pid.parse().is_ok_and(is_ours));
     let leaf = dir.join("ccrun-supervisor");

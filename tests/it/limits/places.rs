@@ -97,24 +97,29 @@ fn a_parent_may_be_named(t: &Sandbox) {
     t.nothing_left();
 }
 
-/// A scope that holds nobody but ccrun was made for it. The process that asks for `--step` is there, too.
+/// A scope that holds nobody but ccrun was made for it. The process that asks for `--step` is there, too, and the
+/// client of `-it`.
 fn who_asks_before_each_step_is_no_stranger_in_a_scope(t: &Sandbox) {
     let Some(point) = pure_v2() else { crate::skip!("cgroups of v1 are in use") };
     let scope = point.join(format!("ccrun-it-{}.scope", std::process::id()));
     std::fs::create_dir(&scope).expect("mkdir");
     std::fs::write(point.join("cgroup.subtree_control"), "+memory +pids +cpu").expect("hand on");
     let (scope_path, file) = (scope.display(), t.path("explained"));
-    let run = format!("{} run --rm --step --explain={file} -m 64m --rootfs {} true", t.ccrun, t.busybox);
-    let mut shell = std::process::Command::new("/bin/sh");
-    shell.arg("-c").arg(format!("echo $$ >{scope_path}/cgroup.procs && exec {run}")).env("CCRUN_ROOT", &t.store);
-    let mut pty = crate::pty::Pty::spawn(shell);
-    pty.send(&"\n".repeat(60));
-    let (status, seen) = pty.wait();
-    let explained = std::fs::read_to_string(&file).expect("read");
-    let _ = std::fs::remove_dir(scope.join("ccrun-supervisor"));
+    let mut ended = Vec::new();
+    for (flags, keys) in [("--step", 60), ("-it", 0), ("-it --step", 60)] {
+        let run = format!("{} run --rm {flags} --explain={file} -m 64m --rootfs {} true", t.ccrun, t.busybox);
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.arg("-c").arg(format!("echo $$ >{scope_path}/cgroup.procs && exec {run}")).env("CCRUN_ROOT", &t.store);
+        let mut pty = crate::pty::Pty::spawn(shell);
+        pty.send(&"\n".repeat(keys));
+        ended.push((flags, pty.wait(), std::fs::read_to_string(&file).expect("read")));
+        let _ = std::fs::remove_dir(scope.join("ccrun-supervisor"));
+    }
     std::fs::remove_dir(&scope).expect("rmdir");
-    assert_eq!(status, 0, "{seen}");
-    assert!(explained.contains(&format!("\"{scope_path}/ccrun-supervisor")), "{explained}");
+    for (flags, (status, seen), explained) in ended {
+        assert_eq!(status, 0, "{flags}: {seen}");
+        assert!(explained.contains(&format!("\"{scope_path}/ccrun-supervisor")), "{flags}: {explained}");
+    }
     t.nothing_left();
 }
 
