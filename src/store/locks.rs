@@ -4,7 +4,7 @@
 use super::Store;
 use crate::error::Result;
 use crate::sys::fd::OwnedFd;
-use crate::sys::{cstr, fs};
+use crate::sys::{cstr, fs, process};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -81,10 +81,10 @@ fn open(path: &Path, flags: i32) -> Result<OwnedFd> {
 pub(super) fn fresh_name(tmp: &Path, kind: &str) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let pid = std::process::id();
+    let pid = process::getpid();
     loop {
         let path = tmp.join(format!("{kind}-{pid}-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-        if std::fs::symlink_metadata(&path).is_err() {
+        if fs::lstat(&path).is_err() {
             return path;
         }
     }
