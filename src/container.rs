@@ -7,6 +7,7 @@ mod control;
 mod detach_keys;
 pub mod document;
 mod emulation;
+pub mod ending;
 pub mod export;
 mod filesystem;
 mod flow;

@@ -37,7 +37,7 @@ use std::os::fd::AsFd;
 use std::time::Instant;
 
 pub use super::callers_terminal::wait_for_foreground;
-pub use sweep::{kill, sweep, sweep_all};
+pub use sweep::{sweep, sweep_all};
 
 /// Who stands in front of the container.
 enum Caller {
@@ -103,6 +103,7 @@ fn own(order: &Order<'_>, lock: Option<Lock>, caller: Caller, tell: &mut dyn FnM
     let outcome = live_through(order, &live, &mut state, lock, caller, tell);
     let tidied = match &outcome {
         Ok(_) if !spec.remove => store.finish_container(&live, &state),
+        Ok(_) => live.leave_state(&state).and(store.remove_named(&spec.id, &spec.name)),
         // A container that never ran leaves nothing behind.
         _ => store.remove_named(&spec.id, &spec.name),
     };

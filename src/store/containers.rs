@@ -163,9 +163,10 @@ impl Store {
     /// Takes a container out of sight.
     fn put_container_away(&self, id: &str, name: Option<&str>) -> Result<Gone<'_>> {
         let names = match name {
-            Some(name) => vec![name.to_owned()],
+            // It may have got another one since.
+            Some(name) if self.holder(name).is_some_and(|holder| holder == id) => vec![name.to_owned()],
             // Without a document, cut short or damaged, all names have to be looked through.
-            None => match self.container(id) {
+            _ => match self.container(id) {
                 Ok(container) => vec![container.name().to_owned()],
                 Err(_) => self.names_in("names").unwrap_or_default(),
             },
@@ -244,9 +245,34 @@ impl Store {
         Ok(matches!(locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)?, Taken::Theirs))
     }
 
-    /// Waits until the container runs no more.
-    pub fn wait_for_end(&self, id: &str) -> Result<()> {
-        locks::take(&self.live_path(id), 0, LOCK_SH).map(drop)
+    /// Waits until the container runs no more. Its last state, which its supervisor leaves where the mark of life is if
+    /// nothing else is kept.
+    pub fn wait_for_end(&self, id: &str) -> Result<State> {
+        let opened = cstr(self.live_path(id)).and_then(|path| fs::open(&path, libc::O_RDWR | libc::O_NOFOLLOW, 0));
+        if let Ok(live) = opened {
+            fs::flock(live.as_fd(), LOCK_SH)?;
+            let text = fs::read_to_end(live.as_fd(), usize::MAX)?;
+            if let Some(end) = State::from_text(&String::from_utf8_lossy(&text)) {
+                return Ok(end);
+            }
+        }
+        self.state(id)
+    }
+
+    /// Gives the container another name.
+    pub fn rename_container(&self, id: &str, name: &str) -> Result<()> {
+        let mut container = self.container(id)?;
+        let old = container.name().to_owned();
+        self.take_name(name, id)?;
+        container.document["ccrun"]["name"] = name.into();
+        let path = self.root().join("containers").join(id).join("config.json");
+        let text = container.document.to_string();
+        if let Err(error) = write_file(&path, text.as_bytes()) {
+            let _ = fs::unlink(self.root().join("names").join(name));
+            return Err(error);
+        }
+        let _ = fs::unlink(self.root().join("names").join(old));
+        Ok(())
     }
 
     /// The ids of all containers.
@@ -308,6 +334,11 @@ impl Store {
 }
 
 impl Live {
+    /// Leaves the last state for those who wait, where all else of the container goes.
+    pub fn leave_state(&self, state: &State) -> Result<()> {
+        fs::write_all(self.lock.as_fd(), state.to_text().as_bytes())
+    }
+
     /// Gives up the mark of life early: for the child, which must not keep the lock.
     pub fn lock(&self) -> &OwnedFd {
         &self.lock

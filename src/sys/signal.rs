@@ -1,5 +1,7 @@
 //! Signals: sigprocmask(2), sigaction(2), sigwaitinfo(2), signalfd(2), kill(2).
 
+pub mod names;
+
 use super::returned;
 use crate::error::Result;
 use crate::sys::fd::OwnedFd;

@@ -35,6 +35,7 @@ mod check;
 mod commands;
 mod credentials;
 mod emulation;
+mod ending;
 mod errors;
 mod explain;
 mod faults;
@@ -108,6 +109,7 @@ const CASES: &[&[Case]] = &[
     readme::CASES,
     run::CASES,
     owner::CASES,
+    ending::CASES,
     saved::CASES,
     explain::CASES,
     step::CASES,

@@ -3,7 +3,7 @@
 use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::supervisor;
+use crate::container::{ending, supervisor};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -42,7 +42,7 @@ fn remove(store: &Store, word: &str, force: bool) -> Result<()> {
                  remove"
             )));
         }
-        supervisor::kill(store, &id)?;
+        ending::kill(store, &id)?;
     }
     store.remove_container(&id)
 }

@@ -1,45 +1,11 @@
-//! Ending a container from outside, and taking away what killed supervisors have left.
+//! Taking away what killed supervisors have left.
 
-use crate::container::control;
 use crate::error::Result;
 use crate::isolation::cgroup::Cgroup;
-use crate::store::containers::{Container, ProcessId, State};
+use crate::store::containers::Container;
 use crate::store::{self, Patience, Store};
-use crate::sys::channel::Message;
-use crate::sys::proc::stat::Stat;
-use crate::sys::{fs, process};
+use crate::sys::fs;
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// Ends a running container by SIGKILL, and waits until its supervisor has seen to the rest.
-pub fn kill(store: &Store, id: &str) -> Result<()> {
-    // It may still be starting.
-    let State { supervisor, init, .. } = loop {
-        match store.state(id)? {
-            state if state.is_alive && state.init.is_none() => std::thread::sleep(Duration::from_millis(2)),
-            state => break state,
-        }
-    };
-    let dir = store.root().join("containers").join(id);
-    if let Ok(supervisor) = control::connect(&dir) {
-        supervisor.send(&Message::Signal(libc::SIGKILL), &[])?;
-        return store.wait_for_end(id);
-    }
-    // Only as long as its supervisor lives is the number sure to be its child's and not a stranger's.
-    if let (Some(supervisor), Some(init)) = (supervisor, init)
-        && let Ok(child) = process::pidfd_open(init.pid)
-        && store.is_alive(id)?
-        && Stat::of(init.pid).is_some_and(|stat| is_same(&stat, init) && stat.number(4) == Some(supervisor.pid))
-    {
-        child.signal(libc::SIGKILL)?;
-    }
-    store.wait_for_end(id)
-}
-
-/// Whether a process is the one that was noted, of which ccrun 0.3 noted no more than its number.
-fn is_same(stat: &Stat, noted: ProcessId) -> bool {
-    noted.start == 0 || stat.number(22) == Some(noted.start)
-}
 
 /// Takes away what killed supervisors have left: their containers, cgroups and half-made files. What takes long is
 /// left to the next commands, and to those that clean up ([`sweep_all`]).
