@@ -5,6 +5,8 @@
 //! and the errno. Every call that can fail ends in [`returned`].
 
 pub mod accounts;
+#[cfg(all(no_backtrace, not(test)))]
+mod backtrace;
 pub mod channel;
 pub mod cred;
 pub mod fd;
