@@ -1,8 +1,8 @@
 //! Thin wrappers around the kernel: the only unsafe code of ccrun.
 //!
-//! Each function is one system call under the kernel's own name. It takes and
-//! gives safe types, and when it fails the error shows the call, its arguments
-//! and the errno. Every call that can fail ends in [`returned`].
+//! Most functions are one system call under the kernel's own name. They take and
+//! give safe types, and when one fails the error shows the call, its arguments
+//! and the errno. Every call of a start that can fail ends in [`returned`].
 
 pub mod accounts;
 #[cfg(all(no_backtrace, not(test)))]

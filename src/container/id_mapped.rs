@@ -127,7 +127,8 @@ pub fn make(
             (Some(path), _) if shift.is_some() => (path, shift),
             (None, Source::Bind(path)) => (path.clone(), Some(userns.as_fd())),
             (None, Source::Direct(wanted)) => {
-                handed.add(target, direct(wanted)?);
+                let on = |error: Error| error.context(format_args!("mount on {}", target.display()));
+                handed.add(target, direct(wanted).map_err(on)?);
                 continue;
             }
             _ => continue,

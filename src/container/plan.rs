@@ -10,6 +10,7 @@ use crate::isolation::idmap::IdMap;
 use crate::isolation::seccomp::Filter;
 use crate::store::Store;
 use crate::sys::process::Child;
+use crate::sys::tty::WindowSize;
 use std::path::Path;
 
 /// A container to be run.
@@ -39,6 +40,8 @@ pub struct Plan<'a> {
     pub cgroup: &'a Cgroup,
     /// What the command's descriptors 0, 1 and 2 are to be.
     pub streams: &'a Streams,
+    /// The size of the container's terminal.
+    pub window: Option<WindowSize>,
     /// Ready to be read when the supervisor has ended.
     pub supervisor: &'a Child,
 }

@@ -75,8 +75,8 @@ pub static SUPERVISOR: &[Step<Supervisor>] = &[
         "Makes the directories of new volumes. As the caller, because the host's directories are the caller's business.",
         supervisor::make_volumes),
     step("record", None, "cgroups(7)",
-        "Plans the cgroups and writes the container down. Before anything of it is made, so that the next command \
-         can remove whatever a killed ccrun leaves.",
+        "Plans the cgroups and writes the container down. Before anything is made outside its directory, so that the \
+         next command can remove whatever a killed ccrun leaves.",
         supervisor::save_container),
     step("cgroup", Some(6), "cgroups(7)",
         "Makes the cgroup and writes its limits. Before the first process of the container, so that none runs without them.",

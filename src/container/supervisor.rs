@@ -31,6 +31,7 @@ use crate::store::containers::{Live, State, Status, clock};
 use crate::store::locks::Lock;
 use crate::sys::channel::{self, Message};
 use crate::sys::fd::OwnedFd;
+use crate::sys::tty::WindowSize;
 use crate::sys::{fs, process, signal, socket, tty};
 use near::{Client, Ended, Near};
 use std::os::fd::AsFd;
@@ -57,9 +58,10 @@ pub fn run(order: &Order<'_>, lock: Option<Lock>, tell: &mut dyn FnMut(Notice)) 
     // From here on signals wait until there is somebody to pass them on to.
     signal::block_all()?;
     let is_job = tty::has_controlling();
+    let window = if order.spec.process.has_terminal() { tty::callers_window() } else { None };
     let process = &order.spec.process;
     if !(process.explicit && process.interactive && process.has_terminal()) {
-        return own(order, lock, Caller::Here { is_job }, tell);
+        return own(order, lock, (Caller::Here { is_job }, window), tell);
     }
     let (terminal, their_terminal) = socket::stream_pair()?;
     let (said, their_voice) = fs::pipe2(0)?;
@@ -70,7 +72,7 @@ pub fn run(order: &Order<'_>, lock: Option<Lock>, tell: &mut dyn FnMut(Notice)) 
         let Some((terminal, voice, lock)) = given.take() else { return 125 };
         let outcome = leave_caller(&voice).and_then(|()| {
             let caller = Caller::Client { client: Client::new(client.try_clone()?, terminal), is_job };
-            own(order, lock, caller, tell)
+            own(order, lock, (caller, window), tell)
         });
         drop(voice);
         let message = outcome.map_or_else(Message::Failed, |outcome| Message::Ended(outcome.code));
@@ -92,7 +94,12 @@ fn leave_caller(voice: &OwnedFd) -> Result<()> {
 }
 
 /// Makes the container, watches it to its end, and takes away what is not to stay.
-fn own(order: &Order<'_>, lock: Option<Lock>, caller: Caller, tell: &mut dyn FnMut(Notice)) -> Result<Outcome> {
+fn own(
+    order: &Order<'_>,
+    lock: Option<Lock>,
+    caller: (Caller, Option<WindowSize>),
+    tell: &mut dyn FnMut(Notice),
+) -> Result<Outcome> {
     let Order { store, spec, .. } = *order;
     // A name may be held by a container whose supervisor was killed.
     let live = store.create_container(&spec.id, &spec.name).or_else(|error| {
@@ -103,7 +110,10 @@ fn own(order: &Order<'_>, lock: Option<Lock>, caller: Caller, tell: &mut dyn FnM
     let outcome = live_through(order, &live, &mut state, lock, caller, tell);
     let tidied = match &outcome {
         Ok(_) if !spec.remove => store.finish_container(&live, &state),
-        Ok(_) => live.leave_state(&state).and(store.remove_named(&spec.id, &spec.name)),
+        Ok(_) => {
+            let _ = live.leave_state(&state);
+            store.remove_named(&spec.id, &spec.name)
+        }
         // A container that never ran leaves nothing behind.
         _ => store.remove_named(&spec.id, &spec.name),
     };
@@ -121,13 +131,13 @@ fn live_through(
     live: &Live,
     state: &mut State,
     lock: Option<Lock>,
-    caller: Caller,
+    (caller, window): (Caller, Option<WindowSize>),
     tell: &mut dyn FnMut(Notice),
 ) -> Result<Outcome> {
     let began = Instant::now();
     let mut cgroup = Cgroup::default();
     let (Caller::Here { is_job } | Caller::Client { is_job, .. }) = &caller;
-    let started = Start::new(order, live, (&mut cgroup, state), *is_job, lock, tell).run();
+    let started = Start::new(order, live, (&mut cgroup, state), (*is_job, window), lock, tell).run();
     let outcome = started.and_then(|Started { child, flows, master, reports, ids: _ids, namespaces: _namespaces }| {
         let near = Near::new(&child, master, reports);
         let process = &order.spec.process;

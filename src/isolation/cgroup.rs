@@ -30,7 +30,7 @@ use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, signal};
 use files::{mkdir, write};
 use find::Host;
-use limits::{Controller, DEFAULT_PIDS};
+use limits::Controller;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl Cgroup {
         let mut limits = asked.clone();
         let needed = asked.controllers();
         let wanted = [Controller::Memory, Controller::Cpu, Controller::Pids, Controller::BlockIo];
-        limits.pids.get_or_insert(DEFAULT_PIDS);
+        limits.pids = asked.pids.or(asked.default_pids);
         let required = !needed.is_empty() || parent.is_some();
         let mut group = Cgroup { limits, required, ..Cgroup::default() };
         match group.find(name, parent, &needed, &wanted) {

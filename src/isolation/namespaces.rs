@@ -1,6 +1,6 @@
 //! Namespaces: what of the kernel a container has for itself (namespaces(7)).
 //!
-//! All are made by one clone3(2), so that the child is inside all of them from its
+//! All but that of cgroups are made by one clone3(2), so that the child is inside all of them from its
 //! first instruction and the user namespace owns the others: container root may
 //! then mount, name the host and bring the network up in them, and nowhere else.
 

@@ -129,12 +129,11 @@ impl Store {
     }
 
     fn finish(&self, id: &str, state: &State) -> Result<()> {
-        let text = state.to_text();
-        if let Err(error) = write_file(&self.state_path(id), text.as_bytes()) {
-            // On a full disk it stands where the mark of life has its place already; a sweeper moves it.
-            let live = cstr(self.live_path(id)).and_then(|path| fs::open(&path, libc::O_WRONLY, 0));
-            let written = live.and_then(|live| fs::write_all(live.as_fd(), text.as_bytes()));
-            return written.map_err(|_| error);
+        let (path, text) = (self.state_path(id), state.to_text());
+        if let Err(error) = write_file(&path, text.as_bytes()) {
+            // On a full disk there is still the room of the state before. Its first line counts.
+            let old = cstr(&path).and_then(|path| fs::open(&path, libc::O_WRONLY, 0));
+            old.and_then(|old| fs::write_all(old.as_fd(), text.as_bytes())).map_err(|_| error)?;
         }
         self.unmark_live(id)
     }

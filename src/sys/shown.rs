@@ -1,5 +1,5 @@
 //! How the arguments of a failed call are shown: a path instead of a descriptor, names instead of bits.
-//! Nothing here is computed unless a call has failed.
+//! Nothing here is computed unless a call has failed or is explained.
 
 use std::ffi::CStr;
 use std::fmt::{self, Display, Formatter};

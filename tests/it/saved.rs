@@ -38,6 +38,8 @@ fn the_document_is_the_ocis(t: &Sandbox) {
     assert!(process["env"].as_array().expect("env").contains(&json!("A=b")));
     assert_eq!(process["rlimits"], json!([{ "type": "RLIMIT_NOFILE", "soft": 10, "hard": 20 }]));
     assert_eq!(process["capabilities"], Value::Null);
+    assert_eq!((&process["user"]["uid"], &process["user"]["gid"]), (&json!(0), &json!(7)));
+    assert_eq!(document["ccrun"]["defaultPids"], 2048);
     let mounts = document["mounts"].as_array().expect("mounts");
     let at = |place: &str| mounts.iter().find(|mount| mount["destination"] == place).unwrap_or(&Value::Null);
     let kernel = ["/proc", "/dev", "/dev/pts", "/sys", "/sys/fs/cgroup", "/dev/mqueue", "/dev/shm"];
@@ -68,7 +70,10 @@ fn the_state_follows_the_container(t: &Sandbox) {
     let moment = |state: &Value, name: &str| state[name].as_u64().unwrap_or_else(|| panic!("{name}: {state}"));
     let (created, started) = (moment(&state, "created"), moment(&state, "started"));
     assert!(before <= created.into() && created <= started, "{state}");
-    assert_eq!(state["user"], Value::Null);
+    assert_eq!((&state["user"], &state["uidMappings"][0]["containerID"]), (&Value::Null, &json!(0)));
+    let map = std::fs::read_to_string(format!("/proc/{}/uid_map", child_of(running.pid()))).expect("uid_map");
+    let first: Vec<&str> = map.lines().next().expect("a line").split_whitespace().collect();
+    assert_eq!(state["uidMappings"][0]["hostID"].to_string(), first[1]);
     t.ccrun(&["ps", "--format", "{{.Names}} {{.State}}"]).ok().prints("box running\n");
     running.signal(libc::SIGTERM);
     running.wait().exit(143);

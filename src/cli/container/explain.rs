@@ -223,7 +223,8 @@ impl Explanation {
         } else {
             self.in_turn(lane, &format!("  {text} = {result}\n"));
         }
-        HERE.set((lane, number, now));
+        // What it took to write that down is none of the next call's time.
+        HERE.set((lane, number, self.began.elapsed()));
     }
 
     /// The supervisor's end of it: all that the others have to say is there.

@@ -46,6 +46,8 @@ object! {
         optional_sysctls: Vec<String> = "optionalSysctls",
         /// The group below which the container's is made, in place of `linux.cgroupsPath`.
         cgroup_parent: Option<OsString> = "cgroupParent",
+        /// The limit of processes that is set where there is a cgroup, if `linux.resources` has none.
+        default_pids: Option<i64> = "defaultPids",
         /// Whether nothing is kept after its end.
         remove: Option<bool> = "remove",
         /// Whether its use is told at its end.

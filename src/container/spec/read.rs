@@ -70,7 +70,8 @@ pub fn read(document: &Document, root: Root, dir: &Path) -> Result<(ContainerSpe
     let (kernel, mounts) = mounts::translate(mounts, own, dir, namespaces.network.is_own(), &mut missing);
     let (cgroup_parent, cgroup_name) = linux::cgroup(linux, &mut missing).unzip();
     linux::refuse(linux, &mut missing);
-    let limits = resources::limits(linux.resources.as_ref(), is_ours, cgroup_name.is_some(), &mut missing);
+    let mut limits = resources::limits(linux.resources.as_ref(), is_ours, cgroup_name.is_some(), &mut missing);
+    limits.default_pids = own.default_pids;
     let spec = ContainerSpec {
         id: own.id.clone().unwrap_or_default(),
         name: own.name.clone().unwrap_or_default(),

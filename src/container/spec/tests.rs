@@ -171,6 +171,7 @@ fn so_does_every_limit() {
             mems: Some("0".into()),
         },
         pids: Some(-1),
+        default_pids: Some(2048),
         block_io: BlockIo {
             weight: Some(10),
             weight_device: vec![(device, 1000)],

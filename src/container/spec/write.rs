@@ -1,7 +1,7 @@
 //! From the terms of ccrun to a document: the other way than [`super::read`].
 
 use super::read::options::{CGROUP, SHM, words};
-use super::{ContainerSpec, Kernel, Mount, Root, Seccomp, Source, Stream};
+use super::{ContainerSpec, Kernel, Mount, Process, Root, Seccomp, Source, Stream};
 use crate::container::document::{
     Absolute, BlockIoLimits, BoundDevice, Bytes, Capabilities, CpuLimits, Document, Hostname, Id, IdMapping, Ids,
     Linux, Location, MemoryLimits, MountEntry, Namespace, NamespaceKind, Own, OwnMount, OwnMountKind, Percent,
@@ -59,7 +59,7 @@ impl ContainerSpec {
             env: process.env.iter().cloned().map(Variable).collect(),
             cwd: Absolute(process.cwd.clone()),
             terminal: process.has_terminal().then_some(true),
-            user: UserEntry { umask: Some(Umask(process.umask)), ..UserEntry::default() },
+            user: user(process),
             capabilities: (!names.is_empty()).then(|| Capabilities {
                 bounding: names.clone(),
                 effective: names.clone(),
@@ -145,11 +145,25 @@ impl ContainerSpec {
             privileged: is(self.security.privileged),
             optional_sysctls: optional.map(|setting| setting.name.clone()).collect(),
             cgroup_parent: self.cgroup_parent.clone().filter(|_| self.cgroup_name.is_none()).map(OsString::from),
+            default_pids: self.limits.default_pids,
             remove: Some(self.remove),
             stats: is(self.stats),
             stop_signal: self.stop_signal.clone(),
             inspect: Some(self.shown.clone()).filter(|shown| !shown.is_null()),
         }
+    }
+}
+
+/// The user in numbers, as far as they are known without the root file system.
+fn user(process: &Process) -> UserEntry {
+    let (uid, gid) = process.user.split_once(':').unwrap_or((&process.user, ""));
+    let number = |text: &str| if text.is_empty() { Some(0) } else { text.parse().ok() };
+    let known = number(uid).zip(if process.user.contains(':') || uid.is_empty() { number(gid) } else { None });
+    UserEntry {
+        uid: known.map(|(uid, _)| Id(uid)),
+        gid: known.map(|(_, gid)| Id(gid)),
+        umask: Some(Umask(process.umask)),
+        ..UserEntry::default()
     }
 }
 
@@ -245,7 +259,8 @@ fn resources(limits: &Limits) -> Option<Resources> {
         weight: Some(Weight(*weight)),
         leaf_weight: None,
     };
-    (*limits != Limits::default()).then(|| Resources {
+    let asked = Limits { default_pids: None, ..limits.clone() };
+    (asked != Limits::default()).then(|| Resources {
         memory: Some(MemoryLimits {
             limit: bytes(memory.limit),
             reservation: bytes(memory.reservation),

@@ -196,6 +196,10 @@ pub fn open_terminal(build: &mut Build<'_>) -> Result<()> {
     let dev = made(build.dev.take())?;
     if build.plan.spec.process.has_terminal() {
         let Terminal { master, peer } = Terminal::open(dev.as_fd())?;
+        if let Some(size) = build.plan.window {
+            // Before there is a program that could ask.
+            let _ = tty::set_window_size(master.as_fd(), size);
+        }
         tty::set_controlling(peer.as_fd())?;
         build.supervisor.send(&Message::Terminal, &[master.as_fd()])?;
         build.terminal = Some(peer);

@@ -10,7 +10,7 @@ use crate::container::streams::Streams;
 use crate::container::{handover, id_mapped, outer};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
-use crate::isolation::idmap::IdMap;
+use crate::isolation::idmap::{Extent, IdMap};
 use crate::isolation::ranges::{self, Range};
 use crate::isolation::{devices, host_mounts, namespaces, oom, rlimit};
 use crate::store::Store;
@@ -20,6 +20,7 @@ use crate::sys::channel::{self, Channel, Message};
 use crate::sys::fd::OwnedFd;
 use crate::sys::proc::stat::Stat;
 use crate::sys::process::{self, Child};
+use crate::sys::tty::WindowSize;
 use crate::sys::{fs, report};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -49,6 +50,8 @@ pub struct Start<'a> {
     pub state: &'a mut State,
     /// Whether a shell may want to know what becomes of the command.
     is_job: bool,
+    /// The size of the caller's terminal, for the container's.
+    window: Option<WindowSize>,
     /// Tells the user what is not an error.
     pub tell: &'a mut dyn FnMut(Notice),
     /// Keeps the image in the store until the container is written down.
@@ -80,12 +83,12 @@ impl<'a> Start<'a> {
         order: &Order<'a>,
         live: &'a Live,
         (cgroup, state): (&'a mut Cgroup, &'a mut State),
-        is_job: bool,
+        (is_job, window): (bool, Option<WindowSize>),
         lock: Option<Lock>,
         tell: &'a mut dyn FnMut(Notice),
     ) -> Start<'a> {
         let Order { store, map, spec, document } = *order;
-        Start { store, map, spec, document, live, state, is_job, tell, lock, cgroup, made: Made::default() }
+        Start { store, map, spec, document, live, state, is_job, window, tell, lock, cgroup, made: Made::default() }
     }
 
     /// Runs the table; nothing of the container runs after an error.
@@ -175,6 +178,7 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
     let plan = Plan {
         streams: made(start.made.streams.as_ref())?,
         supervisor: &supervisor,
+        window: start.window,
         filter: filter.as_ref(),
         spec,
         dir: &start.live.dir,
@@ -276,6 +280,8 @@ pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
     let known = |pid| ProcessId { pid, start: Stat::of(pid).and_then(|stat| stat.number(22)).unwrap_or_default() };
     let state = &mut *start.state;
     (state.supervisor, state.init) = (Some(known(process::getpid())), Some(known(child.pid())));
+    let numbers = |extents: &[Extent]| extents.iter().map(|one| [one.inside, one.outside, one.count]).collect();
+    state.id_maps = start.made.inside.as_ref().map(|map| [numbers(map.uids()), numbers(map.gids())]);
     (state.status, state.started) = (Status::Running, Some(clock()));
     start.store.save_state(start.live, state)?;
     let channel = made(start.made.channel.take())?;

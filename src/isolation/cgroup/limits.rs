@@ -8,6 +8,8 @@ pub struct Limits {
     pub cpu: Cpu,
     /// Processes and threads; -1: as many as there are to be had.
     pub pids: Option<i64>,
+    /// The same where nobody has asked for it, and it may be left out where there is no cgroup.
+    pub default_pids: Option<i64>,
     pub block_io: BlockIo,
 }
 
@@ -75,10 +77,6 @@ pub enum Rate {
 
 /// The kernel's own period of CPU time, in microseconds.
 pub const PERIOD: u64 = 100_000;
-
-/// Processes and threads of a container of which nobody said anything: more than any sane program needs, and
-/// far from what a fork bomb takes.
-pub const DEFAULT_PIDS: i64 = 2048;
 
 /// A part of the kernel that limits something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,6 +50,8 @@ pub struct State {
     /// The uid, the gid and the other groups that the command began with, as the container numbers them, where names
     /// were given.
     pub user: Option<(u32, u32, Vec<u32>)>,
+    /// Its id maps, uids and gids: the first id inside, the first one of the host, how many.
+    pub id_maps: Option<[Vec<[u32; 3]>; 2]>,
     pub created: Time,
     /// When its command began.
     pub started: Option<Time>,
@@ -96,6 +98,11 @@ impl State {
         if let Some((uid, gid, groups)) = &self.user {
             value["user"] = json!({ "uid": uid, "gid": gid, "additionalGids": groups });
         }
+        if let Some([uids, gids]) = &self.id_maps {
+            let mapping = |[inside, outside, count]: &[u32; 3]| json!({ "containerID": inside, "hostID": outside, "size": count });
+            value["uidMappings"] = uids.iter().map(mapping).collect::<Vec<_>>().into();
+            value["gidMappings"] = gids.iter().map(mapping).collect::<Vec<_>>().into();
+        }
         if self.status == Status::Exited {
             value["exitCode"] = self.exit_code.into();
             value["oomKilled"] = self.oom_killed.into();
@@ -120,6 +127,7 @@ impl State {
             init: process("init"),
             cgroup: value["cgroup"].as_array()?.iter().filter_map(Value::as_str).map(PathBuf::from).collect(),
             user: user(&value["user"]),
+            id_maps: mappings(&value["uidMappings"]).zip(mappings(&value["gidMappings"])).map(<[_; 2]>::from),
             created: time("created")?,
             started: time("started"),
             finished: time("finished"),
@@ -134,6 +142,12 @@ fn user(value: &Value) -> Option<(u32, u32, Vec<u32>)> {
     let number = |value: &Value| value.as_u64()?.try_into().ok();
     let groups = value["additionalGids"].as_array()?.iter().filter_map(number).collect();
     Some((number(&value["uid"])?, number(&value["gid"])?, groups))
+}
+
+fn mappings(value: &Value) -> Option<Vec<[u32; 3]>> {
+    let number = |mapping: &Value, name: &str| mapping[name].as_u64()?.try_into().ok();
+    let mapping = |one: &Value| Some([number(one, "containerID")?, number(one, "hostID")?, number(one, "size")?]);
+    value.as_array()?.iter().map(mapping).collect()
 }
 
 /// Nanoseconds since 1970; they last until the year 2262.
@@ -158,6 +172,7 @@ mod tests {
             supervisor: Some(ProcessId { pid: 7, start: u64::MAX }),
             cgroup: vec!["/sys/fs/cgroup/x".into()],
             user: Some((7, 8, vec![9])),
+            id_maps: Some([vec![[0, 7, 1], [1, 100_000, 65535]], Vec::new()]),
             created: at(1_767_323_045, 999_999_999),
             started: Some(at(-1, 1)),
             finished: Some(at(0, 0)),

@@ -40,6 +40,7 @@ pub fn read(parsed: &Parsed) -> Result<Limits> {
         cpu: cpu(parsed)?,
         pids: parsed.get(PIDS_LIMIT)?.map(|limit| if limit <= 0 { -1 } else { limit }),
         block_io: BlockIo { weight: parsed.get(BLKIO_WEIGHT)?, ..BlockIo::default() },
+        ..Limits::default()
     })
 }
 

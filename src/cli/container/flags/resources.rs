@@ -16,6 +16,10 @@ pub const SHM_SIZE: Typed<u64> = one(None, "shm-size", "BYTES", "Size of /dev/sh
 pub const CGROUP_PARENT: One =
     one(None, "cgroup-parent", "PATH", "Cgroup of the host, from its top, below which the container's is made");
 
+/// Processes and threads of a container of which nobody said anything: more than any sane program needs, and
+/// far from what a fork bomb takes.
+const DEFAULT_PIDS: i64 = 2048;
+
 pub fn read(parsed: &Parsed) -> Result<Limits> {
     if parsed.is_on(OOM_KILL_DISABLE) {
         return Err(Error::new("--oom-kill-disable is not supported").hint(
@@ -24,6 +28,7 @@ pub fn read(parsed: &Parsed) -> Result<Limits> {
         ));
     }
     let mut limits = limits::read(parsed)?;
+    limits.default_pids = Some(DEFAULT_PIDS);
     limits.memory.swappiness = parsed.get(MEMORY_SWAPPINESS)?;
     limits.block_io = BlockIo { weight: limits.block_io.weight, ..block_io::devices(parsed)? };
     Ok(limits)

@@ -29,6 +29,7 @@ pub fn limits(resources: Option<&Resources>, is_ours: bool, in_group: bool, miss
         cpu: time.as_ref().map(|time| cpu(time, missing)).unwrap_or_default(),
         pids: pids.or(no_pids),
         block_io: disks.as_ref().map(|disks| block_io(disks, missing)).unwrap_or_default(),
+        default_pids: None,
     }
 }
 
