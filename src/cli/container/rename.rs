@@ -26,6 +26,6 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if store.container(&id)?.name() == name {
         return Err(Error::new("Renaming a container with the same name as its current name"));
     }
-    store.rename_container(&id, &name)?;
+    store.rename_container(&id, name)?;
     Ok(0)
 }
