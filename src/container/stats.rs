@@ -4,7 +4,7 @@
 use crate::error::Result;
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::cgroup::usage::Usage;
-use crate::isolation::processes::{self, Processes};
+use crate::isolation::processes::{self, ProcessTable};
 use crate::store::Store;
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ pub struct Sample {
 }
 
 /// The container's use; `None` when it does not run.
-pub fn sample(store: &Store, id: &str, processes: &Processes) -> Result<Option<Sample>> {
+pub fn sample(store: &Store, id: &str, processes: &ProcessTable) -> Result<Option<Sample>> {
     let state = store.state(id)?;
     let Some(init) = state.init.filter(|_| state.is_running()) else { return Ok(None) };
     let counted = Cgroup::from_paths(state.cgroup).usage();

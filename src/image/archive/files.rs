@@ -1,6 +1,6 @@
 //! The members of an archive: in one file, or (an OCI layout that was never put into a tar) in a directory.
 
-use super::index::{self, Extent, Index};
+use super::index::{self, Index, Span};
 use super::spool::{Spool, spool};
 use crate::error::{Error, Result};
 use crate::image::origin::Blob;
@@ -27,7 +27,7 @@ impl<'s> Files<'s> {
     pub fn find(&self, name: &str) -> Result<Option<Piece>> {
         let path = match self {
             Files::Tar { spool, index } => {
-                let Some(Extent { offset, length }) = index.find(name)? else { return Ok(None) };
+                let Some(Span { offset, length }) = index.find(name)? else { return Ok(None) };
                 return Piece::new(&spool.file, offset, length).map(Some);
             }
             Files::Directory(path) => path,
