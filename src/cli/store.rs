@@ -22,7 +22,7 @@ pub fn look(parsed: &Parsed) -> Result<(Store, IdMap)> {
     Ok((Store::open(path, Box::new(sandbox)), map))
 }
 
-/// That store for new things, made if it is missing, behind the sandbox that fit the user.
+/// That store for new things, made if it is missing, with the sandbox that fits the user.
 pub fn open(parsed: &Parsed) -> Result<(Store, IdMap)> {
     let root = Store::prepare(&root(parsed)?)?;
     let map = IdMap::of_caller(&root.join("idmap"))?;

@@ -1,7 +1,7 @@
-//! A container's files as a tar, whether it runs or not: what its layers and its own writes show together.
+//! A container's files as a tar, whether it runs or not: its layers with its own writes on top.
 //!
-//! They are read behind the walls, where container root is the one who looks: so owners are those that the
-//! container knows, and nothing is closed. What is mounted into a container (`/proc`, volumes) is not in it.
+//! They are read in the sandbox, as container root: so owners have the container's ids, and every file can be read.
+//! Mounts of the container (`/proc`, volumes) are left out.
 
 use super::sandbox::NamespaceSandbox;
 use crate::error::{Error, Result};

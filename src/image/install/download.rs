@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! curl ─→ sha256 of the blob ─→ inflate ─→ sha256 of the tar (diff id) ─→ pipe ═╪═→ unpack
-//!                                                                     the walls ╪
+//!                                                                       sandbox ╪
 //! ```
 //! It runs in a process of its own, so that several layers use several CPUs. Nothing
 //! of the layer is visible before both digests are right.

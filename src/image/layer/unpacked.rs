@@ -1,4 +1,4 @@
-//! What came of unpacking a layer, and how that gets out of the walls.
+//! The result of unpacking a layer, and how it leaves the sandbox.
 
 use super::name::{EntryPath, entry_path};
 use super::root::Root;

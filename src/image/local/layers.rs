@@ -149,7 +149,7 @@ impl<'s> LayerDraft<'s> {
     }
 
     /// Makes the directory to unpack into; what an earlier try has left there goes.
-    /// It belongs to container root, who fills it behind the walls.
+    /// It belongs to container root, which fills it in the sandbox.
     pub fn clear(&self) -> Result<()> {
         let root = self.root();
         self.store.remove_tree(&root)?;
