@@ -5,8 +5,8 @@
 
 use super::detach_keys::DetachKeys;
 use super::flow::{End, Flow};
-use super::front::{Behind, Front};
-use super::outcome::Outcome;
+use super::frontend::{Backend, Frontend};
+use super::notice::Outcome;
 use crate::error::{Error, Result};
 use crate::sys::channel::{Channel, Message, Next};
 use crate::sys::fd::OwnedFd;
@@ -26,7 +26,7 @@ pub struct Connection {
 }
 
 /// The container as the client sees it.
-struct Far {
+struct RemoteContainer {
     channel: Channel,
     is_running: bool,
     /// Whether the command has stopped since the last look.
@@ -34,7 +34,7 @@ struct Far {
     ended: Option<u8>,
 }
 
-impl Behind for Far {
+impl Backend for RemoteContainer {
     // With the supervisor gone there is nobody to be told, which the next look finds out.
     fn signal(&self, number: i32) {
         let _ = self.channel.send(&Message::Signal(number), &[]);
@@ -55,7 +55,7 @@ impl Behind for Far {
     }
 }
 
-impl Far {
+impl RemoteContainer {
     /// Takes what the supervisor has told by now.
     fn hear(&mut self) -> Result<()> {
         while self.ended.is_none()
@@ -78,58 +78,68 @@ impl Far {
 pub fn run(connection: Connection, supervisor: &Child) -> Result<Outcome> {
     let Connection { channel, terminal, said } = connection;
     let signals = SignalFd::new()?;
-    let mut front = Front::new(vec![Flow::new(End::Ours(said), End::Caller(2))], true);
-    let mut far = Far { channel, is_running: false, is_stopped: false, ended: None };
-    let outcome = stand_between(&mut far, terminal, &signals, &mut front);
-    if front.is_detached {
-        front.leave();
+    let mut frontend = Frontend::new(vec![Flow::new(End::Ours(said), End::Caller(2))], true);
+    let mut container = RemoteContainer { channel, is_running: false, is_stopped: false, ended: None };
+    let outcome = stand_between(&mut container, terminal, &signals, &mut frontend);
+    if frontend.is_detached {
+        frontend.leave();
         return Ok(Outcome { code: 0, interrupted: false });
     }
     // First what the container has written, then what the supervisor has said.
-    front.finish(&signals, &mut far)?;
-    front.hold_others(false);
-    front.finish(&signals, &mut far)?;
+    frontend.finish(&signals, &mut container)?;
+    frontend.hold_others(false);
+    frontend.finish(&signals, &mut container)?;
     let _ = supervisor.wait();
     outcome?;
-    Ok(Outcome { code: far.ended.unwrap_or_default(), interrupted: false })
+    Ok(Outcome { code: container.ended.unwrap_or_default(), interrupted: false })
 }
 
-fn stand_between(far: &mut Far, terminal: OwnedFd, signals: &SignalFd, front: &mut Front) -> Result<()> {
-    while !far.is_running {
-        wait(far, None, front, -1)?;
+fn stand_between(
+    container: &mut RemoteContainer,
+    terminal: OwnedFd,
+    signals: &SignalFd,
+    frontend: &mut Frontend,
+) -> Result<()> {
+    while !container.is_running {
+        wait(container, None, frontend, -1)?;
     }
-    front.hold_others(true);
-    front.connect(&terminal, true, far)?;
-    front.detach_by(DetachKeys::docker());
+    frontend.hold_others(true);
+    frontend.connect(&terminal, true, container)?;
+    frontend.detach_by(DetachKeys::docker());
     // Its end shows at the other side.
     drop(terminal);
-    while far.ended.is_none() && !front.is_detached {
-        let timeout = front.timeout(far);
-        wait(far, Some(signals), front, timeout)?;
-        if std::mem::take(&mut far.is_stopped) {
-            front.stop(far)?;
+    while container.ended.is_none() && !frontend.is_detached {
+        let timeout = frontend.timeout(container);
+        wait(container, Some(signals), frontend, timeout)?;
+        if std::mem::take(&mut container.is_stopped) {
+            frontend.stop(container)?;
         }
     }
-    if front.is_detached {
-        front.flush()?;
-        far.channel.send(&Message::Detach, &[])?;
+    if frontend.is_detached {
+        frontend.flush()?;
+        container.channel.send(&Message::Detach, &[])?;
     }
     Ok(())
 }
 
 /// Waits for something, and does what is to be done. Without `signals`, those that come wait.
-fn wait(far: &mut Far, signals: Option<&SignalFd>, front: &mut Front, timeout: i32) -> Result<()> {
+fn wait(
+    container: &mut RemoteContainer,
+    signals: Option<&SignalFd>,
+    frontend: &mut Frontend,
+    timeout: i32,
+) -> Result<()> {
     let read = Readiness { read: true, write: false };
-    let mut wanted = vec![(far.channel.as_fd(), read)];
-    wanted.extend(front.wants());
+    let mut wanted = vec![(container.channel.as_fd(), read)];
+    wanted.extend(frontend.wants());
     wanted.extend(signals.map(|signals| (signals.as_fd(), read)));
     let ready = poll::poll_all(&wanted, timeout)?;
     while let Some(signal) = signals.and_then(SignalFd::next) {
         // The supervisor's end shows on the channel.
         if signal.number != libc::SIGCHLD {
-            front.take(signal, far)?;
+            frontend.take(signal, container)?;
         }
     }
-    front.copy(&ready[1..], far)?;
-    far.hear()
+    frontend.copy(&ready[1..], container)?;
+    container.hear()
 }

@@ -13,7 +13,7 @@ use crate::sys::process::Child;
 use std::path::Path;
 
 /// A container to be run.
-pub struct Order<'a> {
+pub struct NewContainer<'a> {
     pub store: &'a Store,
     /// The ids of the store's files.
     pub map: &'a IdMap,

@@ -17,13 +17,12 @@
 //!   left by its detach keys is not missed.
 //! * *The machine*: like the supervisor. Ranges and notes of this boot lie in /run.
 
-mod near;
+mod running;
 mod sweep;
 
 use super::client::{self, Connection};
-use super::notice::Notice;
-use super::outcome::{self, Outcome};
-use super::plan::Order;
+use super::notice::{self, Notice, Outcome};
+use super::plan::NewContainer;
 use super::steps::{Start, Started};
 use crate::error::Result;
 use crate::isolation::cgroup::Cgroup;
@@ -32,7 +31,7 @@ use crate::store::locks::Lock;
 use crate::sys::channel::{self, Message};
 use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, process, signal, socket, tty};
-use near::{Client, Ended, Near};
+use running::{Client, Ended, RunningContainer};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
@@ -53,13 +52,13 @@ enum Caller {
 
 /// Runs the container to its end. `lock` keeps the image in the store until the container is written down; `tell`
 /// takes what is no error.
-pub fn run(order: &Order<'_>, lock: Option<Lock>, tell: &mut dyn FnMut(Notice)) -> Result<Outcome> {
+pub fn run(new: &NewContainer<'_>, lock: Option<Lock>, tell: &mut dyn FnMut(Notice)) -> Result<Outcome> {
     // From here on signals wait until there is somebody to pass them on to.
     signal::block_all()?;
     let is_job = tty::has_controlling();
-    let process = &order.spec.process;
+    let process = &new.spec.process;
     if !(process.explicit && process.interactive && process.has_terminal()) {
-        return own(order, lock, Caller::Here { is_job }, tell);
+        return own(new, lock, Caller::Here { is_job }, tell);
     }
     let (terminal, their_terminal) = socket::stream_pair()?;
     let (said, their_voice) = fs::pipe2(0)?;
@@ -70,7 +69,7 @@ pub fn run(order: &Order<'_>, lock: Option<Lock>, tell: &mut dyn FnMut(Notice)) 
         let Some((terminal, voice, lock)) = given.take() else { return 125 };
         let outcome = leave_caller(&voice).and_then(|()| {
             let caller = Caller::Client { client: Client::new(client.try_clone()?, terminal), is_job };
-            own(order, lock, caller, tell)
+            own(new, lock, caller, tell)
         });
         drop(voice);
         let message = outcome.map_or_else(Message::Failed, |outcome| Message::Ended(outcome.code));
@@ -92,15 +91,15 @@ fn leave_caller(voice: &OwnedFd) -> Result<()> {
 }
 
 /// Makes the container, watches it to its end, and takes away what is not to stay.
-fn own(order: &Order<'_>, lock: Option<Lock>, caller: Caller, tell: &mut dyn FnMut(Notice)) -> Result<Outcome> {
-    let Order { store, spec, .. } = *order;
+fn own(new: &NewContainer<'_>, lock: Option<Lock>, caller: Caller, tell: &mut dyn FnMut(Notice)) -> Result<Outcome> {
+    let NewContainer { store, spec, .. } = *new;
     // A name may be held by a container whose supervisor was killed.
     let live = store.create_container(&spec.id, &spec.name).or_else(|error| {
         sweep(store)?;
         store.create_container(&spec.id, &spec.name).map_err(|_| error)
     })?;
     let mut state = State { created: clock(), ..State::default() };
-    let outcome = live_through(order, &live, &mut state, lock, caller, tell);
+    let outcome = live_through(new, &live, &mut state, lock, caller, tell);
     let tidied = match &outcome {
         Ok(_) if !spec.remove => store.finish_container(&live, &state),
         // A container that never ran leaves nothing behind.
@@ -116,7 +115,7 @@ fn own(order: &Order<'_>, lock: Option<Lock>, caller: Caller, tell: &mut dyn FnM
 }
 
 fn live_through(
-    order: &Order<'_>,
+    new: &NewContainer<'_>,
     live: &Live,
     state: &mut State,
     lock: Option<Lock>,
@@ -126,17 +125,17 @@ fn live_through(
     let began = Instant::now();
     let mut cgroup = Cgroup::default();
     let (Caller::Here { is_job } | Caller::Client { is_job, .. }) = &caller;
-    let started = Start::new(order, live, (&mut cgroup, state), *is_job, lock, tell).run();
+    let started = Start::new(new, live, (&mut cgroup, state), *is_job, lock, tell).run();
     let outcome = started.and_then(|Started { child, flows, master, reports, ids: _ids, namespaces: _namespaces }| {
-        let near = Near::new(&child, master, reports);
-        let process = &order.spec.process;
+        let container = RunningContainer::new(&child, master, reports);
+        let process = &new.spec.process;
         let ended = match caller {
-            Caller::Here { .. } => near.watch_here(flows, process.interactive, process.explicit)?,
+            Caller::Here { .. } => container.watch_here(flows, process.interactive, process.explicit)?,
             Caller::Client { client, .. } => {
                 client.channel.send(&Message::Running, &[])?;
                 // A directory of the caller's is not held.
                 process::chdir(c"/")?;
-                near.watch_for(client, &live.dir)?
+                container.watch_for(client, &live.dir)?
             }
         };
         let Ended { status, interrupted, lost } = ended;
@@ -145,7 +144,7 @@ fn live_through(
         // The command could not know.
         let code = if lost.is_some() { status.code().max(1) } else { status.code() };
         lost.into_iter().for_each(|error| tell(Notice::OutputLost(error)));
-        for notice in outcome::notices(order.spec, began.elapsed(), &cgroup, status) {
+        for notice in notice::at_end(new.spec, began.elapsed(), &cgroup, status) {
             state.oom_killed |= matches!(notice, Notice::OutOfMemory(_));
             tell(notice);
         }

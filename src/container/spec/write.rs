@@ -3,8 +3,8 @@
 use super::read::options::{CGROUP, SHM, words};
 use super::{ContainerSpec, Kernel, Mount, Root, Seccomp, Source, Stream};
 use crate::container::document::{
-    Absolute, BlockIoLimits, BoundDevice, Bytes, Capabilities, CpuLimits, Document, Hostname, Id, IdMapping, Ids,
-    Linux, Location, MemoryLimits, MountEntry, Namespace, NamespaceKind, Own, OwnMount, OwnMountKind, Percent,
+    Absolute, BlockIoLimits, BoundDevice, Bytes, Capabilities, CpuLimits, Document, Extension, Hostname, Id, IdMapping,
+    Ids, Linux, Location, MemoryLimits, MountEntry, MountExtension, MountKind, Namespace, NamespaceKind, Percent,
     PidsLimit, ProcessEntry, Quota, Resources, RlimitEntry, RlimitKind, RootEntry, RootKind, Score, SeccompSource,
     Stdio, ThrottleDevice, Umask, UserEntry, Variable, Version, Weight, WeightDevice,
 };
@@ -29,7 +29,7 @@ impl ContainerSpec {
             mounts: kernel(&self.kernel).into_iter().chain(self.mounts.iter().map(entry)).collect(),
             hooks: Default::default(),
             linux: self.linux(),
-            own: self.own(),
+            ccrun: self.extension(),
         }
     }
 
@@ -105,7 +105,7 @@ impl ContainerSpec {
         }
     }
 
-    fn own(&self) -> Own {
+    fn extension(&self) -> Extension {
         let process = &self.process;
         let is = |yes: bool| yes.then_some(true);
         let stdio = process.streams.iter().map(|stream| match stream {
@@ -115,7 +115,7 @@ impl ContainerSpec {
             Stream::Terminal => Stdio::Terminal,
         });
         let optional = self.settings.iter().filter(|setting| !setting.required);
-        Own {
+        Extension {
             id: Some(self.id.clone()),
             name: Some(self.name.clone()),
             image: Some(self.image.clone()),
@@ -134,7 +134,7 @@ impl ContainerSpec {
             explicit: is(process.explicit),
             init: Some(self.init),
             host_files: is(self.own_files),
-            mounts: crate::sort::into(self.mounts.iter().filter_map(own_mount)),
+            mounts: crate::sort::into(self.mounts.iter().filter_map(mount_extension)),
             devices: self.devices.iter().map(bound).collect(),
             seccomp: Some(match self.security.seccomp {
                 Seccomp::Default => SeccompSource::Default,
@@ -215,16 +215,16 @@ fn entry(mount: &Mount) -> MountEntry {
 }
 
 /// What the specification has no word for.
-fn own_mount(mount: &Mount) -> Option<(String, OwnMount)> {
+fn mount_extension(mount: &Mount) -> Option<(String, MountExtension)> {
     let (kind, volume) = match &mount.source {
-        Source::Bind(_) => (OwnMountKind::Mapped, None),
-        Source::Device(_) => (OwnMountKind::Device, None),
-        Source::Volume(name) => (OwnMountKind::Volume, Some(name.clone())),
-        Source::Anonymous => (OwnMountKind::Volume, None),
+        Source::Bind(_) => (MountKind::Mapped, None),
+        Source::Device(_) => (MountKind::Device, None),
+        Source::Volume(name) => (MountKind::Volume, Some(name.clone())),
+        Source::Anonymous => (MountKind::Volume, None),
         Source::Direct(_) | Source::Tmpfs(_) => return None,
     };
     let target = mount.target.to_string_lossy().into_owned();
-    Some((target, OwnMount { kind, volume, copy: mount.copy.then_some(true) }))
+    Some((target, MountExtension { kind, volume, copy: mount.copy.then_some(true) }))
 }
 
 fn resources(limits: &Limits) -> Option<Resources> {

@@ -1,4 +1,5 @@
-//! PID 1: from the first instruction in the new namespaces to the end of the container.
+//! PID 1: from its first instruction in the new namespaces to the fork of the command. [`crate::container::pid1`] has
+//! its life after that.
 //!
 //! It is a clone of ccrun, never an exec of it, and cannot be looked into from
 //! inside (undumpable): its memory and its descriptors are the host's.
@@ -7,32 +8,30 @@ use super::command::Prepare;
 use super::{INIT, Side, made, run_all};
 use crate::container::id_mapped::Handed;
 use crate::container::plan::Plan;
-use crate::container::{emulation, filesystem, handover, jobs};
+use crate::container::{filesystem, locked_mounts, mounts, pid1};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
-use crate::isolation::emulation::Emulator;
 use crate::isolation::procfs::{Cover, Shutting};
 use crate::isolation::tty::Terminal;
-use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
+use crate::isolation::{namespaces, network, oom, priority, procfs, rootfs};
 use crate::sys::channel::{Channel, Message};
 use crate::sys::fd::OwnedFd;
-use crate::sys::process::{self, Status, pid_t};
-use crate::sys::signal::SignalFd;
-use crate::sys::{cred, namespace, poll, report, signal, tty};
+use crate::sys::process::{self, pid_t};
+use crate::sys::{cred, namespace, poll, report, tty};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// The life of PID 1; returns its exit status. The end of `supervisor` tells that one that the command runs;
 /// `reports` takes what becomes of it then, if a shell may want to know.
 /// `between`: it comes from a process between, which has the mounts (see [`crate::container::outer`]).
-pub fn pid1(plan: &Plan<'_>, supervisor: Channel, reports: Option<Channel>, between: Option<Channel>) -> i32 {
+pub fn run(plan: &Plan<'_>, supervisor: Channel, reports: Option<Channel>, between: Option<Channel>) -> i32 {
     let built = Build::new(plan, &supervisor, between.as_ref()).run();
     report::switch(false);
     // What goes wrong with it is told like anything else, as long as the supervisor listens.
-    match built.and_then(|built| Ok((built.command, emulator(plan, built.channel)?))) {
+    match built.and_then(|built| Ok((built.command, pid1::emulator(plan, built.channel)?))) {
         Ok((command, emulator)) => {
             drop(supervisor);
-            live(command, emulator, reports).unwrap_or(125)
+            pid1::live(command, emulator, reports).unwrap_or(125)
         }
         Err(error) => supervisor.fail(error),
     }
@@ -115,7 +114,7 @@ pub fn join_cgroup(build: &mut Build<'_>) -> Result<()> {
 
 pub fn receive_mounts(build: &mut Build<'_>) -> Result<()> {
     build.received = Some(match build.between {
-        Some(between) => handover::take(between, build.supervisor, build.plan)?,
+        Some(between) => locked_mounts::take(between, build.supervisor, build.plan)?,
         None => (Handed::receive(build.supervisor)?, Vec::new()),
     });
     Ok(())
@@ -187,7 +186,7 @@ pub fn mount_dev(build: &mut Build<'_>) -> Result<()> {
 
 pub fn mount_volumes(build: &mut Build<'_>) -> Result<()> {
     let sources = made(build.sources.take())?;
-    filesystem::mount_extras(build.plan, sources, build.root()?)?;
+    mounts::mount_all(build.plan, sources, build.root()?)?;
     made(build.more.as_ref())?.mount(build.root()?)?;
     build.shutting(procfs::shut_late)
 }
@@ -228,7 +227,7 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
             process::fork_unwaited(|| {
                 report::switch(false);
                 theirs.close_copy();
-                emulate(plan, ours, supervisor)
+                pid1::emulate(plan, ours, supervisor)
             })?;
         }
         super::end(Side::Init)?;
@@ -246,51 +245,6 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
     Ok(())
 }
 
-/// PID 1 with the container's command running: it keeps no descriptor but what it needs, and little power.
-fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<Channel>) -> Result<i32> {
-    let Some(mut emulator) = emulator else {
-        let reports = match reports {
-            Some(reports) => {
-                let [kept] = process::keep_only([reports.as_fd()])?;
-                // What it had is closed.
-                std::mem::forget(reports);
-                Some(Channel::from(kept))
-            }
-            None => {
-                process::close_range_from(0);
-                None
-            }
-        };
-        capabilities::keep_kill()?;
-        return reap(command, reports.as_ref(), signal::wait_any);
-    };
-    let reports = emulator.close_others(reports.map(OwnedFd::from))?.map(Channel::from);
-    let signals = SignalFd::new()?;
-    reap(command, reports.as_ref(), || {
-        loop {
-            if let Some(signal) = signals.read() {
-                return Ok(signal);
-            }
-            emulator.serve_until(signals.as_fd())?;
-        }
-    })
-}
-
-/// Waits for the command at the other end of `channel`, and gets ready to emulate root for it.
-fn emulator(plan: &Plan<'_>, channel: Option<Channel>) -> Result<Option<Emulator>> {
-    let Some(channel) = channel else { return Ok(None) };
-    emulation::answerer(&channel, plan.spec.security.capabilities)
-}
-
-/// Emulates root where the command is PID 1 and cannot be asked to; ends when nobody is left to ask.
-fn emulate(plan: &Plan<'_>, channel: &Channel, supervisor: &Channel) -> i32 {
-    match emulation::answerer(channel, plan.spec.security.capabilities) {
-        Ok(None) => 0,
-        Ok(Some(mut emulator)) => emulator.close_others(None).and_then(|_| emulator.serve()).map_or(125, |()| 0),
-        Err(error) => supervisor.fail(error),
-    }
-}
-
 /// PID 1 is a process, too.
 fn no_room(error: Error, plan: &Plan<'_>) -> Error {
     match (error.errno(), plan.spec.limits.pids) {
@@ -298,26 +252,5 @@ fn no_room(error: Error, plan: &Plan<'_>) -> Error {
             "--pids-limit {limit} leaves no room for the command beside ccrun as PID 1; --no-init does without it"
         )),
         _ => error,
-    }
-}
-
-/// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when
-/// the command does. The kernel then kills what is left (pid_namespaces(7)).
-fn reap(command: pid_t, reports: Option<&Channel>, mut next_signal: impl FnMut() -> Result<i32>) -> Result<i32> {
-    loop {
-        match next_signal()? {
-            libc::SIGCHLD => {
-                while let Some((pid, status)) = process::wait4(-1, libc::WNOHANG | libc::WUNTRACED).unwrap_or(None) {
-                    if pid != command {
-                        continue;
-                    }
-                    jobs::tell(reports, command, status);
-                    if !matches!(status, Status::Stopped(_)) {
-                        return Ok(status.code().into());
-                    }
-                }
-            }
-            other => jobs::hand_on(command, other),
-        }
     }
 }

@@ -4,10 +4,10 @@ use super::{SUPERVISOR, Side, init, made, run_all};
 use crate::container::document::Document;
 use crate::container::flow::Flow;
 use crate::container::notice::Notice;
-use crate::container::plan::{Order, Plan};
+use crate::container::plan::{NewContainer, Plan};
 use crate::container::spec::{ContainerSpec, Root, Source};
 use crate::container::streams::Streams;
-use crate::container::{handover, id_mapped, outer};
+use crate::container::{id_mapped, locked_mounts};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::IdMap;
@@ -77,14 +77,14 @@ struct Made {
 
 impl<'a> Start<'a> {
     pub fn new(
-        order: &Order<'a>,
+        new: &NewContainer<'a>,
         live: &'a Live,
         (cgroup, state): (&'a mut Cgroup, &'a mut State),
         is_job: bool,
         lock: Option<Lock>,
         tell: &'a mut dyn FnMut(Notice),
     ) -> Start<'a> {
-        let Order { store, map, spec, document } = *order;
+        let NewContainer { store, map, spec, document } = *new;
         Start { store, map, spec, document, live, state, is_job, tell, lock, cgroup, made: Made::default() }
     }
 
@@ -109,7 +109,7 @@ impl<'a> Start<'a> {
     }
 
     fn has_process_between(&self) -> bool {
-        outer::is_needed(self.spec)
+        locked_mounts::is_needed(self.spec)
     }
 }
 
@@ -188,14 +188,14 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
     let flags = namespaces::flags(spec.network.is_own(), !start.cgroup.is_none() || !spec.cgroup_namespace);
     let cgroup_fd = unified.as_ref().map(AsFd::as_fd);
     let between = start.has_process_between();
-    let first = if between { (outer::flags(map), None) } else { (flags, cgroup_fd) };
+    let first = if between { (locked_mounts::flags(map), None) } else { (flags, cgroup_fd) };
     let mut reports = start.made.reports.1.take();
     let forked = channel::fork(first.0, first.1, |supervisor| {
         // A copy of what is the supervisor's alone, from here on.
         process::close(start.live.lock());
-        let mut pid1 = |supervisor, between| init::pid1(&plan, supervisor, reports.take(), between);
+        let mut pid1 = |supervisor, between| init::run(&plan, supervisor, reports.take(), between);
         match between {
-            true => outer::run(&plan, map, supervisor, (flags, cgroup_fd), &mut |supervisor, between| {
+            true => locked_mounts::run(&plan, map, supervisor, (flags, cgroup_fd), &mut |supervisor, between| {
                 pid1(supervisor, Some(between))
             }),
             false => pid1(supervisor, None),
@@ -239,8 +239,8 @@ pub fn make_mounts(start: &mut Start<'_>) -> Result<()> {
     };
     let handed = id_mapped::make(store, spec, child, dir, (map, own.as_mut()), host, start.tell)?;
     devices::remake(&spec.devices, dir, map.root_ids(), made(inside.as_ref())?.root_ids())?;
-    if outer::is_needed(spec) {
-        handover::make_places(dir, &handed, host)?;
+    if locked_mounts::is_needed(spec) {
+        locked_mounts::make_places(dir, &handed, host)?;
     }
     start.made.handed = handed;
     Ok(())
@@ -253,7 +253,7 @@ pub fn hand_over(start: &mut Start<'_>) -> Result<()> {
     let channel = made(channel.as_ref())?;
     if between {
         handed.send(channel)?;
-        let init = outer::receive(channel, made(child.as_ref())?)?;
+        let init = locked_mounts::receive(channel, made(child.as_ref())?)?;
         let init = child.insert(init);
         if shifted {
             made(inside.as_ref())?.write(init.pid())?;

@@ -8,16 +8,16 @@
 //! in an outer one, which has the container's ids.
 
 use super::filesystem;
-use super::handover::{PLACES, files, make_places};
 use super::id_mapped::Handed;
 use super::plan::Plan;
 use super::spec::{ContainerSpec, Root, Source};
 use crate::error::{Error, Result};
-use crate::isolation::host_mounts::Table;
+use crate::isolation::host_mounts::{Copy, Shown, Table};
 use crate::isolation::idmap::IdMap;
 use crate::isolation::mounts::{self, clone_tree};
 use crate::isolation::rootfs::{self, open_directory};
 use crate::sys::channel::{self, Channel, Message};
+use crate::sys::fd::OwnedFd;
 use crate::sys::process::{CLONE_NEWNS, CLONE_NEWUSER, CLONE_PARENT, Child};
 use crate::sys::{fs, mount};
 use std::ffi::OsString;
@@ -110,4 +110,47 @@ pub fn receive(channel: &Channel, between: &Child) -> Result<Child> {
     };
     between.wait()?;
     Ok(Child::of_pidfd(pid, pidfd))
+}
+
+/// Where the mounts are attached, below the container's directory.
+pub const PLACES: &str = "outer";
+
+/// Makes the places that the mounts will be attached to.
+pub fn make_places(dir: &Path, handed: &Handed, host: &[Copy]) -> Result<()> {
+    let dir = dir.join(PLACES);
+    fs::mkdir(&dir, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", dir.display())))?;
+    let parent = open_directory(&dir)?;
+    for (at, tree) in handed.mounts().chain(files(host)).enumerate() {
+        let name = crate::sys::cstr(at.to_string())?;
+        if fs::fstat(tree.as_fd())?.is_dir() {
+            fs::mkdirat(parent.as_fd(), &name, 0o755)?;
+        } else {
+            fs::openat(parent.as_fd(), &name, libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, 0o644)?;
+        }
+    }
+    Ok(())
+}
+
+/// Files of the host's that are mounts of their own. Its directories are only seen through overlays.
+pub fn files(host: &[Copy]) -> impl Iterator<Item = &OwnedFd> {
+    host.iter().filter(|copy| copy.shown == Shown::File).filter_map(|copy| copy.tree.as_ref())
+}
+
+/// PID 1's side: waits for its ids, and takes copies of what is attached in `dir`: all that was sent, then the files
+/// of `host`, in whose place they come.
+pub fn take(between: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Result<(Handed, Vec<OwnedFd>)> {
+    let (dir, host) = (plan.dir, plan.host);
+    let ready = between.receive_from("the process that makes PID 1")?;
+    supervisor.receive_from("the supervisor")?;
+    let (Message::Mounts { keys, .. }, _) = ready else {
+        return Err(Error::new("PID 1 was told nothing of its mounts"));
+    };
+    let take = |at: usize| {
+        let place = fs::open(&crate::sys::cstr(dir.join(PLACES).join(at.to_string()))?, libc::O_PATH, 0)?;
+        mount::open_tree(place.as_fd(), c"", true)
+    };
+    let count = keys.len();
+    let all = keys.into_iter().enumerate().map(|(at, key)| Ok((key, take(at)?))).collect::<Result<Handed>>()?;
+    let files = (count..count + files(host).count()).map(take).collect::<Result<_>>()?;
+    Ok((all, files))
 }

@@ -2,7 +2,7 @@
 
 use crate::container::control::Control;
 use crate::container::flow::{End, Flow};
-use crate::container::front::{Behind, Front};
+use crate::container::frontend::{Backend, Frontend};
 use crate::error::{Error, Result};
 use crate::sys::channel::{Channel, Message, Next};
 use crate::sys::fd::OwnedFd;
@@ -23,7 +23,7 @@ pub struct Ended {
     pub lost: Option<Error>,
 }
 
-/// Somebody at the other end of a channel who is in front of the container's terminal.
+/// Somebody at the other end of a channel who is in frontend of the container's terminal.
 pub struct Client {
     pub channel: Channel,
     /// Leads to the client's own terminal.
@@ -37,7 +37,7 @@ impl Client {
 }
 
 /// The container, seen from the process that made it.
-pub struct Near<'a> {
+pub struct RunningContainer<'a> {
     child: &'a Child,
     /// Of its terminal.
     master: Option<OwnedFd>,
@@ -47,7 +47,7 @@ pub struct Near<'a> {
     killed_by: Option<u8>,
 }
 
-impl Behind for Near<'_> {
+impl Backend for RunningContainer<'_> {
     fn signal(&self, number: i32) {
         // These two are about our own streams (moby, cli/command/container/signals.go).
         if ![libc::SIGPIPE, libc::SIGURG].contains(&number) {
@@ -76,9 +76,9 @@ impl Behind for Near<'_> {
 
 const READ: Readiness = Readiness { read: true, write: false };
 
-impl<'a> Near<'a> {
-    pub fn new(child: &'a Child, master: Option<OwnedFd>, reports: Option<Channel>) -> Near<'a> {
-        Near { child, master, reports, is_stopped: None, killed_by: None }
+impl<'a> RunningContainer<'a> {
+    pub fn new(child: &'a Child, master: Option<OwnedFd>, reports: Option<Channel>) -> RunningContainer<'a> {
+        RunningContainer { child, master, reports, is_stopped: None, killed_by: None }
     }
 
     /// Takes what PID 1 has reported by now.
@@ -103,20 +103,20 @@ impl<'a> Near<'a> {
             return Ok(Ended { status: self.wait()?, interrupted: false, lost: None });
         }
         let signals = SignalFd::new()?;
-        let mut front = Front::new(flows, explicit);
+        let mut frontend = Frontend::new(flows, explicit);
         if let Some(master) = self.master.as_ref().map(OwnedFd::try_clone).transpose()? {
-            front.connect(&master, interactive, &self)?;
+            frontend.connect(&master, interactive, &self)?;
         }
         let status = loop {
-            let timeout = front.timeout(&self);
-            let ready = self.poll(&signals, &front, timeout)?;
+            let timeout = frontend.timeout(&self);
+            let ready = self.poll(&signals, &frontend, timeout)?;
             let mut ended = None;
             while let Some(signal) = signals.next() {
                 match signal.number {
                     // Another child's may have come before; PID 1 can be waited for once.
                     libc::SIGCHLD if ended.is_some() => {}
                     libc::SIGCHLD => ended = self.child.try_wait()?,
-                    _ => front.take(signal, &mut self)?,
+                    _ => frontend.take(signal, &mut self)?,
                 }
             }
             if let Some(status) = ended {
@@ -124,20 +124,20 @@ impl<'a> Near<'a> {
             }
             self.hear()?;
             if self.is_stopped.take().is_some() {
-                front.stop(&mut self)?;
+                frontend.stop(&mut self)?;
             }
-            front.copy(&ready, &mut self)?;
+            frontend.copy(&ready, &mut self)?;
         };
         self.hear()?;
-        front.killed_by = self.killed_by;
-        front.finish(&signals, &mut self)?;
-        Ok(Ended { status, interrupted: front.is_interrupted(), lost: front.lost.take() })
+        frontend.killed_by = self.killed_by;
+        frontend.finish(&signals, &mut self)?;
+        Ok(Ended { status, interrupted: frontend.is_interrupted(), lost: frontend.lost.take() })
     }
 
-    /// Waits for a signal, a report, or one of the front's flows; tells which of these are ready.
-    fn poll(&self, signals: &SignalFd, front: &Front, timeout: i32) -> Result<Vec<Readiness>> {
+    /// Waits for a signal, a report, or one of the frontend's flows; tells which of these are ready.
+    fn poll(&self, signals: &SignalFd, frontend: &Frontend, timeout: i32) -> Result<Vec<Readiness>> {
         let mut wanted = vec![(signals.as_fd(), READ)];
-        wanted.extend(front.wants());
+        wanted.extend(frontend.wants());
         wanted.extend(self.reports.as_ref().map(|reports| (reports.as_fd(), READ)));
         let mut ready = poll::poll_all(&wanted, timeout)?;
         ready.remove(0);

@@ -6,7 +6,6 @@
 use super::callers_terminal::{self, CallersTerminal};
 use super::detach_keys::DetachKeys;
 use super::flow::{End, Event, Flow};
-use super::jobs;
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
@@ -21,8 +20,8 @@ const LOOK: i32 = 100;
 /// What Ctrl-C sends.
 const INTERRUPT_KEY: u8 = 3;
 
-/// The container, seen from the front.
-pub trait Behind {
+/// The container, seen from the frontend.
+pub trait Backend {
     fn signal(&self, number: i32);
 
     /// Gives its terminal a size.
@@ -35,7 +34,7 @@ pub trait Behind {
     fn forget_stops(&mut self) -> Result<()>;
 }
 
-pub struct Front {
+pub struct Frontend {
     flows: Vec<Flow>,
     terminal: CallersTerminal,
     /// Whether the container has a terminal, and whether it is still connected.
@@ -54,10 +53,10 @@ pub struct Front {
     pub lost: Option<Error>,
 }
 
-impl Front {
+impl Frontend {
     /// `flows`: pipes between the caller's streams and the container's. `explicit`: see the field.
-    pub fn new(flows: Vec<Flow>, explicit: bool) -> Front {
-        Front {
+    pub fn new(flows: Vec<Flow>, explicit: bool) -> Frontend {
+        Frontend {
             flows,
             terminal: CallersTerminal::on_stdin(false),
             has_terminal: false,
@@ -74,7 +73,7 @@ impl Front {
 
     /// Connects the caller's terminal with the container's, to which `terminal` leads. What the user types goes there,
     /// too, if `interactive`.
-    pub fn connect(&mut self, terminal: &OwnedFd, interactive: bool, behind: &dyn Behind) -> Result<()> {
+    pub fn connect(&mut self, terminal: &OwnedFd, interactive: bool, backend: &dyn Backend) -> Result<()> {
         fs::set_nonblocking(terminal.as_fd())?;
         let copy = || terminal.try_clone().map(End::Ours);
         self.flows.push(Flow::new(copy()?, End::Caller(1)).of_terminal());
@@ -84,7 +83,7 @@ impl Front {
         self.terminal = CallersTerminal::on_stdin(interactive);
         self.terminal.enter();
         (self.has_terminal, self.is_connected) = (true, true);
-        self.follow_size(behind);
+        self.follow_size(backend);
         Ok(())
     }
 
@@ -116,14 +115,14 @@ impl Front {
     }
 
     /// How long to wait at most, in milliseconds. While another job is in the foreground its keys are left alone.
-    pub fn timeout(&mut self, behind: &dyn Behind) -> i32 {
+    pub fn timeout(&mut self, backend: &dyn Backend) -> i32 {
         let Some(input) = self.flows.iter_mut().find(|flow| flow.is_input()) else { return -1 };
         let is_background = !self.terminal.is_in_foreground();
         let is_back = input.paused && !is_background;
         input.paused = is_background;
         if is_back {
             self.terminal.enter();
-            self.follow_size(behind);
+            self.follow_size(backend);
         }
         if is_background { LOOK } else { -1 }
     }
@@ -134,15 +133,15 @@ impl Front {
         self.flows.iter().map(move |flow| flow.wants().unwrap_or(nothing))
     }
 
-    /// Copies where [`Front::wants`] is `ready`.
-    pub fn copy(&mut self, ready: &[Readiness], behind: &mut dyn Behind) -> Result<()> {
+    /// Copies where [`Frontend::wants`] is `ready`.
+    pub fn copy(&mut self, ready: &[Readiness], backend: &mut dyn Backend) -> Result<()> {
         for at in 0..self.flows.len() {
             if !ready.get(at).is_some_and(|ready| ready.read || ready.write) {
                 continue;
             }
             if self.flows[at].caller_to_write_to().is_some_and(callers_terminal::forbids_output) {
                 signal::stop_group(libc::SIGTTOU)?;
-                self.go_on(behind)?;
+                self.go_on(backend)?;
             }
             let flow = &mut self.flows[at];
             let is_input = flow.is_input();
@@ -172,7 +171,7 @@ impl Front {
             };
             if is_hang_up {
                 // It takes flows away, whose places `ready` still has.
-                self.hang_up(behind);
+                self.hang_up(backend);
                 break;
             }
         }
@@ -180,67 +179,67 @@ impl Front {
     }
 
     /// A signal that we were sent.
-    pub fn take(&mut self, Signal { number, is_typed }: Signal, behind: &mut dyn Behind) -> Result<()> {
+    pub fn take(&mut self, Signal { number, is_typed }: Signal, backend: &mut dyn Backend) -> Result<()> {
         match number {
-            libc::SIGWINCH if self.is_connected => self.follow_size(behind),
-            libc::SIGCONT => self.go_on(behind)?,
+            libc::SIGWINCH if self.is_connected => self.follow_size(backend),
+            libc::SIGCONT => self.go_on(backend)?,
             // Somebody outside stops us; a container with a terminal of its own is no part of that.
-            stop if jobs::is_stop(stop) && self.is_connected => self.stop(behind)?,
+            stop if signal::is_terminal_stop(stop) && self.is_connected => self.stop(backend)?,
             // The terminal may hang up more than once for us: by its other end, by the shell, by the shell's end.
-            libc::SIGHUP if callers_terminal::is_hung_up() => self.hang_up(behind),
+            libc::SIGHUP if callers_terminal::is_hung_up() => self.hang_up(backend),
             other => {
                 self.typed_interrupt |= other == libc::SIGINT && is_typed;
-                behind.signal(other);
+                backend.signal(other);
             }
         }
         Ok(())
     }
 
     /// Stops this job, with the terminal as it was; returns when the shell continues it.
-    pub fn stop(&mut self, behind: &mut dyn Behind) -> Result<()> {
+    pub fn stop(&mut self, backend: &mut dyn Backend) -> Result<()> {
         self.terminal.leave();
         signal::stop_group(libc::SIGTSTP)?;
-        self.go_on(behind)
+        self.go_on(backend)
     }
 
     /// Continues the command, in the foreground with the terminal.
-    fn go_on(&mut self, behind: &mut dyn Behind) -> Result<()> {
+    fn go_on(&mut self, backend: &mut dyn Backend) -> Result<()> {
         // Who asked for the terminal waits for it, as Docker's client does.
         let wants_terminal = self.explicit && !self.hung_up && self.flows.iter().any(Flow::is_input);
         while wants_terminal && !self.terminal.is_in_foreground() && signal::stop_group(libc::SIGTTIN)? {}
-        behind.forget_stops()?;
+        backend.forget_stops()?;
         self.terminal.enter();
-        self.follow_size(behind);
-        behind.signal(libc::SIGCONT);
+        self.follow_size(backend);
+        backend.signal(libc::SIGCONT);
         Ok(())
     }
 
     /// The caller's terminal is gone, which the container learns once: by its own terminal's end, or by SIGHUP.
-    fn hang_up(&mut self, behind: &mut dyn Behind) {
+    fn hang_up(&mut self, backend: &mut dyn Backend) {
         if std::mem::replace(&mut self.hung_up, true) {
             return;
         }
         if std::mem::replace(&mut self.is_connected, false) {
             self.flows.retain(|flow| !flow.is_of_terminal);
-            behind.hang_up();
+            backend.hang_up();
         } else {
-            behind.signal(libc::SIGHUP);
+            backend.signal(libc::SIGHUP);
             self.flows.iter_mut().filter(|flow| flow.is_input()).for_each(Flow::end_source);
         }
     }
 
     /// Gives the container's terminal the size of the caller's.
-    fn follow_size(&self, behind: &dyn Behind) {
+    fn follow_size(&self, backend: &dyn Backend) {
         if self.is_connected
             && let Some(size) = tty::callers_window()
         {
-            behind.resize(size);
+            backend.resize(size);
         }
     }
 
     /// The container has ended: shows what was written before that, until a signal says that nobody wants it, and
     /// leaves the terminal as it was.
-    pub fn finish(&mut self, signals: &SignalFd, behind: &mut dyn Behind) -> Result<()> {
+    pub fn finish(&mut self, signals: &SignalFd, backend: &mut dyn Backend) -> Result<()> {
         self.flows.retain(|flow| !flow.is_input());
         while self.flows.iter_mut().map(Flow::fill).filter(|waits| *waits).count() > 0 {
             let wanted: Vec<_> =
@@ -254,7 +253,7 @@ impl Front {
                     return Ok(());
                 }
             }
-            self.copy(&ready, behind)?;
+            self.copy(&ready, backend)?;
         }
         self.terminal.leave();
         Ok(())
