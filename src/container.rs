@@ -27,5 +27,5 @@ pub mod supervisor;
 mod user;
 pub mod view;
 
-pub use id_mapped::anonymous;
+pub use id_mapped::anonymous_volume;
 pub use plan::NewContainer;

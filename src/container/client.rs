@@ -48,8 +48,8 @@ impl Backend for RemoteContainer {
         let _ = self.channel.send(&Message::HangUp, &[]);
     }
 
-    fn forget_stops(&mut self) -> Result<()> {
-        self.hear()?;
+    fn discard_stops(&mut self) -> Result<()> {
+        self.read_messages()?;
         self.is_stopped = false;
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Backend for RemoteContainer {
 
 impl RemoteContainer {
     /// Takes what the supervisor has told by now.
-    fn hear(&mut self) -> Result<()> {
+    fn read_messages(&mut self) -> Result<()> {
         while self.ended.is_none()
             && let Some(next) = self.channel.next()?
         {
@@ -80,21 +80,21 @@ pub fn run(connection: Connection, supervisor: &Child) -> Result<Outcome> {
     let signals = SignalFd::new()?;
     let mut frontend = Frontend::new(vec![Flow::new(End::Ours(said), End::Caller(2))], true);
     let mut container = RemoteContainer { channel, is_running: false, is_stopped: false, ended: None };
-    let outcome = stand_between(&mut container, terminal, &signals, &mut frontend);
+    let outcome = relay(&mut container, terminal, &signals, &mut frontend);
     if frontend.is_detached {
-        frontend.leave();
+        frontend.restore_terminal();
         return Ok(Outcome { code: 0, interrupted: false });
     }
     // First what the container has written, then what the supervisor has said.
     frontend.finish(&signals, &mut container)?;
-    frontend.hold_others(false);
+    frontend.pause_others(false);
     frontend.finish(&signals, &mut container)?;
     let _ = supervisor.wait();
     outcome?;
     Ok(Outcome { code: container.ended.unwrap_or_default(), interrupted: false })
 }
 
-fn stand_between(
+fn relay(
     container: &mut RemoteContainer,
     terminal: OwnedFd,
     signals: &SignalFd,
@@ -103,7 +103,7 @@ fn stand_between(
     while !container.is_running {
         wait(container, None, frontend, -1)?;
     }
-    frontend.hold_others(true);
+    frontend.pause_others(true);
     frontend.connect(&terminal, true, container)?;
     frontend.detach_by(DetachKeys::docker());
     // Its end shows at the other side.
@@ -137,9 +137,9 @@ fn wait(
     while let Some(signal) = signals.and_then(SignalFd::next) {
         // The supervisor's end shows on the channel.
         if signal.number != libc::SIGCHLD {
-            frontend.take(signal, container)?;
+            frontend.handle_signal(signal, container)?;
         }
     }
     frontend.copy(&ready[1..], container)?;
-    container.hear()
+    container.read_messages()
 }

@@ -11,12 +11,12 @@ use std::path::Path;
 const NAME: &str = "control";
 
 /// More would have to wait.
-const MOST_VISITORS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 
 /// The supervisor's end, and those who have come.
 pub struct Control {
     listener: OwnedFd,
-    pub visitors: Vec<Channel>,
+    pub connections: Vec<Channel>,
 }
 
 impl Control {
@@ -25,7 +25,7 @@ impl Control {
         // One that was killed has left its own.
         let _ = fs::unlink(dir.join(NAME));
         let listener = through(dir, socket::listen)?;
-        Ok(Control { listener, visitors: Vec::new() })
+        Ok(Control { listener, connections: Vec::new() })
     }
 
     pub fn listener(&self) -> BorrowedFd<'_> {
@@ -38,11 +38,11 @@ impl Control {
     }
 
     /// Lets in who knocks, if it is the container's owner or root.
-    pub fn let_in(&mut self) -> Result<()> {
-        let (visitor, uid) = socket::accept(self.listener.as_fd())?;
+    pub fn accept(&mut self) -> Result<()> {
+        let (connection, uid) = socket::accept(self.listener.as_fd())?;
         let is_owner = uid == 0 || uid == cred::geteuid();
-        if is_owner && self.visitors.len() < MOST_VISITORS {
-            self.visitors.push(Channel::from(visitor));
+        if is_owner && self.connections.len() < MAX_CONNECTIONS {
+            self.connections.push(Channel::from(connection));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The container's root file system: layers, a directory, or a view of the host's own root.
 
-use super::id_mapped::{Handed, anonymous};
+use super::id_mapped::{DetachedMounts, anonymous_volume};
 use super::plan::Plan;
 use super::spec::{Direct, Mount, Root, Source};
 use crate::error::{Error, Result};
@@ -43,14 +43,14 @@ enum Lower {
 impl Sources {
     /// Opens them as the user who called, in the mount namespace of the container.
     /// `files`: what stands for the files among the host's mounts, if they are locked.
-    pub fn open(plan: &Plan<'_>, mut handed: Handed, files: Vec<OwnedFd>) -> Result<Sources> {
+    pub fn open(plan: &Plan<'_>, mut detached: DetachedMounts, files: Vec<OwnedFd>) -> Result<Sources> {
         let mut dir = open_directory(plan.dir)?;
-        if let Some(tree) = handed.take(Handed::DIRECTORY) {
+        if let Some(tree) = detached.take(DetachedMounts::DIRECTORY) {
             mount::move_mount(tree.as_fd(), dir.as_fd())?;
             dir = tree;
         }
         let lower = match &plan.spec.root {
-            Root::Image(Stack { layers, .. }) => match handed.take(Handed::LAYERS) {
+            Root::Image(Stack { layers, .. }) => match detached.take(DetachedMounts::LAYERS) {
                 Some(tree) => {
                     let names = layers.iter().map(|layer| crate::sys::cstr(layer.file_name().unwrap_or_default()));
                     Lower::Named(tree, names.collect::<Result<_>>()?)
@@ -58,7 +58,7 @@ impl Sources {
                 None => Lower::Layers(layers.iter().map(|layer| open_directory(layer)).collect::<Result<_>>()?),
             },
             Root::Directory { path, writable } => {
-                let tree = match handed.take(Handed::ROOT) {
+                let tree = match detached.take(DetachedMounts::ROOT) {
                     Some(tree) => tree,
                     None if *writable => mount::open_tree(open_directory(path)?.as_fd(), c"", true)?,
                     None => open_directory(path)?,
@@ -68,21 +68,21 @@ impl Sources {
             Root::Host => Lower::Host,
         };
         let mounts = plan.spec.mounts.iter().enumerate();
-        let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut handed)).collect::<Result<_>>()?;
+        let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut detached)).collect::<Result<_>>()?;
         Ok(Sources { dir, lower, mounts, files })
     }
 }
 
 /// The detached mount for the `-v` or `--mount` that stands at place `at`; a tmpfs has none.
-fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, handed: &mut Handed) -> Result<Option<OwnedFd>> {
+fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, detached: &mut DetachedMounts) -> Result<Option<OwnedFd>> {
     let sent = match &wanted.source {
         Source::Tmpfs(_) => return Ok(None),
         Source::Device(device) => return device.tree(wanted.read_only).map(Some),
         Source::Direct(Direct { path, .. }) => {
             let missing = || Error::new(format_args!("{} of the host: only root can show it as it is", path.display()));
-            return handed.take(&wanted.target).ok_or_else(missing).map(Some);
+            return detached.take(&wanted.target).ok_or_else(missing).map(Some);
         }
-        Source::Bind(_) | Source::Volume(_) | Source::Anonymous => handed.take(&wanted.target),
+        Source::Bind(_) | Source::Volume(_) | Source::Anonymous => detached.take(&wanted.target),
     };
     if sent.is_some() {
         return Ok(sent);
@@ -90,7 +90,7 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, handed: &mut Handed) 
     let path = match &wanted.source {
         Source::Bind(path) => path.clone(),
         Source::Volume(name) => plan.dir.join("../../volumes").join(name).join("_data"),
-        _ => plan.dir.join(anonymous(at)),
+        _ => plan.dir.join(anonymous_volume(at)),
     };
     let source = fs::open(&crate::sys::cstr(&path)?, O_PATH, 0)?;
     mounts::bind_source(source.as_fd(), wanted.read_only && !wanted.is_filled()).map(Some)
@@ -99,10 +99,10 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, handed: &mut Handed) 
 pub const READ_ONLY: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
 
 /// What a user's container has of the host: the root file system, and each directory that is bound.
-pub fn bind_all(plan: &Plan<'_>) -> Result<Handed> {
+pub fn bind_all(plan: &Plan<'_>) -> Result<DetachedMounts> {
     let root = match &plan.spec.root {
         Root::Directory { path, .. } => {
-            Some((Handed::ROOT.into(), mounts::bind_source(open_directory(path)?.as_fd(), false)?))
+            Some((DetachedMounts::ROOT.into(), mounts::bind_source(open_directory(path)?.as_fd(), false)?))
         }
         _ => None,
     };

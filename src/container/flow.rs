@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 const CHUNK: usize = 64 << 10;
 
 /// How much is written at a time: a pipe or terminal that is ready takes so much without waiting (pipe(7)).
-const WITHOUT_WAITING: usize = 4096;
+const MAX_WRITE: usize = 4096;
 
 /// One side of a flow.
 pub enum End {
@@ -47,11 +47,11 @@ pub struct Flow {
     /// `None` when nobody takes any more.
     to: Option<End>,
     /// The same terminal opened once more, so that a write to it does not wait for whoever does not read it.
-    again: Option<OwnedFd>,
+    nonblocking: Option<OwnedFd>,
     buffer: Vec<u8>,
     /// How much of the buffer has been written.
     written: usize,
-    most: usize,
+    max_write: usize,
     /// Whether its source is left alone for now.
     pub paused: bool,
     /// Whether one side is the container's terminal.
@@ -61,8 +61,8 @@ pub struct Flow {
 impl Flow {
     pub fn new(from: End, to: End) -> Flow {
         let is_file = || fs::fstat(to.as_fd()).is_ok_and(|stat| stat.kind() == libc::S_IFREG);
-        let most = if matches!(to, End::Ours(_)) || is_file() { CHUNK } else { WITHOUT_WAITING };
-        let again = match to {
+        let max_write = if matches!(to, End::Ours(_)) || is_file() { CHUNK } else { MAX_WRITE };
+        let nonblocking = match to {
             End::Caller(number) if tty::isatty(to.as_fd()) => {
                 let path = crate::sys::cstr(format!("/proc/self/fd/{number}")).ok();
                 path.and_then(|path| fs::open(&path, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0).ok())
@@ -70,12 +70,12 @@ impl Flow {
             _ => None,
         };
         Flow {
-            again,
+            nonblocking,
             from: Some(from),
             to: Some(to),
             buffer: Vec::new(),
             written: 0,
-            most,
+            max_write,
             paused: false,
             is_of_terminal: false,
         }
@@ -144,7 +144,7 @@ impl Flow {
                 }
                 None
             }
-            Err(error) if is_passing(&error) => None,
+            Err(error) if is_transient(&error) => None,
             // A terminal that has become another job's a moment ago.
             Err(error) if error.errno() == Some(libc::EIO) && self.is_input() && !tty::is_hung_up(from.as_fd()) => None,
             // EIO of a terminal says what 0 says of anything else.
@@ -158,11 +158,11 @@ impl Flow {
     fn write(&mut self) -> Option<Event> {
         let to = self.to.as_ref()?;
         let pending = &self.buffer[self.written..];
-        let to = self.again.as_ref().map_or(to.as_fd(), AsFd::as_fd);
-        match fs::write(to, &pending[..pending.len().min(self.most)]) {
+        let to = self.nonblocking.as_ref().map_or(to.as_fd(), AsFd::as_fd);
+        match fs::write(to, &pending[..pending.len().min(self.max_write)]) {
             Ok(size) => self.written += size,
-            Err(error) if is_passing(&error) => {}
-            Err(error) => return self.refused(error),
+            Err(error) if is_transient(&error) => {}
+            Err(error) => return self.write_failed(error),
         }
         if self.from.is_none() && !self.waits_to_write() {
             self.to = None;
@@ -170,7 +170,7 @@ impl Flow {
         None
     }
 
-    fn refused(&mut self, error: Error) -> Option<Event> {
+    fn write_failed(&mut self, error: Error) -> Option<Event> {
         let is_ours = matches!(self.to, Some(End::Ours(_)));
         self.to = None;
         self.buffer.clear();
@@ -195,7 +195,7 @@ impl Flow {
     }
 }
 
-fn is_passing(error: &Error) -> bool {
+fn is_transient(error: &Error) -> bool {
     matches!(error.errno(), Some(libc::EAGAIN | libc::EINTR))
 }
 

@@ -31,7 +31,7 @@ pub trait Backend {
     fn hang_up(&mut self);
 
     /// Leaves aside that the command has stopped, which does not hold any more.
-    fn forget_stops(&mut self) -> Result<()>;
+    fn discard_stops(&mut self) -> Result<()>;
 }
 
 pub struct Frontend {
@@ -93,7 +93,7 @@ impl Frontend {
     }
 
     /// Whether what does not come from the container's terminal is to wait.
-    pub fn hold_others(&mut self, wait: bool) {
+    pub fn pause_others(&mut self, wait: bool) {
         self.flows.iter_mut().filter(|flow| !flow.is_of_terminal).for_each(|flow| flow.paused = wait);
     }
 
@@ -110,7 +110,7 @@ impl Frontend {
     }
 
     /// Leaves the caller's terminal as it was.
-    pub fn leave(&mut self) {
+    pub fn restore_terminal(&mut self) {
         self.terminal.leave();
     }
 
@@ -141,7 +141,7 @@ impl Frontend {
             }
             if self.flows[at].caller_to_write_to().is_some_and(callers_terminal::forbids_output) {
                 signal::stop_group(libc::SIGTTOU)?;
-                self.go_on(backend)?;
+                self.resume(backend)?;
             }
             let flow = &mut self.flows[at];
             let is_input = flow.is_input();
@@ -179,10 +179,10 @@ impl Frontend {
     }
 
     /// A signal that we were sent.
-    pub fn take(&mut self, Signal { number, is_typed }: Signal, backend: &mut dyn Backend) -> Result<()> {
+    pub fn handle_signal(&mut self, Signal { number, is_typed }: Signal, backend: &mut dyn Backend) -> Result<()> {
         match number {
             libc::SIGWINCH if self.is_connected => self.follow_size(backend),
-            libc::SIGCONT => self.go_on(backend)?,
+            libc::SIGCONT => self.resume(backend)?,
             // Somebody outside stops us; a container with a terminal of its own is no part of that.
             stop if signal::is_terminal_stop(stop) && self.is_connected => self.stop(backend)?,
             // The terminal may hang up more than once for us: by its other end, by the shell, by the shell's end.
@@ -199,15 +199,15 @@ impl Frontend {
     pub fn stop(&mut self, backend: &mut dyn Backend) -> Result<()> {
         self.terminal.leave();
         signal::stop_group(libc::SIGTSTP)?;
-        self.go_on(backend)
+        self.resume(backend)
     }
 
     /// Continues the command, in the foreground with the terminal.
-    fn go_on(&mut self, backend: &mut dyn Backend) -> Result<()> {
+    fn resume(&mut self, backend: &mut dyn Backend) -> Result<()> {
         // Who asked for the terminal waits for it, as Docker's client does.
         let wants_terminal = self.explicit && !self.hung_up && self.flows.iter().any(Flow::is_input);
         while wants_terminal && !self.terminal.is_in_foreground() && signal::stop_group(libc::SIGTTIN)? {}
-        backend.forget_stops()?;
+        backend.discard_stops()?;
         self.terminal.enter();
         self.follow_size(backend);
         backend.signal(libc::SIGCONT);

@@ -3,12 +3,12 @@
 //! Such a container could make a read-only mount writable again, or let the devices on it be opened, with
 //! `mount -o remount`. But the kernel *locks* the flags of all mounts that a mount namespace takes over from one with
 //! another owner (mount_namespaces(7), "Restrictions on mount namespaces"). So there are two here: a short-lived
-//! process between attaches what comes from the host in a mount namespace of its own; then it clones PID 1, a sibling
+//! intermediate process attaches what comes from the host in a mount namespace of its own; then it clones PID 1, a sibling
 //! of its own, into all namespaces of the container. Root's is still in the host's user namespace; a user's has to be
 //! in an outer one, which has the container's ids.
 
 use super::filesystem;
-use super::id_mapped::Handed;
+use super::id_mapped::DetachedMounts;
 use super::plan::Plan;
 use super::spec::{ContainerSpec, Root, Source};
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-/// The namespaces of the process between. Root's is in the host's user namespace itself.
+/// The namespaces of the intermediate process. Root's is in the host's user namespace itself.
 pub fn flags(map: &IdMap) -> i32 {
     if map.is_shifted() { CLONE_NEWNS } else { CLONE_NEWUSER | CLONE_NEWNS }
 }
@@ -36,7 +36,7 @@ pub fn is_needed(spec: &ContainerSpec) -> bool {
     spec.security.capabilities.has("SYS_ADMIN") && (is_of_host || is_bound)
 }
 
-/// The life of the process between: it ends when PID 1, whose life is `pid1`, is there. `flags` and `cgroup` are its.
+/// The life of the intermediate process: it ends when PID 1, whose life is `pid1`, is there. `flags` and `cgroup` are its.
 pub fn run(
     plan: &Plan<'_>,
     map: &IdMap,
@@ -47,9 +47,9 @@ pub fn run(
     let made = prepare(plan, &supervisor).and_then(|keys| {
         let kept = supervisor.try_clone()?;
         let mut given = Some(supervisor);
-        let (child, between) = channel::fork(flags | CLONE_PARENT, cgroup, |between| {
+        let (child, intermediate) = channel::fork(flags | CLONE_PARENT, cgroup, |intermediate| {
             kept.close_copy();
-            given.take().map_or(125, |supervisor| pid1(supervisor, between))
+            given.take().map_or(125, |supervisor| pid1(supervisor, intermediate))
         })?;
         drop(given);
         // It may speak to the supervisor as soon as it goes on, and so is introduced before.
@@ -57,7 +57,7 @@ pub fn run(
         let mapped = if plan.mapped { Ok(()) } else { map.nested().write(child.pid()) };
         let started = mapped.and_then(|()| {
             kept.send(&Message::Started(child.pid()), &[child.as_fd()])?;
-            between.send(&Message::Mounts { keys, is_last: true }, &[])
+            intermediate.send(&Message::Mounts { keys, is_last: true }, &[])
         });
         Ok(started.map_or_else(
             |error| {
@@ -72,21 +72,21 @@ pub fn run(
 
 /// Waits for the supervisor, attaches what it sent, and says what each is for.
 fn prepare(plan: &Plan<'_>, supervisor: &Channel) -> Result<Vec<OsString>> {
-    let received = Handed::receive(supervisor)?;
+    let received = DetachedMounts::receive(supervisor)?;
     rootfs::make_private()?;
-    let handed = if plan.mapped { received } else { filesystem::bind_all(plan)? };
+    let detached = if plan.mapped { received } else { filesystem::bind_all(plan)? };
     if !plan.mapped {
-        make_places(plan.dir, &handed, &[])?;
+        make_places(plan.dir, &detached, &[])?;
         if plan.spec.root == Root::Host {
             lock_host(plan.dir)?;
         }
     }
     let places = plan.dir.join(PLACES);
-    for (at, tree) in handed.mounts().chain(files(plan.host)).enumerate() {
+    for (at, tree) in detached.mounts().chain(files(plan.host)).enumerate() {
         let place = fs::open(&crate::sys::cstr(places.join(at.to_string()))?, libc::O_PATH, 0)?;
         mounts::attach(tree.as_fd(), place.as_fd())?;
     }
-    Ok(handed.keys())
+    Ok(detached.keys())
 }
 
 /// Makes all of the host read-only but the store: PID 1 binds single files of it.
@@ -102,13 +102,13 @@ fn lock_host(dir: &Path) -> Result<()> {
     mounts::attach(kept.as_fd(), open_directory(&store)?.as_fd())
 }
 
-/// The supervisor's side: PID 1, which the process between has made, when that has ended.
-pub fn receive(channel: &Channel, between: &Child) -> Result<Child> {
+/// The supervisor's side: PID 1, which the intermediate process has made, when that has ended.
+pub fn receive(channel: &Channel, intermediate: &Child) -> Result<Child> {
     let (message, fds) = channel.receive_from("the process that makes PID 1")?;
     let (Message::Started(pid), Some(pidfd)) = (message, fds.into_iter().next()) else {
         return Err(Error::new("PID 1 was not introduced"));
     };
-    between.wait()?;
+    intermediate.wait()?;
     Ok(Child::of_pidfd(pid, pidfd))
 }
 
@@ -116,11 +116,11 @@ pub fn receive(channel: &Channel, between: &Child) -> Result<Child> {
 pub const PLACES: &str = "outer";
 
 /// Makes the places that the mounts will be attached to.
-pub fn make_places(dir: &Path, handed: &Handed, host: &[Copy]) -> Result<()> {
+pub fn make_places(dir: &Path, detached: &DetachedMounts, host: &[Copy]) -> Result<()> {
     let dir = dir.join(PLACES);
     fs::mkdir(&dir, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", dir.display())))?;
     let parent = open_directory(&dir)?;
-    for (at, tree) in handed.mounts().chain(files(host)).enumerate() {
+    for (at, tree) in detached.mounts().chain(files(host)).enumerate() {
         let name = crate::sys::cstr(at.to_string())?;
         if fs::fstat(tree.as_fd())?.is_dir() {
             fs::mkdirat(parent.as_fd(), &name, 0o755)?;
@@ -138,9 +138,9 @@ pub fn files(host: &[Copy]) -> impl Iterator<Item = &OwnedFd> {
 
 /// PID 1's side: waits for its ids, and takes copies of what is attached in `dir`: all that was sent, then the files
 /// of `host`, in whose place they come.
-pub fn take(between: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Result<(Handed, Vec<OwnedFd>)> {
+pub fn take(intermediate: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Result<(DetachedMounts, Vec<OwnedFd>)> {
     let (dir, host) = (plan.dir, plan.host);
-    let ready = between.receive_from("the process that makes PID 1")?;
+    let ready = intermediate.receive_from("the process that makes PID 1")?;
     supervisor.receive_from("the supervisor")?;
     let (Message::Mounts { keys, .. }, _) = ready else {
         return Err(Error::new("PID 1 was told nothing of its mounts"));
@@ -150,7 +150,7 @@ pub fn take(between: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Result<
         mount::open_tree(place.as_fd(), c"", true)
     };
     let count = keys.len();
-    let all = keys.into_iter().enumerate().map(|(at, key)| Ok((key, take(at)?))).collect::<Result<Handed>>()?;
+    let all = keys.into_iter().enumerate().map(|(at, key)| Ok((key, take(at)?))).collect::<Result<DetachedMounts>>()?;
     let files = (count..count + files(host).count()).map(take).collect::<Result<_>>()?;
     Ok((all, files))
 }

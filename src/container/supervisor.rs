@@ -50,48 +50,53 @@ enum Caller {
     },
 }
 
-/// Runs the container to its end. `lock` keeps the image in the store until the container is written down; `tell`
+/// Runs the container to its end. `lock` keeps the image in the store until the container is written down; `notify`
 /// takes what is no error.
-pub fn run(new: &NewContainer<'_>, lock: Option<Lock>, tell: &mut dyn FnMut(Notice)) -> Result<Outcome> {
+pub fn run(new: &NewContainer<'_>, lock: Option<Lock>, notify: &mut dyn FnMut(Notice)) -> Result<Outcome> {
     // From here on signals wait until there is somebody to pass them on to.
     signal::block_all()?;
     let is_job = tty::has_controlling();
     let process = &new.spec.process;
     if !(process.explicit && process.interactive && process.has_terminal()) {
-        return own(new, lock, Caller::Here { is_job }, tell);
+        return supervise(new, lock, Caller::Here { is_job }, notify);
     }
     let (terminal, their_terminal) = socket::stream_pair()?;
-    let (said, their_voice) = fs::pipe2(0)?;
-    let mut given = Some((their_terminal, their_voice, lock));
+    let (said, messages_writer) = fs::pipe2(0)?;
+    let mut moved = Some((their_terminal, messages_writer, lock));
     let (child, channel) = channel::fork(0, None, |client| {
         process::close(&terminal);
         process::close(&said);
-        let Some((terminal, voice, lock)) = given.take() else { return 125 };
-        let outcome = leave_caller(&voice).and_then(|()| {
+        let Some((terminal, messages, lock)) = moved.take() else { return 125 };
+        let outcome = leave_caller(&messages).and_then(|()| {
             let caller = Caller::Client { client: Client::new(client.try_clone()?, terminal), is_job };
-            own(new, lock, caller, tell)
+            supervise(new, lock, caller, notify)
         });
-        drop(voice);
+        drop(messages);
         let message = outcome.map_or_else(Message::Failed, |outcome| Message::Ended(outcome.code));
         // After it was detached nobody is there.
         let _ = client.send(&message, &[]);
         0
     })?;
-    drop(given);
+    drop(moved);
     client::run(Connection { channel, terminal, said }, &child)
 }
 
-/// Leaves the caller's session, and has none of the caller's streams any more; what is said goes to `voice`.
-fn leave_caller(voice: &OwnedFd) -> Result<()> {
+/// Leaves the caller's session, and has none of the caller's streams any more; what is said goes to `messages`.
+fn leave_caller(messages: &OwnedFd) -> Result<()> {
     process::setsid()?;
     let null = fs::open(c"/dev/null", libc::O_RDWR, 0)?;
     process::dup2(null.as_fd(), 0)?;
     process::dup2(null.as_fd(), 1)?;
-    process::dup2(voice.as_fd(), 2)
+    process::dup2(messages.as_fd(), 2)
 }
 
 /// Makes the container, watches it to its end, and takes away what is not to stay.
-fn own(new: &NewContainer<'_>, lock: Option<Lock>, caller: Caller, tell: &mut dyn FnMut(Notice)) -> Result<Outcome> {
+fn supervise(
+    new: &NewContainer<'_>,
+    lock: Option<Lock>,
+    caller: Caller,
+    notify: &mut dyn FnMut(Notice),
+) -> Result<Outcome> {
     let NewContainer { store, spec, .. } = *new;
     // A name may be held by a container whose supervisor was killed.
     let live = store.create_container(&spec.id, &spec.name).or_else(|error| {
@@ -99,7 +104,7 @@ fn own(new: &NewContainer<'_>, lock: Option<Lock>, caller: Caller, tell: &mut dy
         store.create_container(&spec.id, &spec.name).map_err(|_| error)
     })?;
     let mut state = State { created: clock(), ..State::default() };
-    let outcome = live_through(new, &live, &mut state, lock, caller, tell);
+    let outcome = run_to_end(new, &live, &mut state, lock, caller, notify);
     let tidied = match &outcome {
         Ok(_) if !spec.remove => store.finish_container(&live, &state),
         // A container that never ran leaves nothing behind.
@@ -107,35 +112,35 @@ fn own(new: &NewContainer<'_>, lock: Option<Lock>, caller: Caller, tell: &mut dy
     };
     // The command's status is what the caller waits for, whatever becomes of the files.
     if let Err(error) = tidied {
-        tell(Notice::Untidy(error));
+        notify(Notice::Untidy(error));
     }
     // Last, when nobody waits for us any more. What is left by others does not change how this one ended.
     let _ = sweep(store);
     outcome
 }
 
-fn live_through(
+fn run_to_end(
     new: &NewContainer<'_>,
     live: &Live,
     state: &mut State,
     lock: Option<Lock>,
     caller: Caller,
-    tell: &mut dyn FnMut(Notice),
+    notify: &mut dyn FnMut(Notice),
 ) -> Result<Outcome> {
     let began = Instant::now();
     let mut cgroup = Cgroup::default();
     let (Caller::Here { is_job } | Caller::Client { is_job, .. }) = &caller;
-    let started = Start::new(new, live, (&mut cgroup, state), *is_job, lock, tell).run();
+    let started = Start::new(new, live, (&mut cgroup, state), *is_job, lock, notify).run();
     let outcome = started.and_then(|Started { child, flows, master, reports, ids: _ids, namespaces: _namespaces }| {
         let container = RunningContainer::new(&child, master, reports);
         let process = &new.spec.process;
         let ended = match caller {
-            Caller::Here { .. } => container.watch_here(flows, process.interactive, process.explicit)?,
+            Caller::Here { .. } => container.watch_with_streams(flows, process.interactive, process.explicit)?,
             Caller::Client { client, .. } => {
                 client.channel.send(&Message::Running, &[])?;
                 // A directory of the caller's is not held.
                 process::chdir(c"/")?;
-                container.watch_for(client, &live.dir)?
+                container.watch_for_client(client, &live.dir)?
             }
         };
         let Ended { status, interrupted, lost } = ended;
@@ -143,10 +148,10 @@ fn live_through(
         let lost = lost.filter(|error| error.errno() != Some(libc::EPIPE));
         // The command could not know.
         let code = if lost.is_some() { status.code().max(1) } else { status.code() };
-        lost.into_iter().for_each(|error| tell(Notice::OutputLost(error)));
+        lost.into_iter().for_each(|error| notify(Notice::OutputLost(error)));
         for notice in notice::at_end(new.spec, began.elapsed(), &cgroup, status) {
             state.oom_killed |= matches!(notice, Notice::OutOfMemory(_));
-            tell(notice);
+            notify(notice);
         }
         (state.status, state.finished, state.exit_code) = (Status::Exited, Some(clock()), code);
         Ok(Outcome { code, interrupted })

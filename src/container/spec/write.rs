@@ -157,7 +157,7 @@ fn bound(device: &crate::isolation::devices::Device) -> BoundDevice {
     BoundDevice { source: Absolute(device.source.clone()), destination: Absolute(device.target.clone()) }
 }
 
-fn made(kind: &str, source: &str, place: &str, fresh: &Fresh) -> MountEntry {
+fn fresh_entry(kind: &str, source: &str, place: &str, fresh: &Fresh) -> MountEntry {
     let own = fresh.options.split(',').filter(|option| !option.is_empty()).map(str::to_owned);
     MountEntry {
         destination: Absolute(place.into()),
@@ -173,13 +173,13 @@ fn kernel(kernel: &Kernel) -> Vec<MountEntry> {
     let dev = &kernel.dev;
     let cgroup = Fresh { options: String::new(), attributes: CGROUP };
     let entries = [
-        Some(made("proc", "proc", "/proc", &kernel.proc)),
-        Some(made("tmpfs", "tmpfs", "/dev", &dev.top)),
-        Some(made("devpts", "devpts", "/dev/pts", &dev.pts)),
-        kernel.sys.as_ref().map(|sys| made("sysfs", "sysfs", "/sys", sys)),
-        kernel.cgroup.then(|| made("cgroup", "cgroup", "/sys/fs/cgroup", &cgroup)),
-        dev.mqueue.as_ref().map(|mqueue| made("mqueue", "mqueue", "/dev/mqueue", mqueue)),
-        dev.shm.as_ref().map(|shm| made("tmpfs", SHM, "/dev/shm", shm)),
+        Some(fresh_entry("proc", "proc", "/proc", &kernel.proc)),
+        Some(fresh_entry("tmpfs", "tmpfs", "/dev", &dev.top)),
+        Some(fresh_entry("devpts", "devpts", "/dev/pts", &dev.pts)),
+        kernel.sys.as_ref().map(|sys| fresh_entry("sysfs", "sysfs", "/sys", sys)),
+        kernel.cgroup.then(|| fresh_entry("cgroup", "cgroup", "/sys/fs/cgroup", &cgroup)),
+        dev.mqueue.as_ref().map(|mqueue| fresh_entry("mqueue", "mqueue", "/dev/mqueue", mqueue)),
+        dev.shm.as_ref().map(|shm| fresh_entry("tmpfs", SHM, "/dev/shm", shm)),
     ];
     entries.into_iter().flatten().collect()
 }
@@ -209,7 +209,7 @@ fn entry(mount: &Mount) -> MountEntry {
             let closed = closed.iter().filter(|(open, _)| !open).fold(0, |all, (_, one)| all | one);
             let attributes = tmpfs.attributes | closed | read_only;
             let fresh = Fresh { options: tmpfs.options.clone(), attributes };
-            MountEntry { destination: Absolute(mount.target.clone()), ..made("tmpfs", "tmpfs", "", &fresh) }
+            MountEntry { destination: Absolute(mount.target.clone()), ..fresh_entry("tmpfs", "tmpfs", "", &fresh) }
         }
     }
 }

@@ -5,8 +5,8 @@
 //! inside (undumpable): its memory and its descriptors are the host's.
 
 use super::command::Prepare;
-use super::{INIT, Side, made, run_all};
-use crate::container::id_mapped::Handed;
+use super::{INIT, Side, required, run_all};
+use crate::container::id_mapped::DetachedMounts;
 use crate::container::plan::Plan;
 use crate::container::{filesystem, locked_mounts, mounts, pid1};
 use crate::error::{Error, Result};
@@ -23,9 +23,9 @@ use std::path::Path;
 
 /// The life of PID 1; returns its exit status. The end of `supervisor` tells that one that the command runs;
 /// `reports` takes what becomes of it then, if a shell may want to know.
-/// `between`: it comes from a process between, which has the mounts (see [`crate::container::outer`]).
-pub fn run(plan: &Plan<'_>, supervisor: Channel, reports: Option<Channel>, between: Option<Channel>) -> i32 {
-    let built = Build::new(plan, &supervisor, between.as_ref()).run();
+/// `intermediate`: it comes from a intermediate process, which has the mounts (see [`crate::container::outer`]).
+pub fn run(plan: &Plan<'_>, supervisor: Channel, reports: Option<Channel>, intermediate: Option<Channel>) -> i32 {
+    let built = Build::new(plan, &supervisor, intermediate.as_ref()).run();
     report::switch(false);
     // What goes wrong with it is told like anything else, as long as the supervisor listens.
     match built.and_then(|built| Ok((built.command, pid1::emulator(plan, built.channel)?))) {
@@ -47,9 +47,9 @@ struct Built {
 pub struct Build<'a> {
     plan: &'a Plan<'a>,
     supervisor: &'a Channel,
-    between: Option<&'a Channel>,
+    intermediate: Option<&'a Channel>,
     devices: Option<HostDevices>,
-    received: Option<(Handed, Vec<OwnedFd>)>,
+    received: Option<(DetachedMounts, Vec<OwnedFd>)>,
     more: Option<MoreDevices>,
     sources: Option<filesystem::Sources>,
     root: Option<OwnedFd>,
@@ -63,30 +63,44 @@ pub struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    fn new(plan: &'a Plan<'a>, supervisor: &'a Channel, between: Option<&'a Channel>) -> Build<'a> {
+    fn new(plan: &'a Plan<'a>, supervisor: &'a Channel, intermediate: Option<&'a Channel>) -> Build<'a> {
         let (devices, received, more, sources) = (None, None, None, None);
         let (root, empty, dev, terminal, built) = (None, None, None, None, None);
         let late = plan.spec.shut_late();
-        Build { plan, supervisor, between, devices, received, more, sources, root, empty, late, dev, terminal, built }
+        Build {
+            plan,
+            supervisor,
+            intermediate,
+            devices,
+            received,
+            more,
+            sources,
+            root,
+            empty,
+            late,
+            dev,
+            terminal,
+            built,
+        }
     }
 
     fn run(mut self) -> Result<Built> {
         run_all(Side::Init, INIT, |step| step(&mut self))?;
-        let built = made(self.built.take());
+        let built = required(self.built.take());
         // What is open here is closed at once, with all else.
         std::mem::forget(self);
         built
     }
 
     fn root(&self) -> Result<BorrowedFd<'_>> {
-        made(self.root.as_ref()).map(AsFd::as_fd)
+        required(self.root.as_ref()).map(AsFd::as_fd)
     }
 
     /// Lets `act` shut what it mounts in the root file system.
     fn shutting(&mut self, act: impl FnOnce(BorrowedFd<'_>, Shutting<'_, '_>) -> Result<()>) -> Result<()> {
         let Build { plan, devices, root, empty, late, .. } = self;
-        let mut cover = Cover::new(made(devices.as_ref())?.null(), empty.take());
-        act(made(root.as_ref())?.as_fd(), (&mut cover, &plan.spec.shut, late))?;
+        let mut cover = Cover::new(required(devices.as_ref())?.null(), empty.take());
+        act(required(root.as_ref())?.as_fd(), (&mut cover, &plan.spec.shut, late))?;
         *empty = cover.into_empty();
         Ok(())
     }
@@ -113,9 +127,9 @@ pub fn join_cgroup(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn receive_mounts(build: &mut Build<'_>) -> Result<()> {
-    build.received = Some(match build.between {
-        Some(between) => locked_mounts::take(between, build.supervisor, build.plan)?,
-        None => (Handed::receive(build.supervisor)?, Vec::new()),
+    build.received = Some(match build.intermediate {
+        Some(intermediate) => locked_mounts::take(intermediate, build.supervisor, build.plan)?,
+        None => (DetachedMounts::receive(build.supervisor)?, Vec::new()),
     });
     Ok(())
 }
@@ -128,7 +142,7 @@ pub fn open_sources(build: &mut Build<'_>) -> Result<()> {
     let plan = build.plan;
     // Devices first: what covers the container's directory then shows none.
     build.more = Some(MoreDevices::open(&plan.spec.devices, plan.mapped.then_some(plan.dir))?);
-    let (trees, files) = made(build.received.take())?;
+    let (trees, files) = required(build.received.take())?;
     build.sources = Some(filesystem::Sources::open(plan, trees, files)?);
     Ok(())
 }
@@ -142,7 +156,7 @@ pub fn become_root(build: &mut Build<'_>) -> Result<()> {
     if poll::poll(&[plan.supervisor.as_fd()], 0)?[0] {
         return Err(Error::new("the supervisor ended"));
     }
-    let mut more = made(build.more.take())?;
+    let mut more = required(build.more.take())?;
     for device in more.useless() {
         build.supervisor.send(&Message::UselessDevice(device.to_owned()), &[])?;
     }
@@ -154,7 +168,7 @@ pub fn become_root(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn mount_root(build: &mut Build<'_>) -> Result<()> {
-    build.root = Some(filesystem::mount_root(build.plan, made(build.sources.as_ref())?, build.supervisor)?);
+    build.root = Some(filesystem::mount_root(build.plan, required(build.sources.as_ref())?, build.supervisor)?);
     Ok(())
 }
 
@@ -179,20 +193,20 @@ pub fn mount_cgroups(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn mount_dev(build: &mut Build<'_>) -> Result<()> {
-    let (plan, devices) = (build.plan, made(build.devices.as_ref())?);
+    let (plan, devices) = (build.plan, required(build.devices.as_ref())?);
     build.dev = Some(devices::mount_dev(build.root()?, devices, &plan.spec.kernel.dev)?);
     Ok(())
 }
 
 pub fn mount_volumes(build: &mut Build<'_>) -> Result<()> {
-    let sources = made(build.sources.take())?;
+    let sources = required(build.sources.take())?;
     mounts::mount_all(build.plan, sources, build.root()?)?;
-    made(build.more.as_ref())?.mount(build.root()?)?;
+    required(build.more.as_ref())?.mount(build.root()?)?;
     build.shutting(procfs::shut_late)
 }
 
 pub fn open_terminal(build: &mut Build<'_>) -> Result<()> {
-    let dev = made(build.dev.take())?;
+    let dev = required(build.dev.take())?;
     if build.plan.spec.process.has_terminal() {
         let Terminal { master, peer } = Terminal::open(dev.as_fd())?;
         tty::set_controlling(peer.as_fd())?;
@@ -203,7 +217,7 @@ pub fn open_terminal(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn pivot(build: &mut Build<'_>) -> Result<()> {
-    rootfs::pivot_to(&made(build.root.take())?)
+    rootfs::pivot_to(&required(build.root.take())?)
 }
 
 pub fn set_hostname(build: &mut Build<'_>) -> Result<()> {

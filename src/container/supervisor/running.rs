@@ -67,8 +67,8 @@ impl Backend for RunningContainer<'_> {
         self.master = None;
     }
 
-    fn forget_stops(&mut self) -> Result<()> {
-        self.hear()?;
+    fn discard_stops(&mut self) -> Result<()> {
+        self.read_reports()?;
         self.is_stopped = None;
         Ok(())
     }
@@ -82,7 +82,7 @@ impl<'a> RunningContainer<'a> {
     }
 
     /// Takes what PID 1 has reported by now.
-    fn hear(&mut self) -> Result<()> {
+    fn read_reports(&mut self) -> Result<()> {
         while let Some(reports) = &self.reports
             && let Some(next) = reports.next()?
         {
@@ -98,7 +98,7 @@ impl<'a> RunningContainer<'a> {
     }
 
     /// Watches with the caller's streams in this process. `flows`: pipes between them and the container's.
-    pub fn watch_here(mut self, flows: Vec<Flow>, interactive: bool, explicit: bool) -> Result<Ended> {
+    pub fn watch_with_streams(mut self, flows: Vec<Flow>, interactive: bool, explicit: bool) -> Result<Ended> {
         if flows.is_empty() && self.master.is_none() && self.reports.is_none() {
             return Ok(Ended { status: self.wait()?, interrupted: false, lost: None });
         }
@@ -116,19 +116,19 @@ impl<'a> RunningContainer<'a> {
                     // Another child's may have come before; PID 1 can be waited for once.
                     libc::SIGCHLD if ended.is_some() => {}
                     libc::SIGCHLD => ended = self.child.try_wait()?,
-                    _ => frontend.take(signal, &mut self)?,
+                    _ => frontend.handle_signal(signal, &mut self)?,
                 }
             }
             if let Some(status) = ended {
                 break status;
             }
-            self.hear()?;
+            self.read_reports()?;
             if self.is_stopped.take().is_some() {
                 frontend.stop(&mut self)?;
             }
             frontend.copy(&ready, &mut self)?;
         };
-        self.hear()?;
+        self.read_reports()?;
         frontend.killed_by = self.killed_by;
         frontend.finish(&signals, &mut self)?;
         Ok(Ended { status, interrupted: frontend.is_interrupted(), lost: frontend.lost.take() })
@@ -159,14 +159,16 @@ impl<'a> RunningContainer<'a> {
     }
 
     /// Watches for a client, and goes on without it. `dir`: the container's, where the control socket is.
-    pub fn watch_for(mut self, client: Client, dir: &Path) -> Result<Ended> {
+    pub fn watch_for_client(mut self, client: Client, dir: &Path) -> Result<Ended> {
         let signals = SignalFd::new()?;
         let mut control = Control::listen(dir)?;
         let mut attached = Some(client.channel);
         let mut flows = self.flows_to(client.terminal)?;
         let status = loop {
             let mut wanted = vec![(signals.as_fd(), READ), (control.listener(), READ)];
-            wanted.extend(self.reports.iter().chain(&attached).chain(&control.visitors).map(|one| (one.as_fd(), READ)));
+            wanted.extend(
+                self.reports.iter().chain(&attached).chain(&control.connections).map(|one| (one.as_fd(), READ)),
+            );
             let others = wanted.len();
             let nothing = (signals.as_fd(), Readiness::default());
             wanted.extend(flows.iter().map(|flow| flow.wants().unwrap_or(nothing)));
@@ -188,29 +190,29 @@ impl<'a> RunningContainer<'a> {
                 let _ = flow.step(&mut |_| ());
             }
             if ready[1].read {
-                control.let_in()?;
+                control.accept()?;
             }
-            self.serve_visitors(&mut control);
-            self.hear()?;
+            self.handle_connections(&mut control);
+            self.read_reports()?;
             match (self.is_stopped.take(), &attached) {
                 (Some(signal), Some(client)) => drop(client.send(&Message::Stopped(signal), &[])),
                 // There is no shell that could continue it.
                 (Some(signal), None) if i32::from(signal) != libc::SIGSTOP => self.signal(libc::SIGCONT),
                 _ => {}
             }
-            match attached.as_ref().map(|client| self.obey(client)).transpose()?.flatten() {
+            match attached.as_ref().map(|client| self.handle_client(client)).transpose()?.flatten() {
                 None => {}
-                Some(Left::Detached) => {
+                Some(ClientGone::Detached) => {
                     attached = None;
                     // What was typed before still goes through.
                     flows.retain(|flow| !flow.is_output());
-                    flows.extend(self.flow_to_nobody()?);
+                    flows.extend(self.discard_output()?);
                 }
-                Some(Left::HungUp) => {
+                Some(ClientGone::HungUp) => {
                     flows.clear();
                     self.hang_up();
                 }
-                Some(Left::Dead) => {
+                Some(ClientGone::Dead) => {
                     (attached, flows) = (None, Vec::new());
                     self.hang_up();
                 }
@@ -218,7 +220,7 @@ impl<'a> RunningContainer<'a> {
         };
         flows.retain(Flow::is_output);
         if let Some(client) = &attached {
-            show_the_rest(&mut flows, client)?;
+            flush_output(&mut flows, client)?;
         }
         control.close(dir);
         Ok(Ended { status, interrupted: false, lost: None })
@@ -235,32 +237,32 @@ impl<'a> RunningContainer<'a> {
     }
 
     /// A program that writes does not wait for somebody to come.
-    fn flow_to_nobody(&self) -> Result<Option<Flow>> {
+    fn discard_output(&self) -> Result<Option<Flow>> {
         let Some(master) = &self.master else { return Ok(None) };
         let null = fs::open(c"/dev/null", libc::O_WRONLY, 0)?;
         Ok(Some(Flow::new(End::Ours(master.try_clone()?), End::Ours(null)).of_terminal()))
     }
 
     /// Does what the client wants.
-    fn obey(&mut self, client: &Channel) -> Result<Option<Left>> {
+    fn handle_client(&mut self, client: &Channel) -> Result<Option<ClientGone>> {
         while let Some(next) = client.next()? {
             match next {
                 Next::Message(Message::Signal(number)) => self.signal(number),
                 Next::Message(Message::Resize(size)) => self.resize(WindowSize::of_words(size)),
-                Next::Message(Message::Detach) => return Ok(Some(Left::Detached)),
-                Next::Message(Message::HangUp) => return Ok(Some(Left::HungUp)),
+                Next::Message(Message::Detach) => return Ok(Some(ClientGone::Detached)),
+                Next::Message(Message::HangUp) => return Ok(Some(ClientGone::HungUp)),
                 Next::Message(_) => {}
-                Next::Gone => return Ok(Some(Left::Dead)),
+                Next::Gone => return Ok(Some(ClientGone::Dead)),
             }
         }
         Ok(None)
     }
 
     /// Does what those want who have come to the control socket.
-    fn serve_visitors(&self, control: &mut Control) {
-        control.visitors.retain(|visitor| {
+    fn handle_connections(&self, control: &mut Control) {
+        control.connections.retain(|connection| {
             loop {
-                match visitor.next() {
+                match connection.next() {
                     Ok(Some(Next::Message(Message::Signal(number)))) => self.signal(number),
                     Ok(Some(Next::Message(_)) | None) => return true,
                     Ok(Some(Next::Gone)) | Err(_) => return false,
@@ -271,7 +273,7 @@ impl<'a> RunningContainer<'a> {
 }
 
 /// What was written before the end still goes to the client, until that one wants no more.
-fn show_the_rest(flows: &mut [Flow], client: &Channel) -> Result<()> {
+fn flush_output(flows: &mut [Flow], client: &Channel) -> Result<()> {
     while flows.iter_mut().map(Flow::fill).filter(|waits| *waits).count() > 0 {
         let mut wanted = vec![(client.as_fd(), READ)];
         wanted.extend(flows.iter().filter_map(Flow::wants));
@@ -290,7 +292,7 @@ fn show_the_rest(flows: &mut [Flow], client: &Channel) -> Result<()> {
 }
 
 /// How a client has left.
-enum Left {
+enum ClientGone {
     /// By its keys.
     Detached,
     /// Its terminal is gone, but it waits for the end.

@@ -54,11 +54,11 @@ pub fn sweep_all(store: &Store) -> Result<()> {
 
 fn sweep_with(store: &Store, patience: Patience) -> Result<()> {
     // A group that a bundle has named may be somebody else's by now: it only goes if it is empty.
-    let bury = |Container { id, state, .. }: &Container| {
+    let clean_up = |Container { id, state, .. }: &Container| {
         let is_own = |path: &PathBuf| path.file_name().is_some_and(|name| *name == *format!("ccrun-{id}"));
         let (own, named): (Vec<PathBuf>, Vec<PathBuf>) = state.cgroup.iter().cloned().partition(is_own);
         Cgroup::from_paths(own).remove();
         named.iter().for_each(|path| drop(fs::rmdir(path)));
     };
-    store.sweep_containers(patience, bury).and(store::sweep::sweep(store, patience))
+    store.sweep_containers(patience, clean_up).and(store::sweep::sweep(store, patience))
 }
