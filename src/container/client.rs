@@ -1,7 +1,7 @@
-//! The process that the user started, where the container has the user's terminal: only a client of the supervisor's.
+//! The process that the user started, where the container has the user's terminal: a client of the supervisor.
 //!
-//! What is typed and written goes through a pair of sockets, as bytes; all else are messages on a channel. So the
-//! client can leave, and the container stays; and its death is the end of the terminal, as a hang-up of a modem is.
+//! Terminal input and output are bytes on a pair of sockets; everything else is a message on a channel. So the client
+//! can detach, and the container stays. When the client dies, the container's terminal hangs up.
 
 use super::detach_keys::DetachKeys;
 use super::flow::{End, Flow};
@@ -16,16 +16,16 @@ use crate::sys::signal::SignalFd;
 use crate::sys::tty::WindowSize;
 use std::os::fd::AsFd;
 
-/// Its connections with the supervisor.
+/// The client's connections with the supervisor.
 pub struct Connection {
     pub channel: Channel,
     /// Leads to the container's terminal.
     pub terminal: OwnedFd,
-    /// What the supervisor says to the user.
-    pub said: OwnedFd,
+    /// The supervisor's messages for the user.
+    pub messages: OwnedFd,
 }
 
-/// The container as the client sees it.
+/// The container as the client sees it: at the other end of the supervisor's channel.
 struct RemoteContainer {
     channel: Channel,
     is_running: bool,
@@ -35,7 +35,7 @@ struct RemoteContainer {
 }
 
 impl Backend for RemoteContainer {
-    // With the supervisor gone there is nobody to be told, which the next look finds out.
+    // If the supervisor is gone, the next read of the channel notices it.
     fn signal(&self, number: i32) {
         let _ = self.channel.send(&Message::Signal(number), &[]);
     }
@@ -56,7 +56,7 @@ impl Backend for RemoteContainer {
 }
 
 impl RemoteContainer {
-    /// Takes what the supervisor has told by now.
+    /// Reads what the supervisor has sent so far.
     fn read_messages(&mut self) -> Result<()> {
         while self.ended.is_none()
             && let Some(next) = self.channel.next()?
@@ -74,18 +74,18 @@ impl RemoteContainer {
     }
 }
 
-/// Stands between the user and the container until one of them leaves. All signals must be blocked.
+/// Connects the user and the container until one of them leaves. All signals must be blocked.
 pub fn run(connection: Connection, supervisor: &Child) -> Result<Outcome> {
-    let Connection { channel, terminal, said } = connection;
+    let Connection { channel, terminal, messages } = connection;
     let signals = SignalFd::new()?;
-    let mut frontend = Frontend::new(vec![Flow::new(End::Ours(said), End::Caller(2))], true);
+    let mut frontend = Frontend::new(vec![Flow::new(End::Ours(messages), End::Caller(2))], true);
     let mut container = RemoteContainer { channel, is_running: false, is_stopped: false, ended: None };
     let outcome = relay(&mut container, terminal, &signals, &mut frontend);
     if frontend.is_detached {
         frontend.restore_terminal();
         return Ok(Outcome { code: 0, interrupted: false });
     }
-    // First what the container has written, then what the supervisor has said.
+    // First the container's output, then the supervisor's messages.
     frontend.finish(&signals, &mut container)?;
     frontend.pause_others(false);
     frontend.finish(&signals, &mut container)?;
@@ -106,7 +106,7 @@ fn relay(
     frontend.pause_others(true);
     frontend.connect(&terminal, true, container)?;
     frontend.detach_by(DetachKeys::docker());
-    // Its end shows at the other side.
+    // The supervisor sees this close.
     drop(terminal);
     while container.ended.is_none() && !frontend.is_detached {
         let timeout = frontend.timeout(container);
@@ -122,7 +122,7 @@ fn relay(
     Ok(())
 }
 
-/// Waits for something, and does what is to be done. Without `signals`, those that come wait.
+/// Waits for an event and handles it. Without `signals`, signals stay pending.
 fn wait(
     container: &mut RemoteContainer,
     signals: Option<&SignalFd>,
@@ -135,7 +135,7 @@ fn wait(
     wanted.extend(signals.map(|signals| (signals.as_fd(), read)));
     let ready = poll::poll_all(&wanted, timeout)?;
     while let Some(signal) = signals.and_then(SignalFd::next) {
-        // The supervisor's end shows on the channel.
+        // That the supervisor has ended shows on the channel.
         if signal.number != libc::SIGCHLD {
             frontend.handle_signal(signal, container)?;
         }

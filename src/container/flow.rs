@@ -1,4 +1,4 @@
-//! Bytes on their way between a descriptor of the caller's and one of the container's.
+//! Copying bytes between a descriptor of the caller and one of the container.
 
 use crate::error::Error;
 use crate::sys::fd::OwnedFd;
@@ -9,12 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// How much is read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// How much is written at a time: a pipe or terminal that is ready takes so much without waiting (pipe(7)).
+/// How much is written at a time: a pipe or terminal that is ready takes this much without blocking (pipe(7)).
 const MAX_WRITE: usize = 4096;
 
 /// One side of a flow.
 pub enum End {
-    /// Set to non-blocking.
+    /// One of our own, set to non-blocking.
     Ours(OwnedFd),
     /// The caller's descriptor of that number, which others may share.
     Caller(usize),
@@ -29,30 +29,30 @@ impl AsFd for End {
     }
 }
 
-/// What a step of a flow came upon.
+/// An event in a step of a flow.
 #[derive(Debug)]
 pub enum Event {
-    /// The source has no more bytes.
+    /// The source is at its end.
     SourceEnded,
     /// The caller's terminal has hung up.
     HangUp,
-    /// The caller's descriptor takes no more bytes: a broken pipe, a full disk.
+    /// Writing to the caller's descriptor failed: a broken pipe, a full disk.
     Refused(Error),
 }
 
-/// A one-way copy. Each step reads once or writes once, and does not wait if its descriptor is ready.
+/// A copy in one direction. Each step reads once or writes once, and does not block if its descriptor is ready.
 pub struct Flow {
-    /// `None` when nothing more comes.
+    /// `None` at the end of the source.
     from: Option<End>,
-    /// `None` when nobody takes any more.
+    /// `None` when nothing can be written any more.
     to: Option<End>,
-    /// The same terminal opened once more, so that a write to it does not wait for whoever does not read it.
+    /// The same terminal, opened once more as non-blocking, so that a write does not block while nobody reads it.
     nonblocking: Option<OwnedFd>,
     buffer: Vec<u8>,
     /// How much of the buffer has been written.
     written: usize,
     max_write: usize,
-    /// Whether its source is left alone for now.
+    /// Whether to leave the source unread for now.
     pub paused: bool,
     /// Whether one side is the container's terminal.
     pub is_of_terminal: bool,
@@ -96,7 +96,7 @@ impl Flow {
         Flow { is_of_terminal: true, ..self }
     }
 
-    /// The caller's descriptor that it is about to write to.
+    /// The caller's descriptor that the next step writes to.
     pub fn caller_to_write_to(&self) -> Option<BorrowedFd<'static>> {
         match self.to {
             Some(End::Caller(number)) if self.waits_to_write() => Some(fs::standard_stream(number)),
@@ -108,7 +108,7 @@ impl Flow {
         self.written < self.buffer.len()
     }
 
-    /// What to wait for before the next step. Bytes that are not written yet keep it from reading more.
+    /// What to wait for before the next step. Nothing more is read until all bytes are written.
     pub fn wants(&self) -> Option<(BorrowedFd<'_>, Readiness)> {
         if self.waits_to_write() {
             return self.to.as_ref().map(|to| (to.as_fd(), Readiness { read: false, write: true }));
@@ -117,7 +117,7 @@ impl Flow {
         from.map(|from| (from.as_fd(), Readiness { read: true, write: false }))
     }
 
-    /// Reads what is there, without waiting; returns whether anything has to be written.
+    /// Reads what is available, without blocking; returns whether anything has to be written.
     pub fn fill(&mut self) -> bool {
         if !self.waits_to_write() && !self.paused {
             self.read(&mut |_| ());
@@ -125,7 +125,7 @@ impl Flow {
         self.waits_to_write()
     }
 
-    /// Does what it wanted to. `look` is shown the bytes that were read, and may change them.
+    /// Reads or writes, as [`Flow::wants`] says. `look` is called with the bytes that were read, and may change them.
     pub fn step(&mut self, look: &mut dyn FnMut(&mut Vec<u8>)) -> Option<Event> {
         if self.waits_to_write() { self.write() } else { self.read(look) }
     }
@@ -145,9 +145,9 @@ impl Flow {
                 None
             }
             Err(error) if is_transient(&error) => None,
-            // A terminal that has become another job's a moment ago.
+            // Another job has taken the terminal a moment ago.
             Err(error) if error.errno() == Some(libc::EIO) && self.is_input() && !tty::is_hung_up(from.as_fd()) => None,
-            // EIO of a terminal says what 0 says of anything else.
+            // EIO from a terminal means the end, as 0 does elsewhere.
             _ => {
                 self.end_source();
                 Some(Event::SourceEnded)
@@ -176,17 +176,17 @@ impl Flow {
         self.buffer.clear();
         self.written = 0;
         match error.errno() {
-            // The command goes on writing to a terminal that is gone, as under nohup(1).
+            // The command may go on writing after its terminal is gone, as under nohup(1).
             Some(libc::EIO) if !is_ours => Some(Event::HangUp),
             _ => {
                 self.from = None;
-                // The command takes no more input, which is its own affair.
+                // A command that takes no more input is not a failure.
                 (!is_ours).then_some(Event::Refused(error))
             }
         }
     }
 
-    /// Reads no more. When all that was read is written, the other end is closed, too.
+    /// Stops reading. Closes the other end once everything that was read is written.
     pub fn end_source(&mut self) {
         self.from = None;
         if !self.waits_to_write() {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_arrives_and_the_end_too() {
+    fn every_byte_and_the_end_arrive() {
         let ((source, into), (out, sink)) = (ours(fs::pipe2(0).unwrap()), ours(fs::pipe2(0).unwrap()));
         let mut flow = Flow::new(End::Ours(source), End::Ours(sink));
         let mut got = Vec::new();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_wait_for_a_full_pipe_and_nothing_more_is_read_meanwhile() {
+    fn a_full_pipe_delays_further_reads() {
         let ((source, into), (out, sink)) = (ours(fs::pipe2(0).unwrap()), ours(fs::pipe2(0).unwrap()));
         while fs::write(sink.as_fd(), &[b'.'; 4096]).is_ok() {}
         let mut flow = Flow::new(End::Ours(source), End::Ours(sink));

@@ -1,11 +1,12 @@
-//! Mounts whose flags a container cannot take back: those of a container that may mount (CAP_SYS_ADMIN).
+//! Mounts whose flags the container cannot clear, for a container that may mount (CAP_SYS_ADMIN).
 //!
-//! Such a container could make a read-only mount writable again, or let the devices on it be opened, with
-//! `mount -o remount`. But the kernel *locks* the flags of all mounts that a mount namespace takes over from one with
-//! another owner (mount_namespaces(7), "Restrictions on mount namespaces"). So there are two here: a short-lived
-//! intermediate process attaches what comes from the host in a mount namespace of its own; then it clones PID 1, a sibling
-//! of its own, into all namespaces of the container. Root's is still in the host's user namespace; a user's has to be
-//! in an outer one, which has the container's ids.
+//! Such a container could make a read-only mount writable again, or allow devices on it, with `mount -o remount`. But
+//! the kernel *locks* the flags of all mounts that a mount namespace inherits from one with another owner
+//! (mount_namespaces(7), "Restrictions on mount namespaces"). So there are two mount namespaces: a short-lived
+//! intermediate process attaches the host's files in the first one, below the container's directory. Then it clones
+//! PID 1, as a sibling of its own, into all namespaces of the container, and PID 1 copies the attached mounts. Root's
+//! intermediate process stays in the host's user namespace; a user's needs an outer user namespace, with the
+//! container's ids.
 
 use super::filesystem;
 use super::id_mapped::DetachedMounts;
@@ -24,19 +25,20 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-/// The namespaces of the intermediate process. Root's is in the host's user namespace itself.
+/// The new namespaces of the intermediate process. Root's stays in the host's user namespace.
 pub fn flags(map: &IdMap) -> i32 {
     if map.is_shifted() { CLONE_NEWNS } else { CLONE_NEWUSER | CLONE_NEWNS }
 }
 
-/// Whether the container may mount, and has something of the host's.
+/// Whether the container may mount and has files of the host.
 pub fn is_needed(spec: &ContainerSpec) -> bool {
     let is_of_host = matches!(spec.root, Root::Host | Root::Directory { writable: true, .. });
     let is_bound = spec.mounts.iter().any(|mount| matches!(mount.source, Source::Bind(_) | Source::Direct(_)));
     spec.security.capabilities.has("SYS_ADMIN") && (is_of_host || is_bound)
 }
 
-/// The life of the intermediate process: it ends when PID 1, whose life is `pid1`, is there. `flags` and `cgroup` are its.
+/// Runs the intermediate process, until PID 1 has been cloned. PID 1 runs `pid1`, with the namespaces `flags` and in
+/// `cgroup`.
 pub fn run(
     plan: &Plan<'_>,
     map: &IdMap,
@@ -52,8 +54,7 @@ pub fn run(
             given.take().map_or(125, |supervisor| pid1(supervisor, intermediate))
         })?;
         drop(given);
-        // It may speak to the supervisor as soon as it goes on, and so is introduced before.
-        // Root's supervisor writes the map itself.
+        // The supervisor must know PID 1 before PID 1 sends anything. Root's supervisor writes the map itself.
         let mapped = if plan.mapped { Ok(()) } else { map.nested().write(child.pid()) };
         let started = mapped.and_then(|()| {
             kept.send(&Message::Started(child.pid()), &[child.as_fd()])?;
@@ -70,7 +71,7 @@ pub fn run(
     made.unwrap_or(125)
 }
 
-/// Waits for the supervisor, attaches what it sent, and says what each is for.
+/// Waits for the supervisor's mounts, attaches them, and returns their keys.
 fn prepare(plan: &Plan<'_>, supervisor: &Channel) -> Result<Vec<OsString>> {
     let received = DetachedMounts::receive(supervisor)?;
     rootfs::make_private()?;
@@ -95,7 +96,7 @@ fn lock_host(dir: &Path) -> Result<()> {
     let kept = clone_tree(open_directory(&store)?.as_fd(), true, 0, None)?;
     for point in Table::read()?.shown_places() {
         if let Ok(opened) = fs::open(&crate::sys::cstr(point)?, libc::O_PATH, 0) {
-            // One of a kind that cannot be changed any more is locked already.
+            // A mount that cannot be changed is locked already.
             let _ = mount::mount_setattr(opened.as_fd(), false, filesystem::READ_ONLY, None);
         }
     }

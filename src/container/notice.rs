@@ -11,48 +11,48 @@ use std::time::Duration;
 
 #[derive(Debug)]
 pub enum Notice {
-    /// Memory swappiness was asked for, and no cgroup here has it.
+    /// Memory swappiness was asked for, but no cgroup here has it.
     NoSwappiness,
-    /// The container has no host ids of its own, for this reason if there is one.
+    /// The container shares its host ids with others, for this reason if it is known.
     SharedIds(Option<Error>),
-    /// The files of a directory cannot be shown under the container's ids, and are copied.
+    /// A directory's files cannot be id-mapped, and are copied.
     Copied {
         path: PathBuf,
         error: Error,
     },
-    /// They cannot be, and belong to nobody inside.
+    /// A directory's files cannot be id-mapped, and belong to nobody inside.
     Unmapped {
         path: PathBuf,
         error: Error,
     },
-    /// Only those of the mounts below it cannot be.
+    /// Only the files of mounts below this directory cannot be id-mapped.
     UnmappedBelow(PathBuf),
-    /// There is no overlay on the store's file system, for this reason (errno): the files are copied.
+    /// The store's file system cannot be used for overlay, for this reason (errno); files are copied.
     NoOverlay(i32),
     /// A device that nobody in the container can open.
     UselessDevice(PathBuf),
-    /// What could not be written of the container's output.
+    /// Some of the container's output could not be written.
     OutputLost(Error),
-    /// What was to be written down or removed at its end could not be.
+    /// The container's last state could not be written, or its files not removed.
     Untidy(Error),
     OutOfMemory(OutOfMemory),
     Used(Used),
 }
 
-/// A process was ended because the container had reached its memory limit.
+/// A process was killed because the container had reached its memory limit.
 #[derive(Debug)]
 pub struct OutOfMemory {
     /// In bytes.
     pub limit: u64,
-    /// Whether all of the container was ended.
+    /// Whether the whole container was killed.
     pub is_whole: bool,
     pub biggest: Option<Biggest>,
 }
 
-/// The process that had the most memory.
+/// The process that used the most memory.
 #[derive(Debug)]
 pub struct Biggest {
-    /// Its name, and its number on the host.
+    /// Its name, and its pid on the host.
     pub process: Option<(String, u32)>,
     pub bytes: u64,
 }
@@ -64,7 +64,7 @@ pub struct Used {
     pub cpu: Duration,
     /// In bytes.
     pub peak_memory: u64,
-    /// Whether that is the container's, and not its biggest process's.
+    /// Whether `peak_memory` is the whole container's, and not its biggest process's.
     pub is_of_container: bool,
 }
 
@@ -86,7 +86,7 @@ pub fn at_end(spec: &ContainerSpec, wall: Duration, cgroup: &Cgroup, status: Sta
 fn out_of_memory(spec: &ContainerSpec, limit: u64, status: Status) -> OutOfMemory {
     let biggest = match kernel_log::killed_in(&spec.id) {
         Some(Killed { name, pid, bytes }) => Some(Biggest { process: Some((name, pid)), bytes }),
-        // PID 1 has lived to wait for it: then the kernel has counted what it had, though not its name.
+        // PID 1 has survived and waited for it: then the kernel knows its memory, though not its name.
         None if matches!(status, Status::Exited(_)) => {
             Some(Biggest { process: None, bytes: process::usage_of_children().biggest })
         }

@@ -17,13 +17,14 @@ use crate::sys::process::{self, Status, pid_t};
 use crate::sys::signal::{self, SignalFd};
 use std::os::fd::AsFd;
 
-/// PID 1 with the container's command running: it keeps no descriptor but what it needs, and little power.
+/// Runs PID 1 until the command has ended; returns the exit status. Closes all descriptors but those it needs, and drops
+/// its capabilities but one.
 pub fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<Channel>) -> Result<i32> {
     let Some(mut emulator) = emulator else {
         let reports = match reports {
             Some(reports) => {
                 let [kept] = process::keep_only([reports.as_fd()])?;
-                // What it had is closed.
+                // Its descriptor is closed already.
                 std::mem::forget(reports);
                 Some(Channel::from(kept))
             }
@@ -47,13 +48,13 @@ pub fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<Channel>
     })
 }
 
-/// Waits for the command at the other end of `channel`, and gets ready to emulate root for it.
+/// Waits for the command at the other end of `channel`, and prepares to emulate root for it.
 pub fn emulator(plan: &Plan<'_>, channel: Option<Channel>) -> Result<Option<Emulator>> {
     let Some(channel) = channel else { return Ok(None) };
     receive_emulator(&channel, plan.spec.security.capabilities)
 }
 
-/// Emulates root where the command is PID 1 and cannot be asked to; ends when nobody is left to ask.
+/// Emulates root in a process of its own, where the command itself is PID 1. Ends with the last process that uses it.
 pub fn emulate(plan: &Plan<'_>, channel: &Channel, supervisor: &Channel) -> i32 {
     match receive_emulator(channel, plan.spec.security.capabilities) {
         Ok(None) => 0,
@@ -62,8 +63,8 @@ pub fn emulate(plan: &Plan<'_>, channel: &Channel, supervisor: &Channel) -> i32 
     }
 }
 
-/// The other side, for a container whose command has the capabilities `set`. Waits for the command; None if it
-/// does without emulation, or could not be started.
+/// Receives the filter's listener from the command, which has the capabilities `set`. `None` if the command runs without
+/// emulation or could not be started.
 fn receive_emulator(channel: &Channel, set: Set) -> Result<Option<Emulator>> {
     let Some((Message::Listener { uid, gid, groups }, fds)) = channel.receive()? else { return Ok(None) };
     let Some(listener) = fds.into_iter().next() else { return Ok(None) };
@@ -72,8 +73,8 @@ fn receive_emulator(channel: &Channel, set: Set) -> Result<Option<Emulator>> {
     Ok(Some(emulator))
 }
 
-/// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when
-/// the command does. The kernel then kills what is left (pid_namespaces(7)).
+/// What an init does: passes signals on to the command, reaps orphans, and ends with the command. The kernel then kills
+/// all other processes (pid_namespaces(7)).
 fn reap(command: pid_t, reports: Option<&Channel>, mut next_signal: impl FnMut() -> Result<i32>) -> Result<i32> {
     loop {
         match next_signal()? {
@@ -93,8 +94,8 @@ fn reap(command: pid_t, reports: Option<&Channel>, mut next_signal: impl FnMut()
     }
 }
 
-/// PID 1's side: says what became of the command. One that was stopped from a terminal goes on at once if there is
-/// no shell that could continue it.
+/// Reports that the command was stopped or killed. Without a shell that could continue it, a command that was stopped
+/// from a terminal is continued at once.
 fn report(reports: Option<&Channel>, command: pid_t, status: Status) {
     let message = match status {
         Status::Stopped(signal) => Message::Stopped(signal as u8),
@@ -102,14 +103,14 @@ fn report(reports: Option<&Channel>, command: pid_t, status: Status) {
         Status::Exited(_) => return,
     };
     if let Some(reports) = reports {
-        // Nobody reads it any more if the supervisor is gone.
+        // Fails if the supervisor is gone.
         let _ = reports.send(&message, &[]);
     } else if matches!(status, Status::Stopped(signal) if signal != libc::SIGSTOP) {
         pass_on(command, libc::SIGCONT);
     }
 }
 
-/// Sends `number` to the command; what stops and continues goes to its whole group, as from a terminal.
+/// Sends `number` to the command. Signals that stop and continue go to its whole group, as from a terminal.
 fn pass_on(command: pid_t, number: i32) {
     let of_group = signal::is_terminal_stop(number) || number == libc::SIGCONT;
     // It may have ended just now; its SIGCHLD is on the way.

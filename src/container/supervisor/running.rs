@@ -1,4 +1,4 @@
-//! The supervisor's watch over a container that runs.
+//! A running container as its supervisor sees it: PID 1 is its child, and its terminal's master is open here.
 
 use crate::container::control::Control;
 use crate::container::flow::{End, Flow};
@@ -19,11 +19,11 @@ pub struct Ended {
     pub status: Status,
     /// Whether the user typed Ctrl-C and the command died of it, so that the shell has to know.
     pub interrupted: bool,
-    /// What of the output could not be written.
+    /// Why output could not be written.
     pub lost: Option<Error>,
 }
 
-/// Somebody at the other end of a channel who is in frontend of the container's terminal.
+/// The client: a process at the other end of a channel, which has the user's terminal.
 pub struct Client {
     pub channel: Channel,
     /// Leads to the client's own terminal.
@@ -36,12 +36,12 @@ impl Client {
     }
 }
 
-/// The container, seen from the process that made it.
+/// A container whose command runs.
 pub struct RunningContainer<'a> {
     child: &'a Child,
-    /// Of its terminal.
+    /// The master of its terminal.
     master: Option<OwnedFd>,
-    /// What PID 1 says of the command, if a shell may want to know.
+    /// PID 1's reports about the command, if a shell may need them.
     reports: Option<Channel>,
     is_stopped: Option<u8>,
     killed_by: Option<u8>,
@@ -49,7 +49,7 @@ pub struct RunningContainer<'a> {
 
 impl Backend for RunningContainer<'_> {
     fn signal(&self, number: i32) {
-        // These two are about our own streams (moby, cli/command/container/signals.go).
+        // These two concern our own streams (moby, cli/command/container/signals.go).
         if ![libc::SIGPIPE, libc::SIGURG].contains(&number) {
             // It may have ended just now; its SIGCHLD is on the way.
             let _ = self.child.signal(number);
@@ -81,7 +81,7 @@ impl<'a> RunningContainer<'a> {
         RunningContainer { child, master, reports, is_stopped: None, killed_by: None }
     }
 
-    /// Takes what PID 1 has reported by now.
+    /// Reads what PID 1 has reported so far.
     fn read_reports(&mut self) -> Result<()> {
         while let Some(reports) = &self.reports
             && let Some(next) = reports.next()?
@@ -90,14 +90,14 @@ impl<'a> RunningContainer<'a> {
                 Next::Message(Message::Stopped(signal)) => self.is_stopped = Some(signal),
                 Next::Message(Message::Killed(signal)) => self.killed_by = Some(signal),
                 Next::Message(_) => {}
-                // PID 1 has ended, or is the command itself.
+                // PID 1 has ended, or it is the command itself.
                 Next::Gone => self.reports = None,
             }
         }
         Ok(())
     }
 
-    /// Watches with the caller's streams in this process. `flows`: pipes between them and the container's.
+    /// Watches the container where this process has the caller's streams. `flows` copy between them and the container's.
     pub fn watch_with_streams(mut self, flows: Vec<Flow>, interactive: bool, explicit: bool) -> Result<Ended> {
         if flows.is_empty() && self.master.is_none() && self.reports.is_none() {
             return Ok(Ended { status: self.wait()?, interrupted: false, lost: None });
@@ -113,7 +113,7 @@ impl<'a> RunningContainer<'a> {
             let mut ended = None;
             while let Some(signal) = signals.next() {
                 match signal.number {
-                    // Another child's may have come before; PID 1 can be waited for once.
+                    // PID 1 can be waited for only once; another SIGCHLD may be another child's.
                     libc::SIGCHLD if ended.is_some() => {}
                     libc::SIGCHLD => ended = self.child.try_wait()?,
                     _ => frontend.handle_signal(signal, &mut self)?,
@@ -134,7 +134,7 @@ impl<'a> RunningContainer<'a> {
         Ok(Ended { status, interrupted: frontend.is_interrupted(), lost: frontend.lost.take() })
     }
 
-    /// Waits for a signal, a report, or one of the frontend's flows; tells which of these are ready.
+    /// Waits for a signal, a report, or one of the frontend's flows. Returns which flows are ready.
     fn poll(&self, signals: &SignalFd, frontend: &Frontend, timeout: i32) -> Result<Vec<Readiness>> {
         let mut wanted = vec![(signals.as_fd(), READ)];
         wanted.extend(frontend.wants());
@@ -144,7 +144,7 @@ impl<'a> RunningContainer<'a> {
         Ok(ready)
     }
 
-    /// Waits where there is nothing but signals.
+    /// Waits where nothing but signals can arrive.
     fn wait(&self) -> Result<Status> {
         loop {
             match signal::wait_any()? {
@@ -158,7 +158,8 @@ impl<'a> RunningContainer<'a> {
         }
     }
 
-    /// Watches for a client, and goes on without it. `dir`: the container's, where the control socket is.
+    /// Watches the container for a client, and goes on when the client detaches. The control socket is made in `dir`, the
+    /// container's directory.
     pub fn watch_for_client(mut self, client: Client, dir: &Path) -> Result<Ended> {
         let signals = SignalFd::new()?;
         let mut control = Control::listen(dir)?;
@@ -176,7 +177,7 @@ impl<'a> RunningContainer<'a> {
             let mut ended = None;
             while let Some(signal) = signals.next() {
                 match signal.number {
-                    // Another child's may have come before; PID 1 can be waited for once.
+                    // PID 1 can be waited for only once; another SIGCHLD may be another child's.
                     libc::SIGCHLD if ended.is_some() => {}
                     libc::SIGCHLD => ended = self.child.try_wait()?,
                     other => self.signal(other),
@@ -186,7 +187,7 @@ impl<'a> RunningContainer<'a> {
                 break status;
             }
             for (flow, _) in flows.iter_mut().zip(&ready[others..]).filter(|(_, ready)| ready.read || ready.write) {
-                // What becomes of the client shows on its channel.
+                // A client that is gone shows on its channel.
                 let _ = flow.step(&mut |_| ());
             }
             if ready[1].read {
@@ -196,7 +197,7 @@ impl<'a> RunningContainer<'a> {
             self.read_reports()?;
             match (self.is_stopped.take(), &attached) {
                 (Some(signal), Some(client)) => drop(client.send(&Message::Stopped(signal), &[])),
-                // There is no shell that could continue it.
+                // No shell could continue it.
                 (Some(signal), None) if i32::from(signal) != libc::SIGSTOP => self.signal(libc::SIGCONT),
                 _ => {}
             }
@@ -204,7 +205,7 @@ impl<'a> RunningContainer<'a> {
                 None => {}
                 Some(ClientGone::Detached) => {
                     attached = None;
-                    // What was typed before still goes through.
+                    // Keys typed before still reach the container.
                     flows.retain(|flow| !flow.is_output());
                     flows.extend(self.discard_output()?);
                 }
@@ -226,7 +227,7 @@ impl<'a> RunningContainer<'a> {
         Ok(Ended { status, interrupted: false, lost: None })
     }
 
-    /// Between the container's terminal and a client's.
+    /// The flows between the container's terminal and a client's.
     fn flows_to(&self, terminal: OwnedFd) -> Result<Vec<Flow>> {
         let Some(master) = &self.master else { return Ok(Vec::new()) };
         fs::set_nonblocking(master.as_fd())?;
@@ -236,14 +237,14 @@ impl<'a> RunningContainer<'a> {
         Ok(vec![output.of_terminal(), input])
     }
 
-    /// A program that writes does not wait for somebody to come.
+    /// A flow that discards the terminal's output, so that programs without a client do not block.
     fn discard_output(&self) -> Result<Option<Flow>> {
         let Some(master) = &self.master else { return Ok(None) };
         let null = fs::open(c"/dev/null", libc::O_WRONLY, 0)?;
         Ok(Some(Flow::new(End::Ours(master.try_clone()?), End::Ours(null)).of_terminal()))
     }
 
-    /// Does what the client wants.
+    /// Handles the client's messages; returns how it has left, if it has.
     fn handle_client(&mut self, client: &Channel) -> Result<Option<ClientGone>> {
         while let Some(next) = client.next()? {
             match next {
@@ -258,7 +259,7 @@ impl<'a> RunningContainer<'a> {
         Ok(None)
     }
 
-    /// Does what those want who have come to the control socket.
+    /// Handles messages from the control socket.
     fn handle_connections(&self, control: &mut Control) {
         control.connections.retain(|connection| {
             loop {
@@ -272,7 +273,7 @@ impl<'a> RunningContainer<'a> {
     }
 }
 
-/// What was written before the end still goes to the client, until that one wants no more.
+/// Copies the rest of the output to the client, until a signal says that the user does not want it.
 fn flush_output(flows: &mut [Flow], client: &Channel) -> Result<()> {
     while flows.iter_mut().map(Flow::fill).filter(|waits| *waits).count() > 0 {
         let mut wanted = vec![(client.as_fd(), READ)];
@@ -293,9 +294,10 @@ fn flush_output(flows: &mut [Flow], client: &Channel) -> Result<()> {
 
 /// How a client has left.
 enum ClientGone {
-    /// By its keys.
+    /// By the detach keys.
     Detached,
     /// Its terminal is gone, but it waits for the end.
     HungUp,
+    /// Its process has ended.
     Dead,
 }

@@ -1,4 +1,4 @@
-//! Ending a container from outside, and taking away what killed supervisors have left.
+//! Killing a container from outside, and cleaning up after supervisors that were killed.
 
 use crate::container::control;
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::sys::{fs, process};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Ends a running container by SIGKILL, and waits until its supervisor has seen to the rest.
+/// Kills a running container with SIGKILL, and waits until its supervisor has cleaned up.
 pub fn kill(store: &Store, id: &str) -> Result<()> {
     // It may still be starting.
     let State { supervisor, init, .. } = loop {
@@ -25,7 +25,7 @@ pub fn kill(store: &Store, id: &str) -> Result<()> {
         supervisor.send(&Message::Signal(libc::SIGKILL), &[])?;
         return store.wait_for_end(id);
     }
-    // Only as long as its supervisor lives is the number sure to be its child's and not a stranger's.
+    // While its supervisor lives, the kernel cannot give PID 1's number to another process.
     if let (Some(supervisor), Some(init)) = (supervisor, init)
         && let Ok(child) = process::pidfd_open(init.pid)
         && store.is_alive(id)?
@@ -36,24 +36,24 @@ pub fn kill(store: &Store, id: &str) -> Result<()> {
     store.wait_for_end(id)
 }
 
-/// Whether a process is the one that was noted, of which ccrun 0.3 noted no more than its number.
-fn is_same(stat: &Stat, noted: ProcessId) -> bool {
-    noted.start == 0 || stat.number(22) == Some(noted.start)
+/// Whether a process is the recorded one. ccrun 0.3 recorded no start time.
+fn is_same(stat: &Stat, recorded: ProcessId) -> bool {
+    recorded.start == 0 || stat.number(22) == Some(recorded.start)
 }
 
-/// Takes away what killed supervisors have left: their containers, cgroups and half-made files. What takes long is
-/// left to the next commands, and to those that clean up ([`sweep_all`]).
+/// Removes what killed supervisors have left: containers, cgroups and half-made files. Gives up soon; the next commands
+/// and [`sweep_all`] do the rest.
 pub fn sweep(store: &Store) -> Result<()> {
     sweep_with(store, Patience::short())
 }
 
-/// The same to the end.
+/// The same as [`sweep`], without giving up.
 pub fn sweep_all(store: &Store) -> Result<()> {
     sweep_with(store, Patience::endless())
 }
 
 fn sweep_with(store: &Store, patience: Patience) -> Result<()> {
-    // A group that a bundle has named may be somebody else's by now: it only goes if it is empty.
+    // A cgroup that a bundle has named may be in use by others now: remove it only if it is empty.
     let clean_up = |Container { id, state, .. }: &Container| {
         let is_own = |path: &PathBuf| path.file_name().is_some_and(|name| *name == *format!("ccrun-{id}"));
         let (own, named): (Vec<PathBuf>, Vec<PathBuf>) = state.cgroup.iter().cloned().partition(is_own);
