@@ -22,7 +22,6 @@ pub mod manifest;
 pub mod mutation;
 pub mod origin;
 pub mod platform;
-pub mod progress;
 pub mod pull;
 pub mod reference;
 pub mod registry;

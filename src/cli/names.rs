@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::sys::random;
+use crate::sys::kernel;
 
 const ADJECTIVES: &str = "
     able agile amber ample apt bold brave brisk calm candid careful cheerful clear clever cool cosy crisp curious
@@ -20,7 +20,7 @@ const SURNAMES: &str = "
 
 /// 64 random hexadecimal digits.
 pub fn random_id() -> Result<String> {
-    Ok(random::getrandom::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(kernel::getrandom::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Two words that no container is called yet, chosen by the digits of `id`; its first digits if all tries are taken.

@@ -16,13 +16,13 @@ pub fn root(parsed: &Parsed) -> Result<PathBuf> {
 
 /// That store as it is, to list, save or remove what is in it: nothing is written before that.
 pub fn look(parsed: &Parsed) -> Result<(Store, IdMap)> {
-    let place = Store::look(&root(parsed)?)?;
-    let map = IdMap::to_be(&place.path().join("idmap"))?;
+    let path = Store::look(&root(parsed)?)?;
+    let map = IdMap::to_be(&path.path().join("idmap"))?;
     let sandbox = NamespaceSandbox { map: map.clone() };
-    Ok((Store::open(place, Box::new(sandbox)), map))
+    Ok((Store::open(path, Box::new(sandbox)), map))
 }
 
-/// That store for new things, made if it is missing, behind the sandbox that fit the user.
+/// That store for new things, made if it is missing, with the sandbox that fits the user.
 pub fn open(parsed: &Parsed) -> Result<(Store, IdMap)> {
     let root = Store::prepare(&root(parsed)?)?;
     let map = IdMap::of_caller(&root.join("idmap"))?;

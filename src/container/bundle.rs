@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::document::{Document, Own};
+use super::document::{Document, Extension};
 use super::spec::read::{Unknown, read};
 use super::spec::{ContainerSpec, Root};
 use crate::error::{Error, Result};
@@ -34,8 +34,8 @@ impl Bundle {
     }
 
     /// What only the one who runs it can say, in place of what the document says.
-    pub fn own(&mut self) -> &mut Own {
-        &mut self.document.own
+    pub fn extension(&mut self) -> &mut Extension {
+        &mut self.document.ccrun
     }
 
     pub fn document(&self) -> &Document {

@@ -1,15 +1,15 @@
-//! The terminal that the user sits at, as far as this job may use it (termios(3), credentials(7)).
+//! The terminal that the user sits at (termios(3), credentials(7)).
 //!
-//! While the container has a terminal of its own, the caller's is in *raw* mode: every key goes through to the
-//! container as it is. That holds in the foreground only. A background job must change nothing of the terminal, and
-//! reads what was typed at the shell if it reads at all.
+//! While the container has a terminal of its own, the caller's is in *raw* mode: every key goes to the container
+//! unchanged. That holds in the foreground only. A background job must not change the terminal or read from it: the
+//! keys are for the shell.
 
 use crate::error::{Error, Result};
 use crate::sys::fs;
 use crate::sys::tty::{self, Termios};
 use std::os::fd::BorrowedFd;
 
-/// What a job of the user's shell does with the terminal.
+/// The caller's terminal, and its settings before this job changed them.
 pub struct CallersTerminal {
     fd: BorrowedFd<'static>,
     wants_raw: bool,
@@ -18,17 +18,17 @@ pub struct CallersTerminal {
 }
 
 impl CallersTerminal {
-    /// The terminal on stdin. `wants_raw`: keys go through as they are.
+    /// The terminal on stdin. `wants_raw`: keys go to the container unchanged.
     pub fn on_stdin(wants_raw: bool) -> CallersTerminal {
         CallersTerminal { fd: fs::standard_stream(0), wants_raw, before: None }
     }
 
-    /// Whether this job may read it. No other job can want to if it is not our controlling terminal.
+    /// Whether this job may read the terminal. If it is not our controlling terminal, no other job competes for it.
     pub fn is_in_foreground(&self) -> bool {
         tty::is_foreground(self.fd) != Some(false)
     }
 
-    /// Switches to raw mode in the foreground; in the background its settings are those of another job.
+    /// Switches to raw mode in the foreground; in the background the settings belong to another job.
     pub fn enter(&mut self) {
         if !self.wants_raw {
             return;
@@ -44,7 +44,7 @@ impl CallersTerminal {
         self.before = before;
     }
 
-    /// Puts the settings back as they were.
+    /// Restores the settings.
     pub fn leave(&mut self) {
         if let Some(settings) = self.before.take()
             && self.is_in_foreground()
@@ -71,12 +71,12 @@ impl Drop for CallersTerminal {
     }
 }
 
-/// Returns when this job may use the terminal on stdin. Until then the job is stopped, as a program is that sets a
-/// terminal's modes in the background. Signals must not be blocked.
+/// Returns when this job may use the terminal on stdin. Until then the kernel stops the job, as it stops any program that
+/// sets a terminal's modes in the background. Signals must not be blocked.
 pub fn wait_for_foreground() -> Result<()> {
     let stdin = fs::standard_stream(0);
     let settings = tty::tcgetattr(stdin)?;
-    // The kernel stops us in this call if need be, and starts it again afterwards.
+    // The kernel stops us in this call if need be, and restarts it afterwards.
     tty::tcsetattr(stdin, &settings).map_err(|error| match error.errno() {
         Some(libc::EIO) => {
             Error::new("the terminal belongs to another job, and no shell can bring this one to the front")

@@ -1,12 +1,12 @@
-//! The process that the user started, where the container has the user's terminal: only a client of the supervisor's.
+//! The process that the user started, where the container has the user's terminal: a client of the supervisor.
 //!
-//! What is typed and written goes through a pair of sockets, as bytes; all else are messages on a channel. So the
-//! client can leave, and the container stays; and its death is the end of the terminal, as a hang-up of a modem is.
+//! Terminal input and output are bytes on a pair of sockets; everything else is a message on a channel. So the client
+//! can detach, and the container stays. When the client dies, the container's terminal hangs up.
 
 use super::detach_keys::DetachKeys;
 use super::flow::{End, Flow};
-use super::front::{Behind, Front};
-use super::outcome::Outcome;
+use super::frontend::{Backend, Frontend};
+use super::notice::Outcome;
 use crate::error::{Error, Result};
 use crate::sys::channel::{Channel, Message, Next};
 use crate::sys::fd::OwnedFd;
@@ -16,17 +16,17 @@ use crate::sys::signal::SignalFd;
 use crate::sys::tty::WindowSize;
 use std::os::fd::AsFd;
 
-/// Its connections with the supervisor.
+/// The client's connections with the supervisor.
 pub struct Connection {
     pub channel: Channel,
     /// Leads to the container's terminal.
     pub terminal: OwnedFd,
-    /// What the supervisor says to the user.
-    pub said: OwnedFd,
+    /// The supervisor's messages for the user.
+    pub messages: OwnedFd,
 }
 
-/// The container as the client sees it.
-struct Far {
+/// The container as the client sees it: at the other end of the supervisor's channel.
+struct RemoteContainer {
     channel: Channel,
     is_running: bool,
     /// Whether the command has stopped since the last look.
@@ -34,8 +34,8 @@ struct Far {
     ended: Option<u8>,
 }
 
-impl Behind for Far {
-    // With the supervisor gone there is nobody to be told, which the next look finds out.
+impl Backend for RemoteContainer {
+    // If the supervisor is gone, the next read of the channel notices it.
     fn signal(&self, number: i32) {
         let _ = self.channel.send(&Message::Signal(number), &[]);
     }
@@ -48,16 +48,16 @@ impl Behind for Far {
         let _ = self.channel.send(&Message::HangUp, &[]);
     }
 
-    fn forget_stops(&mut self) -> Result<()> {
-        self.hear()?;
+    fn discard_stops(&mut self) -> Result<()> {
+        self.read_messages()?;
         self.is_stopped = false;
         Ok(())
     }
 }
 
-impl Far {
-    /// Takes what the supervisor has told by now.
-    fn hear(&mut self) -> Result<()> {
+impl RemoteContainer {
+    /// Reads what the supervisor has sent so far.
+    fn read_messages(&mut self) -> Result<()> {
         while self.ended.is_none()
             && let Some(next) = self.channel.next()?
         {
@@ -74,62 +74,72 @@ impl Far {
     }
 }
 
-/// Stands between the user and the container until one of them leaves. All signals must be blocked.
+/// Connects the user and the container until one of them leaves. All signals must be blocked.
 pub fn run(connection: Connection, supervisor: &Child) -> Result<Outcome> {
-    let Connection { channel, terminal, said } = connection;
+    let Connection { channel, terminal, messages } = connection;
     let signals = SignalFd::new()?;
-    let mut front = Front::new(vec![Flow::new(End::Ours(said), End::Caller(2))], true);
-    let mut far = Far { channel, is_running: false, is_stopped: false, ended: None };
-    let outcome = stand_between(&mut far, terminal, &signals, &mut front);
-    if front.is_detached {
-        front.leave();
+    let mut frontend = Frontend::new(vec![Flow::new(End::Ours(messages), End::Caller(2))], true);
+    let mut container = RemoteContainer { channel, is_running: false, is_stopped: false, ended: None };
+    let outcome = relay(&mut container, terminal, &signals, &mut frontend);
+    if frontend.is_detached {
+        frontend.restore_terminal();
         return Ok(Outcome { code: 0, interrupted: false });
     }
-    // First what the container has written, then what the supervisor has said.
-    front.finish(&signals, &mut far)?;
-    front.hold_others(false);
-    front.finish(&signals, &mut far)?;
+    // First the container's output, then the supervisor's messages.
+    frontend.finish(&signals, &mut container)?;
+    frontend.pause_others(false);
+    frontend.finish(&signals, &mut container)?;
     let _ = supervisor.wait();
     outcome?;
-    Ok(Outcome { code: far.ended.unwrap_or_default(), interrupted: false })
+    Ok(Outcome { code: container.ended.unwrap_or_default(), interrupted: false })
 }
 
-fn stand_between(far: &mut Far, terminal: OwnedFd, signals: &SignalFd, front: &mut Front) -> Result<()> {
-    while !far.is_running {
-        wait(far, None, front, -1)?;
+fn relay(
+    container: &mut RemoteContainer,
+    terminal: OwnedFd,
+    signals: &SignalFd,
+    frontend: &mut Frontend,
+) -> Result<()> {
+    while !container.is_running {
+        wait(container, None, frontend, -1)?;
     }
-    front.hold_others(true);
-    front.connect(&terminal, true, far)?;
-    front.detach_by(DetachKeys::docker());
-    // Its end shows at the other side.
+    frontend.pause_others(true);
+    frontend.connect(&terminal, true, container)?;
+    frontend.detach_by(DetachKeys::docker());
+    // The supervisor sees this close.
     drop(terminal);
-    while far.ended.is_none() && !front.is_detached {
-        let timeout = front.timeout(far);
-        wait(far, Some(signals), front, timeout)?;
-        if std::mem::take(&mut far.is_stopped) {
-            front.stop(far)?;
+    while container.ended.is_none() && !frontend.is_detached {
+        let timeout = frontend.timeout(container);
+        wait(container, Some(signals), frontend, timeout)?;
+        if std::mem::take(&mut container.is_stopped) {
+            frontend.stop(container)?;
         }
     }
-    if front.is_detached {
-        front.flush()?;
-        far.channel.send(&Message::Detach, &[])?;
+    if frontend.is_detached {
+        frontend.flush()?;
+        container.channel.send(&Message::Detach, &[])?;
     }
     Ok(())
 }
 
-/// Waits for something, and does what is to be done. Without `signals`, those that come wait.
-fn wait(far: &mut Far, signals: Option<&SignalFd>, front: &mut Front, timeout: i32) -> Result<()> {
+/// Waits for an event and handles it. Without `signals`, signals stay pending.
+fn wait(
+    container: &mut RemoteContainer,
+    signals: Option<&SignalFd>,
+    frontend: &mut Frontend,
+    timeout: i32,
+) -> Result<()> {
     let read = Readiness { read: true, write: false };
-    let mut wanted = vec![(far.channel.as_fd(), read)];
-    wanted.extend(front.wants());
+    let mut wanted = vec![(container.channel.as_fd(), read)];
+    wanted.extend(frontend.wants());
     wanted.extend(signals.map(|signals| (signals.as_fd(), read)));
     let ready = poll::poll_all(&wanted, timeout)?;
     while let Some(signal) = signals.and_then(SignalFd::next) {
-        // The supervisor's end shows on the channel.
+        // That the supervisor has ended shows on the channel.
         if signal.number != libc::SIGCHLD {
-            front.take(signal, far)?;
+            frontend.handle_signal(signal, container)?;
         }
     }
-    front.copy(&ready[1..], far)?;
-    far.hear()
+    frontend.copy(&ready[1..], container)?;
+    container.read_messages()
 }

@@ -1,4 +1,4 @@
-//! The control socket of a container: by which others ask its supervisor.
+//! A container's control socket, on which other commands send messages to its supervisor.
 
 use crate::error::{Error, Result};
 use crate::sys::channel::Channel;
@@ -10,39 +10,39 @@ use std::path::Path;
 /// Its name in the container's directory.
 const NAME: &str = "control";
 
-/// More would have to wait.
-const MOST_VISITORS: usize = 64;
+/// Further connections are closed at once.
+const MAX_CONNECTIONS: usize = 64;
 
-/// The supervisor's end, and those who have come.
+/// The supervisor's end of the socket, and the connections that it has accepted.
 pub struct Control {
     listener: OwnedFd,
-    pub visitors: Vec<Channel>,
+    pub connections: Vec<Channel>,
 }
 
 impl Control {
     /// Listens in the container's directory `dir`, which only its owner may enter.
     pub fn listen(dir: &Path) -> Result<Control> {
-        // One that was killed has left its own.
+        // A supervisor that was killed leaves its socket behind.
         let _ = fs::unlink(dir.join(NAME));
         let listener = through(dir, socket::listen)?;
-        Ok(Control { listener, visitors: Vec::new() })
+        Ok(Control { listener, connections: Vec::new() })
     }
 
     pub fn listener(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
     }
 
-    /// Listens no more. Those who connect from here on learn it at once.
+    /// Removes the socket. Later connections fail at once.
     pub fn close(self, dir: &Path) {
         let _ = fs::unlink(dir.join(NAME));
     }
 
-    /// Lets in who knocks, if it is the container's owner or root.
-    pub fn let_in(&mut self) -> Result<()> {
-        let (visitor, uid) = socket::accept(self.listener.as_fd())?;
+    /// Accepts a connection, if it is from the container's owner or root.
+    pub fn accept(&mut self) -> Result<()> {
+        let (connection, uid) = socket::accept(self.listener.as_fd())?;
         let is_owner = uid == 0 || uid == cred::geteuid();
-        if is_owner && self.visitors.len() < MOST_VISITORS {
-            self.visitors.push(Channel::from(visitor));
+        if is_owner && self.connections.len() < MAX_CONNECTIONS {
+            self.connections.push(Channel::from(connection));
         }
         Ok(())
     }
@@ -53,7 +53,8 @@ pub fn connect(dir: &Path) -> Result<Channel> {
     through(dir, socket::connect).map(Channel::from)
 }
 
-/// Names the socket by a path that is short enough for one: through a descriptor of its directory (unix(7)).
+/// Calls `act` with a path of the socket that is short enough for a socket address: through a descriptor of its
+/// directory (unix(7)).
 fn through<T>(dir: &Path, act: impl Fn(&std::ffi::CStr) -> Result<T>) -> Result<T> {
     let said = |error: Error| error.context(format_args!("{}/{NAME}", dir.display()));
     let opened = fs::open(&crate::sys::cstr(dir)?, libc::O_PATH | libc::O_DIRECTORY, 0)?;

@@ -1,4 +1,4 @@
-//! The keys by which a user leaves a container that goes on.
+//! The keys that detach the user from a container, which goes on.
 
 /// A sequence of keys, and how far it has been typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +13,8 @@ impl DetachKeys {
         DetachKeys { keys: vec![16, 17], typed: 0 }
     }
 
-    /// Takes the keys of the sequence out of `bytes`, which were typed; whether it is complete. Those that turn out to
-    /// be no part of it are put back.
+    /// Removes the sequence from `bytes`, which were typed; returns whether it is complete. The beginning of a sequence
+    /// that is not continued is put back.
     pub fn take(&mut self, bytes: &mut Vec<u8>) -> bool {
         let mut kept = Vec::with_capacity(bytes.len() + self.typed);
         for byte in bytes.iter().copied() {
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sequence_is_found_and_all_else_goes_through() {
+    fn the_sequence_is_removed_and_other_keys_are_kept() {
         for (typed, through, is_complete) in [
             (&["abc"][..], "abc", false),
             (&["a\x10\x11b"], "a", true),

@@ -5,21 +5,17 @@
 //! the specification does not allow, is an error that names its place: `config.json: mounts[2].destination: …`.
 //! What is ccrun's own stands in one object, `ccrun`.
 
-mod hooks;
+mod extension;
 mod linux;
-mod mount;
 mod object;
-mod own;
 mod process;
 mod resources;
 #[cfg(test)]
 mod tests;
 
-pub use hooks::Hooks;
+pub use extension::{BoundDevice, Extension, Ids, MountExtension, MountKind, RootKind, SeccompSource, Stdio};
 pub use linux::{DeviceKind, DeviceNode, IdMapping, Linux, Namespace, NamespaceKind, Propagation};
-pub use mount::{Location, MountEntry, RootEntry};
 pub use object::Absolute;
-pub use own::{BoundDevice, Ids, Own, OwnMount, OwnMountKind, RootKind, SeccompSource, Stdio};
 pub use process::{Capabilities, Id, ProcessEntry, RlimitEntry, RlimitKind, Score, Umask, UserEntry, Variable};
 pub use resources::{
     BlockIoLimits, Bytes, CpuLimits, MemoryLimits, Percent, PidsLimit, Quota, Resources, ThrottleDevice, Weight,
@@ -30,6 +26,8 @@ use crate::error::{Error, Result};
 use object::{At, Json, object};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 object! {
     /// The whole of a config.json.
@@ -43,7 +41,34 @@ object! {
         mounts: Vec<MountEntry> = "mounts",
         hooks: Hooks = "hooks",
         linux: Linux = "linux",
-        own: Own = "ccrun",
+        ccrun: Extension = "ccrun",
+    }
+    pub struct RootEntry {
+        path: Location = "path",
+        readonly: Option<bool> = "readonly",
+    }
+    pub struct MountEntry {
+        destination: Absolute = "destination",
+        kind: Option<String> = "type",
+        source: Option<OsString> = "source",
+        options: Vec<String> = "options",
+    } keeps unread: ["uidMappings", "gidMappings"]
+    /// A program to run at some point of a container's life (config.md, "POSIX-platform Hooks").
+    pub struct Hook {
+        path: Absolute = "path",
+        args: Vec<String> = "args",
+        env: Vec<String> = "env",
+        /// In seconds.
+        timeout: Option<i64> = "timeout",
+    }
+    #[derive(Default)]
+    pub struct Hooks {
+        prestart: Vec<Hook> = "prestart",
+        create_runtime: Vec<Hook> = "createRuntime",
+        create_container: Vec<Hook> = "createContainer",
+        start_container: Vec<Hook> = "startContainer",
+        poststart: Vec<Hook> = "poststart",
+        poststop: Vec<Hook> = "poststop",
     }
 }
 
@@ -66,13 +91,28 @@ impl Document {
     fn check(&self) -> Result<()> {
         self.process.check(&At::TOP.member("process"))?;
         self.linux.check(&At::TOP.member("linux"))?;
-        if ![0, 3].contains(&self.own.stdio.len()) {
+        if ![0, 3].contains(&self.ccrun.stdio.len()) {
             return Err(At::TOP.member("ccrun").member("stdio").error("takes three streams"));
         }
         if self.annotations.contains_key("") {
             return Err(At::TOP.member("annotations").error("a key is empty"));
         }
         Ok(())
+    }
+}
+
+impl Hooks {
+    /// The names of the kinds that have hooks.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("prestart", &self.prestart),
+            ("createRuntime", &self.create_runtime),
+            ("createContainer", &self.create_container),
+            ("startContainer", &self.start_container),
+            ("poststart", &self.poststart),
+            ("poststop", &self.poststop),
+        ];
+        all.into_iter().filter(|(_, hooks)| !hooks.is_empty()).map(|(kind, _)| kind)
     }
 }
 
@@ -96,6 +136,21 @@ impl Json for Version {
 
     fn write(&self) -> Option<Value> {
         Some(self.0.as_str().into())
+    }
+}
+
+/// A path, absolute or below the bundle's directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Location(pub PathBuf);
+
+impl Json for Location {
+    fn read(value: &Value, at: &At<'_>) -> Result<Self> {
+        let text = OsString::read(value, at)?;
+        if text.is_empty() { Err(at.error("is empty")) } else { Ok(Location(text.into())) }
+    }
+
+    fn write(&self) -> Option<Value> {
+        self.0.as_os_str().to_owned().write()
     }
 }
 

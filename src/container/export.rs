@@ -1,7 +1,7 @@
-//! A container's files as a tar, whether it runs or not: what its layers and its own writes show together.
+//! A container's files as a tar, whether it runs or not: its layers with its own writes on top.
 //!
-//! They are read behind the walls, where container root is the one who looks: so owners are those that the
-//! container knows, and nothing is closed. What is mounted into a container (`/proc`, volumes) is not in it.
+//! They are read in the sandbox, as container root: so owners have the container's ids, and every file can be read.
+//! Mounts of the container (`/proc`, volumes) are left out.
 
 use super::sandbox::NamespaceSandbox;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 /// The longest path that an archive may hold: what Linux takes without the final NUL.
 const PATH: usize = 4095;
 
-/// Writes the tar of the container `id` to `out`.
+/// Writes the container `id` as a tar to `out`.
 pub fn export(store: &Store, map: &IdMap, id: &str, out: &File) -> Result<()> {
     let container = store.container(id)?;
     let image = container.image_id().and_then(images::id_of_record);
@@ -48,7 +48,7 @@ pub fn export(store: &Store, map: &IdMap, id: &str, out: &File) -> Result<()> {
 /// A container's directories.
 struct Opened {
     dir: OwnedFd,
-    /// The topmost first, the container's own writes before all others.
+    /// The topmost first: the container's own writes, then its image's layers.
     layers: Vec<OwnedFd>,
 }
 
@@ -59,10 +59,10 @@ impl Opened {
         Ok(Opened { dir: open_directory(dir)?, layers: all.map(|dir| open_directory(dir)).collect::<Result<_>>()? })
     }
 
-    /// What they show together, opened. The mount point is the container's, but in our namespace nothing is on it.
+    /// Opens a read-only mount of them all. It uses the container's mount point, which is empty in our mount namespace.
     fn merged(self) -> Result<OwnedFd> {
         let open = |name| fs::openat(self.dir.as_fd(), name, O_PATH | O_DIRECTORY, 0);
-        // Overlay makes a directory in its work directory. Where it did not work, the container has a copy of all.
+        // Overlay makes work/work. Without it, overlay did not work here, and upper holds a copy of all files.
         let is_copy = fs::fstatat(self.dir.as_fd(), c"work/work", AT_SYMLINK_NOFOLLOW).is_err();
         if is_copy || self.layers.len() == 1 {
             return open(c"upper");
@@ -72,7 +72,7 @@ impl Opened {
     }
 }
 
-/// Writes all that is below `/`.
+/// Writes all files below `/`.
 fn write(out: File) -> Result<()> {
     let mut out = BufWriter::with_capacity(128 << 10, out);
     let mut export = Export { tar: Writer::new(&mut out), links: BTreeMap::new() };
@@ -83,12 +83,12 @@ fn write(out: File) -> Result<()> {
 
 struct Export<'a> {
     tar: Writer<&'a mut dyn Write>,
-    /// The first name of a file that has several.
+    /// The first path of each file that has several.
     links: BTreeMap<(u64, u64), Vec<u8>>,
 }
 
 impl Export<'_> {
-    /// Writes what is in the directory at `path`, in the order of the names.
+    /// Writes the entries of the directory at `path`, ordered by name.
     fn directory(&mut self, dir: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
         let mut names = fs::entries_of(dir).map(|entry| Ok(entry?.name)).collect::<Result<Vec<CString>>>()?;
         crate::sort::all(&mut names);
@@ -99,7 +99,7 @@ impl Export<'_> {
                     .context(String::from_utf8_lossy(path.get(..60).unwrap_or_default()).into_owned() + "…"));
             }
             match self.entry(dir, &name, path) {
-                // A running container removes files, and puts others in their place.
+                // A running container removes and replaces files.
                 Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ELOOP | libc::ENOTDIR)) => {}
                 done => done?,
             }
@@ -116,7 +116,7 @@ impl Export<'_> {
             libc::S_IFCHR => Kind::Character,
             libc::S_IFBLK => Kind::Block,
             libc::S_IFIFO => Kind::Fifo,
-            // A socket is nothing without the one who listens.
+            // A socket is useless without the process that listens.
             _ => return Ok(()),
         };
         if kind != Kind::Directory && stat.nlink > 1 {
@@ -138,7 +138,7 @@ impl Export<'_> {
                 let file = File::from(fs::openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0)?);
                 let stat = fs::fstat(file.as_fd())?;
                 let entry = Entry { xattrs: xattrs(file.as_fd()), size: stat.size, ..entry(path, kind, &stat) };
-                // It may grow and shrink under our eyes, and its length has been said.
+                // The file may grow or shrink meanwhile, but the header has its length.
                 self.tar.append(&entry, &mut file.chain(std::io::repeat(0)).take(stat.size))
             }
             Kind::Symlink => {
@@ -168,7 +168,7 @@ fn entry(name: Vec<u8>, kind: Kind, stat: &Stat) -> Entry {
     }
 }
 
-/// The attributes that images have: file capabilities, and users' own that are not overlay's.
+/// The attributes that images have: file capabilities, and `user.` ones that are not overlay's.
 fn xattrs(file: BorrowedFd<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let is_kept = |name: &[u8]| {
         let is_users = name.starts_with(b"user.") && !name.starts_with(b"user.overlay.");

@@ -1,22 +1,19 @@
-//! Where the container's files come from, put together: layers, a directory or the
-//! host's own root, and the volumes on top.
+//! The container's root file system: layers, a directory, or a view of the host's own root.
 
-use super::host_files;
-use super::id_mapped::{Handed, anonymous};
+use super::id_mapped::{DetachedMounts, anonymous_volume};
 use super::plan::Plan;
-use super::spec::{Direct, Mount, Root, Source, Tmpfs};
-use super::top;
+use super::spec::{Direct, Mount, Root, Source};
 use crate::error::{Error, Result};
+use crate::image::layer::{Nobody, root::Attributes};
 use crate::image::local::images::Stack;
 use crate::isolation::host_view;
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::overlay::{self, Overlay};
-use crate::isolation::procfs;
 use crate::isolation::rootfs::open_directory;
 use crate::store::tree;
 use crate::sys::channel::{Channel, Message};
 use crate::sys::fd::OwnedFd;
-use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use crate::sys::{fs, mount};
 use libc::{O_DIRECTORY, O_PATH, O_RDONLY};
 use std::ffi::{CStr, CString, OsStr};
@@ -26,9 +23,10 @@ use std::path::{Path, PathBuf};
 
 /// Everything on the host that goes into the container, opened.
 pub struct Sources {
-    dir: OwnedFd,
+    pub dir: OwnedFd,
     lower: Lower,
-    mounts: Vec<Option<OwnedFd>>,
+    /// One for each of the specification's mounts; a tmpfs has none.
+    pub mounts: Vec<Option<OwnedFd>>,
     files: Vec<OwnedFd>,
 }
 
@@ -45,14 +43,14 @@ enum Lower {
 impl Sources {
     /// Opens them as the user who called, in the mount namespace of the container.
     /// `files`: what stands for the files among the host's mounts, if they are locked.
-    pub fn open(plan: &Plan<'_>, mut handed: Handed, files: Vec<OwnedFd>) -> Result<Sources> {
+    pub fn open(plan: &Plan<'_>, mut detached: DetachedMounts, files: Vec<OwnedFd>) -> Result<Sources> {
         let mut dir = open_directory(plan.dir)?;
-        if let Some(tree) = handed.take(Handed::DIRECTORY) {
+        if let Some(tree) = detached.take(DetachedMounts::DIRECTORY) {
             mount::move_mount(tree.as_fd(), dir.as_fd())?;
             dir = tree;
         }
         let lower = match &plan.spec.root {
-            Root::Image(Stack { layers, .. }) => match handed.take(Handed::LAYERS) {
+            Root::Image(Stack { layers, .. }) => match detached.take(DetachedMounts::LAYERS) {
                 Some(tree) => {
                     let names = layers.iter().map(|layer| crate::sys::cstr(layer.file_name().unwrap_or_default()));
                     Lower::Named(tree, names.collect::<Result<_>>()?)
@@ -60,7 +58,7 @@ impl Sources {
                 None => Lower::Layers(layers.iter().map(|layer| open_directory(layer)).collect::<Result<_>>()?),
             },
             Root::Directory { path, writable } => {
-                let tree = match handed.take(Handed::ROOT) {
+                let tree = match detached.take(DetachedMounts::ROOT) {
                     Some(tree) => tree,
                     None if *writable => mount::open_tree(open_directory(path)?.as_fd(), c"", true)?,
                     None => open_directory(path)?,
@@ -70,21 +68,21 @@ impl Sources {
             Root::Host => Lower::Host,
         };
         let mounts = plan.spec.mounts.iter().enumerate();
-        let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut handed)).collect::<Result<_>>()?;
+        let mounts = mounts.map(|(at, mount)| open_source(plan, at, mount, &mut detached)).collect::<Result<_>>()?;
         Ok(Sources { dir, lower, mounts, files })
     }
 }
 
 /// The detached mount for the `-v` or `--mount` that stands at place `at`; a tmpfs has none.
-fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, handed: &mut Handed) -> Result<Option<OwnedFd>> {
+fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, detached: &mut DetachedMounts) -> Result<Option<OwnedFd>> {
     let sent = match &wanted.source {
         Source::Tmpfs(_) => return Ok(None),
         Source::Device(device) => return device.tree(wanted.read_only).map(Some),
         Source::Direct(Direct { path, .. }) => {
             let missing = || Error::new(format_args!("{} of the host: only root can show it as it is", path.display()));
-            return handed.take(&wanted.target).ok_or_else(missing).map(Some);
+            return detached.take(&wanted.target).ok_or_else(missing).map(Some);
         }
-        Source::Bind(_) | Source::Volume(_) | Source::Anonymous => handed.take(&wanted.target),
+        Source::Bind(_) | Source::Volume(_) | Source::Anonymous => detached.take(&wanted.target),
     };
     if sent.is_some() {
         return Ok(sent);
@@ -92,7 +90,7 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, handed: &mut Handed) 
     let path = match &wanted.source {
         Source::Bind(path) => path.clone(),
         Source::Volume(name) => plan.dir.join("../../volumes").join(name).join("_data"),
-        _ => plan.dir.join(anonymous(at)),
+        _ => plan.dir.join(anonymous_volume(at)),
     };
     let source = fs::open(&crate::sys::cstr(&path)?, O_PATH, 0)?;
     mounts::bind_source(source.as_fd(), wanted.read_only && !wanted.is_filled()).map(Some)
@@ -101,10 +99,10 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, handed: &mut Handed) 
 pub const READ_ONLY: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
 
 /// What a user's container has of the host: the root file system, and each directory that is bound.
-pub fn bind_all(plan: &Plan<'_>) -> Result<Handed> {
+pub fn bind_all(plan: &Plan<'_>) -> Result<DetachedMounts> {
     let root = match &plan.spec.root {
         Root::Directory { path, .. } => {
-            Some((Handed::ROOT.into(), mounts::bind_source(open_directory(path)?.as_fd(), false)?))
+            Some((DetachedMounts::ROOT.into(), mounts::bind_source(open_directory(path)?.as_fd(), false)?))
         }
         _ => None,
     };
@@ -155,7 +153,7 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, supervisor: &Channel) -> R
         attach(&layers[0], place.as_fd())?;
     }
     let (upper, work) = (open_dir(dir, c"upper")?, open_dir(dir, c"work")?);
-    top::dress(&plan.spec.root, layers, upper.as_fd())?;
+    copy_root_attributes(&plan.spec.root, layers, upper.as_fd())?;
     if matches!(plan.spec.root, Root::Directory { .. }) && !plan.mapped {
         adopt_top(layers[0].as_fd(), upper.as_fd())?;
     }
@@ -169,7 +167,7 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, supervisor: &Channel) -> R
             for layer in layers.iter().rev() {
                 tree::merge(layer.as_fd(), open_dir(dir, c"upper")?.as_fd())?;
             }
-            top::dress(&plan.spec.root, layers, open_dir(dir, c"upper")?.as_fd())?;
+            copy_root_attributes(&plan.spec.root, layers, open_dir(dir, c"upper")?.as_fd())?;
             let copy = mount::open_tree(open_dir(dir, c"upper")?.as_fd(), c"", false)?;
             mount::move_mount(copy.as_fd(), place.as_fd())?;
             reopen(dir, c"rootfs")
@@ -220,128 +218,23 @@ fn reopen(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     fs::openat(dir, name, O_PATH | O_DIRECTORY, 0)
 }
 
-/// What is mounted into the root file system.
-enum Extra<'a> {
-    /// A file of the container's own in /etc.
-    Own(OwnedFd),
-    Asked(&'a Mount, Option<OwnedFd>),
-}
-
-/// Volumes, binds, tmpfs and the container's own files in /etc.
-pub fn mount_extras(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> Result<()> {
-    let spec = plan.spec;
-    let own = match spec.own_files {
-        true => host_files::write(sources.dir.as_fd(), &spec.hostname, spec.network)?,
-        false => Vec::new(),
-    };
-    let mut extras: Vec<(&Path, Extra)> =
-        own.into_iter().map(|(target, file)| (Path::new(target), Extra::Own(file))).collect();
-    let asked = spec.mounts.iter().zip(sources.mounts);
-    extras.extend(asked.map(|(wanted, source)| (wanted.target.as_path(), Extra::Asked(wanted, source))));
-    // A mount on /a must not hide one on /a/b, nor one on /etc our files there.
-    if spec.own_files {
-        crate::sort::by_key(&mut extras, |(target, _)| target.components().count());
-    }
-    let is_image = !matches!(sources.lower, Lower::Host);
-    for (target, extra) in extras {
-        let mounted = match extra {
-            Extra::Own(file) => {
-                let is_covered = !is_image || spec.mounts.iter().any(|mount| target.starts_with(&mount.target));
-                host_files::mount(root, file.as_fd(), target, is_covered)
-            }
-            Extra::Asked(wanted, source) => mount_extra(root, wanted, source, is_image),
-        };
-        mounted.map_err(|error| error.context(format_args!("mount on {}", target.display())))?;
-    }
-    if spec.read_only {
-        // While it can still be made; what is wrong with it is said later.
-        let _ = mounts::mount_point(root, &spec.process.cwd, Kind::Directory);
-    }
-    top::date(&spec.root, root)?;
-    if spec.read_only {
-        mount::mount_setattr(root, false, MOUNT_ATTR_RDONLY, None)?;
-    }
-    Ok(())
-}
-
-/// `is_image`: whether the root mount alone has all of the container's own files.
-fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is_image: bool) -> Result<()> {
-    let Some(source) = source else {
-        let Source::Tmpfs(tmpfs) = &wanted.source else { return Ok(()) };
-        return mount_tmpfs(root, wanted, tmpfs);
-    };
-    let is_dir = fs::fstat(source.as_fd())?.is_dir();
-    let place = mounts::mount_point(root, &wanted.target, if is_dir { Kind::Directory } else { Kind::File })?;
-    procfs::check_target(place.as_fd(), &wanted.target, Some(source.as_fd()))?;
-    if is_root(root, place.as_fd())? {
-        return match wanted.source {
-            // An image that wants one over the root is not heard.
-            Source::Anonymous => Ok(()),
-            _ => Err(Error::new("a link of the image leads to '/', where nothing can be mounted")),
-        };
-    }
-    if wanted.is_filled() && fs::fstat(place.as_fd())?.is_dir() {
-        fill(source.as_fd(), root, &wanted.target, place.as_fd(), is_image)?;
-        if wanted.read_only {
-            mount::mount_setattr(source.as_fd(), true, MOUNT_ATTR_RDONLY, None)?;
+/// Gives the upper directory the owner, mode and extended attributes that `/` has in what it covers, the topmost of
+/// `layers` first.
+fn copy_root_attributes(root: &Root, layers: &[OwnedFd], upper: BorrowedFd<'_>) -> Result<()> {
+    match root {
+        Root::Image(Stack { root: Some((attributes, at)), .. }) => {
+            let layer = layers.get(*at).filter(|_| attributes.xattrs);
+            let layer = layer.map(|layer| fs::openat(layer.as_fd(), c".", O_RDONLY | O_DIRECTORY, 0)).transpose()?;
+            attributes.give(layer.as_ref().map(AsFd::as_fd), upper)
         }
-    }
-    let said = |error: Error| match &wanted.source {
-        Source::Bind(path) | Source::Direct(Direct { path, .. }) => {
-            error.context(format_args!("{} of the host", path.display()))
+        Root::Image(_) => fs::fchmod(upper, 0o755),
+        Root::Directory { .. } | Root::Host => {
+            let Some(top) = layers.first() else { return Ok(()) };
+            let fs::Stat { uid, gid, mode, mtime, .. } = fs::fstat(top.as_fd())?;
+            // What the id map does not have stays container root's.
+            let known = |id| if id == Nobody::ID { 0 } else { id };
+            let own = Attributes { uid: known(uid), gid: known(gid), mode: mode & 0o7777, mtime, xattrs: false };
+            own.give(None, upper)
         }
-        _ => error,
-    };
-    mounts::attach(source.as_fd(), place.as_fd()).map_err(said)
-}
-
-fn mount_tmpfs(root: BorrowedFd<'_>, wanted: &Mount, tmpfs: &Tmpfs) -> Result<()> {
-    let attributes = [
-        (!tmpfs.exec, MOUNT_ATTR_NOEXEC),
-        (!tmpfs.suid, MOUNT_ATTR_NOSUID),
-        (!tmpfs.dev, MOUNT_ATTR_NODEV),
-        (wanted.read_only, MOUNT_ATTR_RDONLY),
-    ];
-    let attributes = attributes.iter().filter(|(wanted, _)| *wanted).fold(tmpfs.attributes, |all, (_, one)| all | one);
-    let covered = mounts::find_inside(root, &wanted.target)?;
-    let mode = covered.map_or(Ok(0o1777), |covered| fs::fstat(covered.as_fd()).map(|stat| stat.mode & 0o7777))?;
-    let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;
-    procfs::check_target(place.as_fd(), &wanted.target, None)?;
-    // A mode that the user gives comes later and counts.
-    let options = format!("mode={mode:o},{}", tmpfs.options);
-    mounts::attach(mounts::fresh(c"tmpfs", &options, attributes)?.as_fd(), place.as_fd())
-}
-
-/// Whether a link has led back to the container's root itself.
-fn is_root(root: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<bool> {
-    let statx = |fd| fs::statx(Some(fd), c"", libc::AT_EMPTY_PATH, fs::STATX_BASIC_STATS | fs::STATX_MNT_ID);
-    Ok(statx(root)?.is_same_place(&statx(place)?))
-}
-
-/// An empty volume begins with what the image has at its place, and with that directory's owner and mode: without
-/// what is mounted there or below, which is not the image's.
-fn fill(
-    volume: BorrowedFd<'_>,
-    root: BorrowedFd<'_>,
-    target: &Path,
-    place: BorrowedFd<'_>,
-    is_image: bool,
-) -> Result<()> {
-    let open = |fd| fs::openat(fd, c".", O_RDONLY | O_DIRECTORY, 0);
-    let volume = open(volume)?;
-    if fs::entries_of(volume.as_fd()).next().transpose()?.is_some() {
-        return Ok(());
-    }
-    // The host's view is made of mounts, and so is a directory of a user's who cannot take it without them.
-    let bare = if is_image { mount::open_tree(root, c"", false).ok() } else { None };
-    let from = match &bare {
-        Some(bare) => mounts::find_inside(bare.as_fd(), target)?,
-        None => Some(open(place)?),
-    };
-    match from {
-        Some(from) if fs::fstat(from.as_fd())?.is_dir() => {
-            tree::merge(open(from.as_fd())?.as_fd(), open(volume.as_fd())?.as_fd())
-        }
-        _ => Ok(()),
     }
 }

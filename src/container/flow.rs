@@ -1,4 +1,4 @@
-//! Bytes on their way between a descriptor of the caller's and one of the container's.
+//! Copying bytes between a descriptor of the caller and one of the container.
 
 use crate::error::Error;
 use crate::sys::fd::OwnedFd;
@@ -9,12 +9,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// How much is read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// How much is written at a time: a pipe or terminal that is ready takes so much without waiting (pipe(7)).
-const WITHOUT_WAITING: usize = 4096;
+/// How much is written at a time: a pipe or terminal that is ready takes this much without blocking (pipe(7)).
+const MAX_WRITE: usize = 4096;
 
 /// One side of a flow.
 pub enum End {
-    /// Set to non-blocking.
+    /// One of our own, set to non-blocking.
     Ours(OwnedFd),
     /// The caller's descriptor of that number, which others may share.
     Caller(usize),
@@ -29,30 +29,30 @@ impl AsFd for End {
     }
 }
 
-/// What a step of a flow came upon.
+/// An event in a step of a flow.
 #[derive(Debug)]
 pub enum Event {
-    /// The source has no more bytes.
+    /// The source is at its end.
     SourceEnded,
     /// The caller's terminal has hung up.
     HangUp,
-    /// The caller's descriptor takes no more bytes: a broken pipe, a full disk.
+    /// Writing to the caller's descriptor failed: a broken pipe, a full disk.
     Refused(Error),
 }
 
-/// A one-way copy. Each step reads once or writes once, and does not wait if its descriptor is ready.
+/// A copy in one direction. Each step reads once or writes once, and does not block if its descriptor is ready.
 pub struct Flow {
-    /// `None` when nothing more comes.
+    /// `None` at the end of the source.
     from: Option<End>,
-    /// `None` when nobody takes any more.
+    /// `None` when nothing can be written any more.
     to: Option<End>,
-    /// The same terminal opened once more, so that a write to it does not wait for whoever does not read it.
-    again: Option<OwnedFd>,
+    /// The same terminal, opened once more as non-blocking, so that a write does not block while nobody reads it.
+    nonblocking: Option<OwnedFd>,
     buffer: Vec<u8>,
     /// How much of the buffer has been written.
     written: usize,
-    most: usize,
-    /// Whether its source is left alone for now.
+    max_write: usize,
+    /// Whether to leave the source unread for now.
     pub paused: bool,
     /// Whether one side is the container's terminal.
     pub is_of_terminal: bool,
@@ -61,8 +61,8 @@ pub struct Flow {
 impl Flow {
     pub fn new(from: End, to: End) -> Flow {
         let is_file = || fs::fstat(to.as_fd()).is_ok_and(|stat| stat.kind() == libc::S_IFREG);
-        let most = if matches!(to, End::Ours(_)) || is_file() { CHUNK } else { WITHOUT_WAITING };
-        let again = match to {
+        let max_write = if matches!(to, End::Ours(_)) || is_file() { CHUNK } else { MAX_WRITE };
+        let nonblocking = match to {
             End::Caller(number) if tty::isatty(to.as_fd()) => {
                 let path = crate::sys::cstr(format!("/proc/self/fd/{number}")).ok();
                 path.and_then(|path| fs::open(&path, libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY, 0).ok())
@@ -70,12 +70,12 @@ impl Flow {
             _ => None,
         };
         Flow {
-            again,
+            nonblocking,
             from: Some(from),
             to: Some(to),
             buffer: Vec::new(),
             written: 0,
-            most,
+            max_write,
             paused: false,
             is_of_terminal: false,
         }
@@ -96,7 +96,7 @@ impl Flow {
         Flow { is_of_terminal: true, ..self }
     }
 
-    /// The caller's descriptor that it is about to write to.
+    /// The caller's descriptor that the next step writes to.
     pub fn caller_to_write_to(&self) -> Option<BorrowedFd<'static>> {
         match self.to {
             Some(End::Caller(number)) if self.waits_to_write() => Some(fs::standard_stream(number)),
@@ -108,7 +108,7 @@ impl Flow {
         self.written < self.buffer.len()
     }
 
-    /// What to wait for before the next step. Bytes that are not written yet keep it from reading more.
+    /// What to wait for before the next step. Nothing more is read until all bytes are written.
     pub fn wants(&self) -> Option<(BorrowedFd<'_>, Readiness)> {
         if self.waits_to_write() {
             return self.to.as_ref().map(|to| (to.as_fd(), Readiness { read: false, write: true }));
@@ -117,7 +117,7 @@ impl Flow {
         from.map(|from| (from.as_fd(), Readiness { read: true, write: false }))
     }
 
-    /// Reads what is there, without waiting; returns whether anything has to be written.
+    /// Reads what is available, without blocking; returns whether anything has to be written.
     pub fn fill(&mut self) -> bool {
         if !self.waits_to_write() && !self.paused {
             self.read(&mut |_| ());
@@ -125,7 +125,7 @@ impl Flow {
         self.waits_to_write()
     }
 
-    /// Does what it wanted to. `look` is shown the bytes that were read, and may change them.
+    /// Reads or writes, as [`Flow::wants`] says. `look` is called with the bytes that were read, and may change them.
     pub fn step(&mut self, look: &mut dyn FnMut(&mut Vec<u8>)) -> Option<Event> {
         if self.waits_to_write() { self.write() } else { self.read(look) }
     }
@@ -144,10 +144,10 @@ impl Flow {
                 }
                 None
             }
-            Err(error) if is_passing(&error) => None,
-            // A terminal that has become another job's a moment ago.
+            Err(error) if is_transient(&error) => None,
+            // Another job has taken the terminal a moment ago.
             Err(error) if error.errno() == Some(libc::EIO) && self.is_input() && !tty::is_hung_up(from.as_fd()) => None,
-            // EIO of a terminal says what 0 says of anything else.
+            // EIO from a terminal means the end, as 0 does elsewhere.
             _ => {
                 self.end_source();
                 Some(Event::SourceEnded)
@@ -158,11 +158,11 @@ impl Flow {
     fn write(&mut self) -> Option<Event> {
         let to = self.to.as_ref()?;
         let pending = &self.buffer[self.written..];
-        let to = self.again.as_ref().map_or(to.as_fd(), AsFd::as_fd);
-        match fs::write(to, &pending[..pending.len().min(self.most)]) {
+        let to = self.nonblocking.as_ref().map_or(to.as_fd(), AsFd::as_fd);
+        match fs::write(to, &pending[..pending.len().min(self.max_write)]) {
             Ok(size) => self.written += size,
-            Err(error) if is_passing(&error) => {}
-            Err(error) => return self.refused(error),
+            Err(error) if is_transient(&error) => {}
+            Err(error) => return self.write_failed(error),
         }
         if self.from.is_none() && !self.waits_to_write() {
             self.to = None;
@@ -170,23 +170,23 @@ impl Flow {
         None
     }
 
-    fn refused(&mut self, error: Error) -> Option<Event> {
+    fn write_failed(&mut self, error: Error) -> Option<Event> {
         let is_ours = matches!(self.to, Some(End::Ours(_)));
         self.to = None;
         self.buffer.clear();
         self.written = 0;
         match error.errno() {
-            // The command goes on writing to a terminal that is gone, as under nohup(1).
+            // The command may go on writing after its terminal is gone, as under nohup(1).
             Some(libc::EIO) if !is_ours => Some(Event::HangUp),
             _ => {
                 self.from = None;
-                // The command takes no more input, which is its own affair.
+                // A command that takes no more input is not a failure.
                 (!is_ours).then_some(Event::Refused(error))
             }
         }
     }
 
-    /// Reads no more. When all that was read is written, the other end is closed, too.
+    /// Stops reading. Closes the other end once everything that was read is written.
     pub fn end_source(&mut self) {
         self.from = None;
         if !self.waits_to_write() {
@@ -195,7 +195,7 @@ impl Flow {
     }
 }
 
-fn is_passing(error: &Error) -> bool {
+fn is_transient(error: &Error) -> bool {
     matches!(error.errno(), Some(libc::EAGAIN | libc::EINTR))
 }
 
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_arrives_and_the_end_too() {
+    fn every_byte_and_the_end_arrive() {
         let ((source, into), (out, sink)) = (ours(fs::pipe2(0).unwrap()), ours(fs::pipe2(0).unwrap()));
         let mut flow = Flow::new(End::Ours(source), End::Ours(sink));
         let mut got = Vec::new();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_wait_for_a_full_pipe_and_nothing_more_is_read_meanwhile() {
+    fn a_full_pipe_delays_further_reads() {
         let ((source, into), (out, sink)) = (ours(fs::pipe2(0).unwrap()), ours(fs::pipe2(0).unwrap()));
         while fs::write(sink.as_fd(), &[b'.'; 4096]).is_ok() {}
         let mut flow = Flow::new(End::Ours(source), End::Ours(sink));

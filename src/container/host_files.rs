@@ -1,5 +1,5 @@
-//! /etc/hosts, /etc/hostname and /etc/resolv.conf: files of the container's own,
-//! bound over the image's, because they depend on the machine and not on the image.
+//! The container's own /etc/hosts, /etc/hostname and /etc/resolv.conf, bound over the image's: they depend on the
+//! machine, not on the image.
 
 use crate::error::Result;
 use crate::isolation::mounts::{self, Kind};
@@ -15,8 +15,8 @@ use std::path::Path;
 const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
                      ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
 
-/// Writes the files into the container's directory `dir`. Returns each with its place, opened.
-/// The host's files are read here, so it comes before the host's root is left.
+/// Writes the files into the container's directory `dir`, and returns each with its target, opened.
+/// Reads the host's files, and so must run before pivot_root.
 pub fn write(dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<Vec<(&'static str, OwnedFd)>> {
     let host = |path| fs::read_record(path).unwrap_or_default();
     let (hosts, resolv) = match network {
@@ -36,8 +36,8 @@ pub fn write(dir: BorrowedFd<'_>, hostname: &str, network: Network) -> Result<Ve
     files.into_iter().map(write).collect()
 }
 
-/// Binds one of them inside `root`. Where a mount covers the image's /etc (`is_covered`), that may lack the file and
-/// be read-only: then there is none.
+/// Binds a file inside `root`. Does nothing if a mount covers the image's /etc (`is_covered`), is read-only and lacks the
+/// file.
 pub fn mount(root: BorrowedFd<'_>, file: BorrowedFd<'_>, target: &Path, is_covered: bool) -> Result<()> {
     let place = match mounts::mount_point(root, target, Kind::File) {
         Err(error) if is_covered && matches!(error.errno(), Some(libc::EROFS | libc::EACCES | libc::EPERM)) => {
@@ -49,8 +49,8 @@ pub fn mount(root: BorrowedFd<'_>, file: BorrowedFd<'_>, target: &Path, is_cover
     mounts::attach(mount::open_tree(file, c"", false)?.as_fd(), place.as_fd())
 }
 
-/// The host's name servers, but for those on its loopback interface, which is not the container's:
-/// behind systemd's stub there are the real ones, and where none is left, public ones.
+/// The host's name servers without those on its loopback interface, which the container cannot reach: instead of
+/// systemd's stub the real ones, and public ones if none is left.
 fn resolv_conf(host: impl Fn(&'static str) -> String) -> String {
     let is_loopback = |line: &str| {
         let mut words = line.split_whitespace();

@@ -22,26 +22,26 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 /// Ids of the container's own, and the store's directories as they show them.
-pub struct Own {
+pub struct OwnIds {
     pub map: IdMap,
     /// Held as long as it runs, if the ids are of the pool.
     pub range: Option<Range>,
     shift: Shift,
     /// The container's directory, and the one of all layers if it has any: one mount for however many there are.
-    dirs: Handed,
+    dirs: DetachedMounts,
 }
 
 /// Takes a range for the container, where the store's files can be shown under it. `map`: that of the store.
-pub fn own(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Result<Option<Own>> {
+pub fn take_range(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Result<Option<OwnIds>> {
     let (base, _) = map.root_ids();
     if !ranges::are_possible() {
         return Ok(None);
     }
     let Some(range) = Range::take(base)? else { return Ok(None) };
     let shift = range.shift(base)?;
-    let mut dirs = Handed::default();
+    let mut dirs = DetachedMounts::default();
     let shown = clone_tree(open_directory(dir)?.as_fd(), false, MOUNT_ATTR_NODEV, Some(shift.as_fd()))?;
-    dirs.add(Handed::DIRECTORY, shown);
+    dirs.add(DetachedMounts::DIRECTORY, shown);
     if let Root::Image(Stack { layers, .. }) = &spec.root
         && !layers.is_empty()
     {
@@ -52,22 +52,22 @@ pub fn own(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Resu
             store.give_to_root(&path)?;
         }
         let attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
-        dirs.add(Handed::LAYERS, clone_tree(layers.as_fd(), false, attributes, Some(shift.as_fd()))?);
+        dirs.add(DetachedMounts::LAYERS, clone_tree(layers.as_fd(), false, attributes, Some(shift.as_fd()))?);
     }
-    Ok(Some(Own { map: range.map(), range: Some(range), shift, dirs }))
+    Ok(Some(OwnIds { map: range.map(), range: Some(range), shift, dirs }))
 }
 
 /// The container's own directory under ids that are given, of a container that has nothing else of the store.
-pub fn given(dir: &Path, map: &IdMap, ids: &IdMap) -> Result<Own> {
+pub fn with_ids(dir: &Path, map: &IdMap, ids: &IdMap) -> Result<OwnIds> {
     let shift = Shift::of_roots(map, ids)?;
-    let mut dirs = Handed::default();
+    let mut dirs = DetachedMounts::default();
     let shown = clone_tree(open_directory(dir)?.as_fd(), false, MOUNT_ATTR_NODEV, Some(shift.as_fd()))?;
-    dirs.add(Handed::DIRECTORY, shown);
-    Ok(Own { map: ids.clone(), range: None, shift, dirs })
+    dirs.add(DetachedMounts::DIRECTORY, shown);
+    Ok(OwnIds { map: ids.clone(), range: None, shift, dirs })
 }
 
 /// A file or directory as it is.
-fn direct(wanted: &Direct) -> Result<OwnedFd> {
+fn clone_as_is(wanted: &Direct) -> Result<OwnedFd> {
     let source = fs::open(&crate::sys::cstr(&wanted.path)?, libc::O_PATH, 0)?;
     let tree = clone_tree(source.as_fd(), wanted.recursive, wanted.attributes_below, None)?;
     mount::mount_setattr(tree.as_fd(), false, wanted.attributes, None)?;
@@ -75,18 +75,18 @@ fn direct(wanted: &Direct) -> Result<OwnedFd> {
 }
 
 /// Makes all mounts of `spec` for the container.
-pub fn make(
+pub fn make_mounts(
     store: &Store,
     spec: &ContainerSpec,
     child: &Child,
     dir: &Path,
-    (map, own): (&IdMap, Option<&mut Own>),
+    (map, own): (&IdMap, Option<&mut OwnIds>),
     host: &[Copy],
-    tell: &mut dyn FnMut(Notice),
-) -> Result<Handed> {
-    let (mut handed, shift) = match own {
+    notify: &mut dyn FnMut(Notice),
+) -> Result<DetachedMounts> {
+    let (mut detached, shift) = match own {
         Some(own) => (std::mem::take(&mut own.dirs), Some(own.shift.as_fd())),
-        None => (Handed::default(), None),
+        None => (DetachedMounts::default(), None),
     };
     let directory = match &spec.root {
         Root::Directory { path, .. } => Some(path),
@@ -94,11 +94,11 @@ pub fn make(
     };
     let is_bind = |wanted: &Mount| matches!(wanted.source, Source::Bind(_));
     if directory.is_none() && host.is_empty() && !spec.mounts.iter().any(|wanted| is_bind(wanted) || shift.is_some()) {
-        return Ok(handed);
+        return Ok(detached);
     }
     // What is the host's own belongs to the ids that the container's namespace has in it.
     let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
-    show_host(host, userns.as_fd(), &spec.process.cwd, tell);
+    map_host_owners(host, userns.as_fd(), &spec.process.cwd, notify);
     if let Some(path) = directory {
         let source = fs::open(&crate::sys::cstr(path)?, libc::O_PATH, 0)?;
         let tree = match spec.ids {
@@ -108,27 +108,29 @@ pub fn make(
         let shown = match tree {
             Err(error) if spec.ids.is_some() => return Err(error),
             Err(error) if matches!(spec.root, Root::Directory { writable: false, .. }) => {
-                tell(Notice::Copied { path: path.clone(), error });
+                notify(Notice::Copied { path: path.clone(), error });
                 let copy = tree::copy_shifted(path, &dir.join("shifted"), map.root_ids())?;
                 clone_tree(copy.as_fd(), false, MOUNT_ATTR_NODEV, shift)?
             }
-            Err(error) => unmapped(source.as_fd(), (path, userns.as_fd()), (false, MOUNT_ATTR_NODEV), error, tell)?,
+            Err(error) => {
+                clone_unmapped(source.as_fd(), (path, userns.as_fd()), (false, MOUNT_ATTR_NODEV), error, notify)?
+            }
             Ok(tree) => tree,
         };
-        handed.add(Handed::ROOT, shown);
+        detached.add(DetachedMounts::ROOT, shown);
     }
     for (at, wanted) in spec.mounts.iter().enumerate() {
         let target = wanted.target.as_os_str();
         // The child fills a volume before it makes it read-only.
         let read_only = wanted.read_only && !wanted.is_filled();
         let attributes = MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 };
-        let (path, map) = match (stored(store, dir, at, &wanted.source)?, &wanted.source) {
+        let (path, map) = match (volume_dir(store, dir, at, &wanted.source)?, &wanted.source) {
             // Behind the base range it is a directory like any other, which the child opens.
             (Some(path), _) if shift.is_some() => (path, shift),
             (None, Source::Bind(path)) => (path.clone(), Some(userns.as_fd())),
             (None, Source::Direct(wanted)) => {
                 let on = |error: Error| error.context(format_args!("mount on {}", target.display()));
-                handed.add(target, direct(wanted).map_err(on)?);
+                detached.add(target, clone_as_is(wanted).map_err(on)?);
                 continue;
             }
             _ => continue,
@@ -136,39 +138,39 @@ pub fn make(
         let source = fs::open(&crate::sys::cstr(&path)?, libc::O_PATH, 0)?;
         let shown = match clone_tree(source.as_fd(), true, attributes, map) {
             Err(error) if is_bind(wanted) => {
-                unmapped(source.as_fd(), (&path, userns.as_fd()), (true, attributes), error, tell)?
+                clone_unmapped(source.as_fd(), (&path, userns.as_fd()), (true, attributes), error, notify)?
             }
             other => other?,
         };
-        handed.add(target, shown);
+        detached.add(target, shown);
     }
-    Ok(handed)
+    Ok(detached)
 }
 
 /// Maps the owners of the host's files, as far as their file systems can: what is said is only what concerns the
 /// command's own directory.
-fn show_host(host: &[Copy], userns: BorrowedFd<'_>, cwd: &Path, tell: &mut dyn FnMut(Notice)) {
+fn map_host_owners(host: &[Copy], userns: BorrowedFd<'_>, cwd: &Path, notify: &mut dyn FnMut(Notice)) {
     for Copy { point, tree, .. } in host {
         let Some(tree) = tree else { continue };
         if let Err(error) = mount::mount_setattr(tree.as_fd(), false, 0, Some(userns))
             && cwd.starts_with(point)
         {
-            tell(Notice::Unmapped { path: point.clone(), error });
+            notify(Notice::Unmapped { path: point.clone(), error });
         }
     }
 }
 
 /// A copy of what cannot be shown under other ids as a whole: what is mounted below `/` can not, but `/` itself can.
-fn unmapped(
+fn clone_unmapped(
     source: BorrowedFd<'_>,
     (path, userns): (&Path, BorrowedFd<'_>),
     (recursive, attributes): (bool, u64),
     error: Error,
-    tell: &mut dyn FnMut(Notice),
+    notify: &mut dyn FnMut(Notice),
 ) -> Result<OwnedFd> {
     let tree = clone_tree(source, recursive, attributes, None)?;
     let top = mount::mount_setattr(tree.as_fd(), false, 0, Some(userns));
-    tell(match (recursive, top) {
+    notify(match (recursive, top) {
         (true, Ok(())) => Notice::UnmappedBelow(path.to_owned()),
         _ => Notice::Unmapped { path: path.to_owned(), error },
     });
@@ -176,24 +178,24 @@ fn unmapped(
 }
 
 /// The directory of an anonymous volume, the mount at place `at`, below the container's.
-pub fn anonymous(at: usize) -> PathBuf {
+pub fn anonymous_volume(at: usize) -> PathBuf {
     Path::new("volumes").join(at.to_string())
 }
 
 /// The directory of a volume, the mount at place `at`; `None` for what is not the store's.
-pub fn stored(store: &Store, dir: &Path, at: usize, source: &Source) -> Result<Option<PathBuf>> {
+pub fn volume_dir(store: &Store, dir: &Path, at: usize, source: &Source) -> Result<Option<PathBuf>> {
     Ok(match source {
         Source::Volume(name) => Some(store.dir("volumes")?.join(name).join("_data")),
-        Source::Anonymous => Some(dir.join(anonymous(at))),
+        Source::Anonymous => Some(dir.join(anonymous_volume(at))),
         Source::Bind(_) | Source::Direct(_) | Source::Device(_) | Source::Tmpfs(_) => None,
     })
 }
 
 /// Mounts of the supervisor's for the container, by what each is for: one of the constants, or its target.
 #[derive(Default)]
-pub struct Handed(Vec<(OsString, OwnedFd)>);
+pub struct DetachedMounts(Vec<(OsString, OwnedFd)>);
 
-impl Handed {
+impl DetachedMounts {
     /// The container's directory in the store.
     pub const DIRECTORY: &str = "directory";
     /// The directory of all layers.
@@ -235,7 +237,7 @@ impl Handed {
     }
 
     /// PID 1's side: waits for them.
-    pub fn receive(channel: &Channel) -> Result<Handed> {
+    pub fn receive(channel: &Channel) -> Result<DetachedMounts> {
         let mut all = Vec::new();
         loop {
             let (Message::Mounts { keys, is_last }, fds) = channel.receive_from("the supervisor")? else {
@@ -243,14 +245,14 @@ impl Handed {
             };
             all.extend(keys.into_iter().zip(fds));
             if is_last {
-                return Ok(Handed(all));
+                return Ok(DetachedMounts(all));
             }
         }
     }
 }
 
-impl FromIterator<(OsString, OwnedFd)> for Handed {
-    fn from_iter<I: IntoIterator<Item = (OsString, OwnedFd)>>(mounts: I) -> Handed {
-        Handed(mounts.into_iter().collect())
+impl FromIterator<(OsString, OwnedFd)> for DetachedMounts {
+    fn from_iter<I: IntoIterator<Item = (OsString, OwnedFd)>>(mounts: I) -> DetachedMounts {
+        DetachedMounts(mounts.into_iter().collect())
     }
 }

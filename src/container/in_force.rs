@@ -20,9 +20,9 @@ use std::path::PathBuf;
 
 /// A running container as it is.
 pub struct InForce {
-    pub command: Process,
+    pub command: RunningProcess,
     /// PID 1, if it is another than the command.
-    pub init: Option<Process>,
+    pub init: Option<RunningProcess>,
     pub uid_map: Vec<Extent>,
     pub gid_map: Vec<Extent>,
     /// `allow` or `deny`: whether setgroups(2) may be called.
@@ -35,7 +35,7 @@ pub struct InForce {
 }
 
 /// One process.
-pub struct Process {
+pub struct RunningProcess {
     /// As the host numbers it, and as the container does.
     pub pid: pid_t,
     pub inner_pid: pid_t,
@@ -105,14 +105,14 @@ pub fn read(store: &Store, id: &str) -> Result<InForce> {
 fn look_at(container: &Container, init: pid_t, command: pid_t) -> Result<InForce> {
     let map = |file| text(command, file).map(|text| parse::id_map(&text));
     Ok(InForce {
-        init: (init != command).then(|| Process::read(init)).transpose()?,
+        init: (init != command).then(|| RunningProcess::read(init)).transpose()?,
         uid_map: map("uid_map")?,
         gid_map: map("gid_map")?,
         setgroups: text(command, "setgroups")?.trim().to_owned(),
         mounts: parse::mounts(&bytes(command, "mountinfo")?),
         cgroups: text(command, "cgroup")?.lines().map(str::to_owned).collect(),
         cgroup_limits: cgroup_limits(container),
-        command: Process::read(command)?,
+        command: RunningProcess::read(command)?,
     })
 }
 
@@ -134,8 +134,8 @@ fn cgroup_limits(container: &Container) -> Vec<(PathBuf, String)> {
     found
 }
 
-impl Process {
-    fn read(pid: pid_t) -> Result<Process> {
+impl RunningProcess {
+    fn read(pid: pid_t) -> Result<RunningProcess> {
         let status = text(pid, "status")?;
         let mut unreadable = Vec::new();
         let mut note = |error: Error| unreadable.push(error.to_string());
@@ -149,7 +149,7 @@ impl Process {
         let uids: Vec<u32> = parse::numbers(&status, "Uid");
         // The file is root's if the process cannot be dumped.
         let owner = std::fs::metadata(format!("/proc/{pid}/environ")).map(|meta| meta.uid());
-        Ok(Process {
+        Ok(RunningProcess {
             pid,
             inner_pid: parse::numbers(&status, "NSpid").last().copied().unwrap_or(0),
             dumpable: owner.ok().zip(uids.get(1)).map(|(owner, uid)| owner == *uid),

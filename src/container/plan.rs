@@ -1,5 +1,4 @@
-//! A container to be run, and the plan that PID 1 takes along when it is cloned: what the supervisor has settled
-//! beside the specification.
+//! A container to run, and the plan for its start, which PID 1 and the command inherit when they are cloned.
 
 use super::document::Document;
 use super::spec::ContainerSpec;
@@ -13,35 +12,35 @@ use crate::sys::process::Child;
 use crate::sys::tty::WindowSize;
 use std::path::Path;
 
-/// A container to be run.
-pub struct Order<'a> {
+/// A container to run.
+pub struct NewContainer<'a> {
     pub store: &'a Store,
-    /// The ids of the store's files.
+    /// The id map of the store's files.
     pub map: &'a IdMap,
     pub spec: &'a ContainerSpec,
-    /// What `spec` is in ccrun's terms.
+    /// The OCI document of `spec`, to be kept in the store.
     pub document: &'a Document,
 }
 
 /// What PID 1 and the command need to know.
 pub struct Plan<'a> {
     pub spec: &'a ContainerSpec,
-    /// What judges the command's system calls.
+    /// The command's system call filter.
     pub filter: Option<&'a Filter>,
     /// The container's directory in the store.
     pub dir: &'a Path,
     /// Whether container root is the only id.
     pub single_id: bool,
-    /// Whether the host's directories come from the supervisor, with their owners mapped to the container's.
+    /// Whether the supervisor sends the host's directories, with their owners mapped to the container's ids.
     pub mapped: bool,
-    /// The host's mounts, if root shows them.
+    /// Copies of the host's mounts, where root shows them.
     pub host: &'a [host_mounts::Copy],
-    /// The cgroups that it goes into.
+    /// The container's cgroups.
     pub cgroup: &'a Cgroup,
-    /// What the command's descriptors 0, 1 and 2 are to be.
+    /// The command's stdin, stdout and stderr.
     pub streams: &'a Streams,
     /// The size of the container's terminal.
     pub window: Option<WindowSize>,
-    /// Ready to be read when the supervisor has ended.
+    /// Readable once the supervisor has ended.
     pub supervisor: &'a Child,
 }

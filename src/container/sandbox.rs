@@ -1,5 +1,5 @@
-//! The sandbox in which layers are unpacked and directories removed: the same user
-//! namespace as a container's, and a file system that is one directory.
+//! The sandbox in which layers are unpacked and directories removed: a user namespace with a container's ids, and one
+//! directory as the whole file system.
 
 use crate::error::Result;
 use crate::isolation::idmap::IdMap;
@@ -10,14 +10,15 @@ use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, process};
 use std::path::Path;
 
-/// Sandbox made of namespaces, with the ids of the containers that will use the files.
+/// A sandbox made of namespaces, with the ids of the containers that will use the files.
 pub struct NamespaceSandbox {
     pub map: IdMap,
 }
 
 impl NamespaceSandbox {
-    /// Forks a child as [`Sandbox::spawn`] does, which finds its file system by itself: `open` is run as the user who
-    /// called, whom alone the store lets in, `root` as container root, in a mount namespace of its own.
+    /// As [`Sandbox::spawn`], with a root that the child makes itself: it calls `open` as the caller, who alone may enter
+    /// the store, then `root` as container root, in a mount namespace of its own, and `inside` in the directory that
+    /// `root` returns.
     pub fn spawn_on<T>(
         &self,
         open: impl Fn() -> Result<T>,
@@ -46,22 +47,22 @@ impl Sandbox for NamespaceSandbox {
     }
 }
 
-/// The child's way in.
+/// Enters the sandbox, in the child.
 fn enter<T>(
     open: impl Fn() -> Result<T>,
     root: impl Fn(T) -> Result<OwnedFd>,
     parent: &Channel,
     single: bool,
 ) -> Result<()> {
-    // 1. Nothing is ours before the id map is written.
+    // 1. Wait for the id map: without it this process owns no files.
     parent.receive_from("the parent process")?;
     cred::set_undumpable()?;
-    // 2. The directories are opened while we still are the caller: the store lets nobody else in.
+    // 2. Open the directories while we still are the caller: nobody else may enter the store.
     let opened = open()?;
-    // 3. Become container root, so that what is made here has an owner on the host.
+    // 3. Become container root, which will own the files made here.
     rootfs::become_root(single)?;
     cred::set_pdeathsig(libc::SIGKILL)?;
-    // 4. The directory becomes all there is.
+    // 4. Make the directory the whole file system.
     rootfs::make_private()?;
     rootfs::pivot_into(&root(opened)?).map_err(namespaces::explain)
 }

@@ -1,25 +1,24 @@
-//! What a running container uses. Its cgroup counts that, as far as it has one;
-//! what that does not count is read of its processes.
+//! The resource use of a running container: counted by its cgroup, and otherwise summed up over its processes.
 
 use crate::error::Result;
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::cgroup::usage::Usage;
-use crate::isolation::processes::{self, Processes};
+use crate::isolation::processes::{self, ProcessTable};
 use crate::store::Store;
 use std::time::Instant;
 
-/// The use of one moment.
+/// The use at one moment.
 pub struct Sample {
     at: Instant,
     pub usage: Usage,
     /// Bytes received and sent.
     pub network: Option<(u64, u64)>,
-    /// What memory there is: the container's limit, or else all of the machine.
+    /// The container's memory limit, or all memory of the machine.
     pub memory_limit: Option<u64>,
 }
 
-/// The container's use; `None` when it does not run.
-pub fn sample(store: &Store, id: &str, processes: &Processes) -> Result<Option<Sample>> {
+/// The container's use now; `None` if it does not run.
+pub fn sample(store: &Store, id: &str, processes: &ProcessTable) -> Result<Option<Sample>> {
     let state = store.state(id)?;
     let Some(init) = state.init.filter(|_| state.is_running()) else { return Ok(None) };
     let counted = Cgroup::from_paths(state.cgroup).usage();
@@ -36,7 +35,7 @@ pub fn sample(store: &Store, id: &str, processes: &Processes) -> Result<Option<S
         },
         network: processes::network_of(init.pid),
     };
-    // Only as long as it runs the numbers are sure to be of its processes.
+    // If it has ended meanwhile, the numbers may be another process's.
     Ok(store.is_alive(id)?.then_some(sample))
 }
 

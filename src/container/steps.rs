@@ -224,7 +224,7 @@ pub fn lessons() -> Vec<(Side, Vec<&'static Lesson>)> {
 }
 
 /// What an earlier step has left.
-fn made<T>(from_before: Option<T>) -> Result<T> {
+fn required<T>(from_before: Option<T>) -> Result<T> {
     from_before.ok_or_else(|| Error::new("a step comes before the one that it needs"))
 }
 

@@ -1,8 +1,8 @@
-//! The command's stdin, stdout and stderr, and what is copied between them and the caller's.
+//! The command's stdin, stdout and stderr.
 //!
-//! The caller's terminal never enters a container: whoever holds it could read what is typed at the caller's shell,
-//! or leave it in raw mode. Where one of the caller's streams cannot be handed on, a pipe of the supervisor's stands
-//! between, and the supervisor copies.
+//! The caller's terminal never enters a container: a process that holds it could read what is typed at the caller's
+//! shell, or leave it in raw mode. Where one of the caller's streams cannot be passed on, the command gets a pipe, and
+//! the supervisor copies.
 
 use super::flow::{End, Flow};
 use super::spec::Stream;
@@ -15,12 +15,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 /// statfs(2), f_type of a pipe that has no name in any directory.
 const PIPEFS_MAGIC: i64 = 0x5049_5045;
 
-/// What everybody may do with such a pipe, if they can get at it at all.
+/// The mode that lets everybody who can reach such a pipe use it.
 const FOR_ALL: u32 = 0o666;
 
 /// Both sides of the streams of one container.
 pub struct Streams {
-    /// What the command gets as its descriptors 0, 1 and 2, where that is not the caller's own.
+    /// The command's descriptors 0, 1 and 2, where they are not the caller's own.
     theirs: [Option<OwnedFd>; 3],
     flows: Vec<Flow>,
 }
@@ -41,14 +41,14 @@ impl Streams {
     }
 
     fn make_pipe(&mut self, number: usize, wanted: &[Stream; 3]) -> Result<()> {
-        // Lines keep their order if both streams go the same way.
+        // One pipe for both streams keeps the order of their lines.
         if number == 2 && wanted[1] == Stream::Pipe && is_same(fs::standard_stream(1), fs::standard_stream(2))? {
             self.theirs[2] = self.theirs[1].as_ref().map(OwnedFd::try_clone).transpose()?;
             return Ok(());
         }
         let (read, write) = fs::pipe2(0)?;
         let (ours, theirs) = if number == 0 { (write, read) } else { (read, write) };
-        // Of either end only the one that is handed on is asked for again, as /dev/stdout.
+        // Only the command's end can be opened again, as /dev/stdout.
         fs::fchmod(theirs.as_fd(), FOR_ALL)?;
         fs::set_nonblocking(ours.as_fd())?;
         self.theirs[number] = Some(theirs);
@@ -70,19 +70,19 @@ impl Streams {
         Ok(())
     }
 
-    /// Closes what the container has got.
+    /// Closes the container's ends.
     pub fn close_theirs(&mut self) {
         self.theirs = [None, None, None];
     }
 
-    /// The supervisor's side.
+    /// The supervisor's ends.
     pub fn into_flows(self) -> Vec<Flow> {
         self.flows
     }
 }
 
-/// Lets the container's ids open the caller's own pipe by its name in /proc, which is what /dev/stdout is. A pipe
-/// without a name can be reached by nobody but those who have it open. Nothing else ever changes its mode.
+/// Lets the container's ids open the caller's own pipe by its name in /proc, as /dev/stdout does. Only processes that
+/// have an unnamed pipe open can reach it, so its mode protects nothing.
 fn share_pipe(stream: BorrowedFd<'_>) -> Result<()> {
     let stat = fs::fstat(stream)?;
     if stat.kind() == libc::S_IFIFO
@@ -95,7 +95,7 @@ fn share_pipe(stream: BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whether `stream`, which is a FIFO, is a pipe(2) and not a file made by mkfifo(3).
+/// Whether `stream`, a FIFO, was made by pipe(2) and not by mkfifo(3).
 pub fn is_unnamed_pipe(stream: BorrowedFd<'_>) -> Result<bool> {
     Ok(fs::fstatfs(stream)?.kind == PIPEFS_MAGIC)
 }

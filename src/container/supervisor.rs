@@ -1,29 +1,28 @@
-//! The owner of a container: the process that makes it, lives as long as it does, and takes away what is left.
+//! The supervisor: the process that makes a container, lives as long as it does, and cleans up after it.
 //!
-//! It holds what must end with the container: the lock of `live/ID`, the range of ids, the cgroup, the terminal's
-//! master, the control socket, and what leads into the namespaces. One loop waits for all that can happen. It is the process that the user started, but
-//! where the container has the user's terminal (`-it`): then that one is a client (see [`super::client`]), and the
-//! supervisor is forked from it before anything is made.
+//! It holds everything that must end with the container: the lock of `live/ID`, the range of ids, the cgroup, the
+//! terminal's master, the control socket, and descriptors of the namespaces. One loop waits for all events. It is the
+//! process that the user started, unless the container has the user's terminal (`-it`): then that process is a client
+//! (see [`super::client`]), and forks the supervisor before anything is made.
 //!
-//! What happens when somebody dies:
+//! What happens when a process dies:
 //!
 //! * *The command*: PID 1 ends with its status, and the kernel ends whatever is left of its PID namespace
 //!   (pid_namespaces(7)). The supervisor sees PID 1 end, and tidies up.
 //! * *PID 1*, by anything: the same.
-//! * *The supervisor*, by SIGKILL even: PID 1 has asked the kernel to be killed then (PR_SET_PDEATHSIG), so that the
-//!   container ends at once. Its locks end with it, too: by the free lock of `live/ID` the next command knows, removes
-//!   the cgroup, and writes that the container has ended with status 137 (see [`sweep`]).
-//! * *The client*: the container's terminal hangs up, as with ssh, and the command gets SIGHUP. A client that was
-//!   left by its detach keys is not missed.
+//! * *The supervisor*, even by SIGKILL: PID 1 has asked the kernel to be killed then (PR_SET_PDEATHSIG), so the
+//!   container ends at once. The supervisor's locks end with it, too. The next command finds the lock of `live/ID` free,
+//!   removes the cgroup, and records that the container ended with status 137 (see [`sweep`]).
+//! * *The client*: the container's terminal hangs up, as with ssh, and the command gets SIGHUP. After the detach keys
+//!   the container goes on without a client.
 //! * *The machine*: like the supervisor. Ranges and notes of this boot lie in /run.
 
-mod near;
+mod running;
 mod sweep;
 
 use super::client::{self, Connection};
-use super::notice::Notice;
-use super::outcome::{self, Outcome};
-use super::plan::Order;
+use super::notice::{self, Notice, Outcome};
+use super::plan::NewContainer;
 use super::steps::{Start, Started};
 use crate::error::Result;
 use crate::isolation::cgroup::Cgroup;
@@ -33,16 +32,16 @@ use crate::sys::channel::{self, Message};
 use crate::sys::fd::OwnedFd;
 use crate::sys::tty::WindowSize;
 use crate::sys::{fs, process, signal, socket, tty};
-use near::{Client, Ended, Near};
+use running::{Client, Ended, RunningContainer};
 use std::os::fd::AsFd;
 use std::time::Instant;
 
 pub use super::callers_terminal::wait_for_foreground;
 pub use sweep::{sweep, sweep_all};
 
-/// Who stands in front of the container.
+/// The process that has the caller's streams. `is_job`: whether it is a job of a shell.
 enum Caller {
-    /// This process has the caller's streams. Whether it is a job of a shell's, too.
+    /// This one.
     Here {
         is_job: bool,
     },
@@ -52,62 +51,62 @@ enum Caller {
     },
 }
 
-/// Runs the container to its end. `lock` keeps the image in the store until the container is written down; `tell`
-/// takes what is no error.
-pub fn run(order: &Order<'_>, lock: Option<Lock>, tell: &mut dyn FnMut(Notice)) -> Result<Outcome> {
-    // From here on signals wait until there is somebody to pass them on to.
+/// Runs the container to its end. `lock` keeps the image in the store until the container's record is written; `notify`
+/// is called with everything that is not an error.
+pub fn run(new: &NewContainer<'_>, lock: Option<Lock>, notify: &mut dyn FnMut(Notice)) -> Result<Outcome> {
+    // From here on signals stay pending until a process can receive them.
     signal::block_all()?;
     let is_job = tty::has_controlling();
-    let window = if order.spec.process.has_terminal() { tty::callers_window() } else { None };
-    let process = &order.spec.process;
+    let window = if new.spec.process.has_terminal() { tty::callers_window() } else { None };
+    let process = &new.spec.process;
     if !(process.explicit && process.interactive && process.has_terminal()) {
-        return own(order, lock, (Caller::Here { is_job }, window), tell);
+        return supervise(new, lock, (Caller::Here { is_job }, window), notify);
     }
     let (terminal, their_terminal) = socket::stream_pair()?;
-    let (said, their_voice) = fs::pipe2(0)?;
-    let mut given = Some((their_terminal, their_voice, lock));
+    let (messages, messages_writer) = fs::pipe2(0)?;
+    let mut moved = Some((their_terminal, messages_writer, lock));
     let (child, channel) = channel::fork(0, None, |client| {
         process::close(&terminal);
-        process::close(&said);
-        let Some((terminal, voice, lock)) = given.take() else { return 125 };
-        let outcome = leave_caller(&voice).and_then(|()| {
+        process::close(&messages);
+        let Some((terminal, stderr, lock)) = moved.take() else { return 125 };
+        let outcome = leave_caller(&stderr).and_then(|()| {
             let caller = Caller::Client { client: Client::new(client.try_clone()?, terminal), is_job };
-            own(order, lock, (caller, window), tell)
+            supervise(new, lock, (caller, window), notify)
         });
-        drop(voice);
+        drop(stderr);
         let message = outcome.map_or_else(Message::Failed, |outcome| Message::Ended(outcome.code));
-        // After it was detached nobody is there.
+        // The client is gone if it was detached.
         let _ = client.send(&message, &[]);
         0
     })?;
-    drop(given);
-    client::run(Connection { channel, terminal, said }, &child)
+    drop(moved);
+    client::run(Connection { channel, terminal, messages }, &child)
 }
 
-/// Leaves the caller's session, and has none of the caller's streams any more; what is said goes to `voice`.
-fn leave_caller(voice: &OwnedFd) -> Result<()> {
+/// Leaves the caller's session and closes the caller's streams; `stderr` takes the place of stderr.
+fn leave_caller(stderr: &OwnedFd) -> Result<()> {
     process::setsid()?;
     let null = fs::open(c"/dev/null", libc::O_RDWR, 0)?;
     process::dup2(null.as_fd(), 0)?;
     process::dup2(null.as_fd(), 1)?;
-    process::dup2(voice.as_fd(), 2)
+    process::dup2(stderr.as_fd(), 2)
 }
 
-/// Makes the container, watches it to its end, and takes away what is not to stay.
-fn own(
-    order: &Order<'_>,
+/// Makes the container, watches it to its end, and removes what is not to stay.
+fn supervise(
+    new: &NewContainer<'_>,
     lock: Option<Lock>,
     caller: (Caller, Option<WindowSize>),
-    tell: &mut dyn FnMut(Notice),
+    notify: &mut dyn FnMut(Notice),
 ) -> Result<Outcome> {
-    let Order { store, spec, .. } = *order;
-    // A name may be held by a container whose supervisor was killed.
+    let NewContainer { store, spec, .. } = *new;
+    // The name may belong to a container whose supervisor was killed.
     let live = store.create_container(&spec.id, &spec.name).or_else(|error| {
         sweep(store)?;
         store.create_container(&spec.id, &spec.name).map_err(|_| error)
     })?;
     let mut state = State { created: clock(), ..State::default() };
-    let outcome = live_through(order, &live, &mut state, lock, caller, tell);
+    let outcome = run_to_end(new, &live, &mut state, lock, caller, notify);
     let tidied = match &outcome {
         Ok(_) if !spec.remove => store.finish_container(&live, &state),
         Ok(_) => {
@@ -117,48 +116,48 @@ fn own(
         // A container that never ran leaves nothing behind.
         _ => store.remove_named(&spec.id, &spec.name),
     };
-    // The command's status is what the caller waits for, whatever becomes of the files.
+    // The caller gets the command's status, even if cleaning up fails.
     if let Err(error) = tidied {
-        tell(Notice::Untidy(error));
+        notify(Notice::Untidy(error));
     }
-    // Last, when nobody waits for us any more. What is left by others does not change how this one ended.
+    // Last, because nobody waits for us any more. Leftovers of others do not change how this container ended.
     let _ = sweep(store);
     outcome
 }
 
-fn live_through(
-    order: &Order<'_>,
+fn run_to_end(
+    new: &NewContainer<'_>,
     live: &Live,
     state: &mut State,
     lock: Option<Lock>,
     (caller, window): (Caller, Option<WindowSize>),
-    tell: &mut dyn FnMut(Notice),
+    notify: &mut dyn FnMut(Notice),
 ) -> Result<Outcome> {
     let began = Instant::now();
     let mut cgroup = Cgroup::default();
     let (Caller::Here { is_job } | Caller::Client { is_job, .. }) = &caller;
-    let started = Start::new(order, live, (&mut cgroup, state), (*is_job, window), lock, tell).run();
+    let started = Start::new(new, live, (&mut cgroup, state), (*is_job, window), lock, notify).run();
     let outcome = started.and_then(|Started { child, flows, master, reports, ids: _ids, namespaces: _namespaces }| {
-        let near = Near::new(&child, master, reports);
-        let process = &order.spec.process;
+        let container = RunningContainer::new(&child, master, reports);
+        let process = &new.spec.process;
         let ended = match caller {
-            Caller::Here { .. } => near.watch_here(flows, process.interactive, process.explicit)?,
+            Caller::Here { .. } => container.watch_with_streams(flows, process.interactive, process.explicit)?,
             Caller::Client { client, .. } => {
                 client.channel.send(&Message::Running, &[])?;
-                // A directory of the caller's is not held.
+                // Do not keep a directory of the caller's busy.
                 process::chdir(c"/")?;
-                near.watch_for(client, &live.dir)?
+                container.watch_for_client(client, &live.dir)?
             }
         };
         let Ended { status, interrupted, lost } = ended;
-        // A reader that has gone away (`ccrun run … | head`) is no failure.
+        // A reader that has gone away (`ccrun run … | head`) is not a failure.
         let lost = lost.filter(|error| error.errno() != Some(libc::EPIPE));
-        // The command could not know.
+        // The command could not notice that its output was lost.
         let code = if lost.is_some() { status.code().max(1) } else { status.code() };
-        lost.into_iter().for_each(|error| tell(Notice::OutputLost(error)));
-        for notice in outcome::notices(order.spec, began.elapsed(), &cgroup, status) {
+        lost.into_iter().for_each(|error| notify(Notice::OutputLost(error)));
+        for notice in notice::at_end(new.spec, began.elapsed(), &cgroup, status) {
             state.oom_killed |= matches!(notice, Notice::OutOfMemory(_));
-            tell(notice);
+            notify(notice);
         }
         (state.status, state.finished, state.exit_code) = (Status::Exited, Some(clock()), code);
         Ok(Outcome { code, interrupted })

@@ -92,7 +92,7 @@ impl Host {
     }
 }
 
-/// Tries everything, for a store at `store`, which need not be there, with its ids and behind its walls.
+/// Tries everything, for a store at `store`, which need not exist, with its ids and in its sandbox.
 pub fn all(store: &Path, map: IdMap, sandbox: &dyn Sandbox) -> Vec<Finding> {
     let uid = cred::geteuid();
     let host = Host {

@@ -5,14 +5,13 @@
 //! into one file, its members are found by name in it, and from then on it is an origin of blobs
 //! as a registry is one.
 
-mod blobs;
 mod change;
 mod docker;
 mod files;
 mod import;
 mod index;
 mod load;
-mod made;
+mod manifest;
 mod oci;
 mod save;
 mod spool;

@@ -22,14 +22,14 @@ mod unpacked;
 mod xattr;
 
 use crate::error::{Error, Result};
-use crate::image::tar::{Archive, Entry, Extent, Kind};
+use crate::image::tar::{Archive, Entry, Kind, Segment};
 use crate::store;
 use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use attributes::Directories;
 pub use links::link_from_lower;
 pub use lower::adopt;
-use name::{Meaning, Place};
+use name::{EntryPath, Meaning};
 pub use rebuild::rebuild;
 use recorder::{Recorded, Recorder};
 pub use reread::reread_root;
@@ -160,7 +160,7 @@ impl Layer<'_, '_> {
         }
         // A file's inode takes space as well.
         self.space(512)?;
-        let Place::Below { parent, name } = name::place(&entry.name)? else {
+        let EntryPath::Below { parent, name } = name::entry_path(&entry.name)? else {
             if entry.kind != Kind::Directory {
                 return Err(Error::new("the root can only be a directory"));
             }
@@ -262,11 +262,11 @@ impl Layer<'_, '_> {
     fn file<R: BufRead>(&mut self, dir: &Dir, name: &CStr, entry: &Entry, archive: &mut Archive<R>) -> Result<()> {
         const CREATE: i32 = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW;
         let file = File::from(self.replacing(dir, name, || fs::openat(dir.as_fd(), name, CREATE, entry.mode & 0o777))?);
-        let whole = [Extent { offset: 0, length: entry.size }];
-        let extents = entry.sparse.as_deref().unwrap_or(&whole);
-        self.recorder.borrow_mut().file(&dir.below(name.to_bytes()), extents);
-        for extent in extents {
-            self.write(&file, *extent, archive)?;
+        let whole = [Segment { offset: 0, length: entry.size }];
+        let segments = entry.sparse.as_deref().unwrap_or(&whole);
+        self.recorder.borrow_mut().file(&dir.below(name.to_bytes()), segments);
+        for segment in segments {
+            self.write(&file, *segment, archive)?;
         }
         if entry.sparse.is_some() {
             fs::ftruncate(file.as_fd(), entry.size)?;
@@ -275,8 +275,8 @@ impl Layer<'_, '_> {
     }
 
     /// Writes the next bytes of the body to their place in the file.
-    fn write<R: BufRead>(&mut self, file: &File, extent: Extent, archive: &mut Archive<R>) -> Result<()> {
-        let Extent { mut offset, length: mut left } = extent;
+    fn write<R: BufRead>(&mut self, file: &File, segment: Segment, archive: &mut Archive<R>) -> Result<()> {
+        let Segment { mut offset, length: mut left } = segment;
         while left > 0 {
             let ready = archive.body()?;
             let chunk = usize::try_from(left).ok().and_then(|left| ready.get(..left)).unwrap_or(ready);

@@ -8,4 +8,3 @@ pub mod prune;
 pub mod rebuild;
 pub mod refs;
 pub mod remove;
-pub mod roots;

@@ -7,6 +7,7 @@
 use super::compression::Compression;
 use super::config::Config;
 use super::digest::Digest;
+use super::install::Progress;
 use super::install::partial;
 use super::install::{Parts, install};
 use super::local::images;
@@ -14,7 +15,6 @@ use super::local::layers::Notes;
 use super::local::refs::{self, Ref};
 use super::manifest::{self, Document, Manifest};
 use super::platform::Platform;
-use super::progress::Progress;
 use super::reference::Reference;
 use super::registry::{Repository, Served};
 use crate::error::{Error, Result};

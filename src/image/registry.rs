@@ -4,7 +4,6 @@ pub mod auth;
 pub mod credentials;
 pub mod curl;
 pub mod endpoint;
-pub mod foreign;
 pub mod http_date;
 pub mod mirrors;
 pub mod range;
@@ -19,6 +18,7 @@ use super::retry::{Failure, Outlook, retry};
 use super::url::Url;
 use crate::error::{Error, Result};
 use crate::store::Store;
+use curl::{Body, Request};
 use endpoint::Endpoint;
 use std::cell::Cell;
 
@@ -118,7 +118,7 @@ impl Repository<'_> {
 impl Origin for Repository<'_> {
     fn open(&self, blob: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
         match self.anywhere(|place| place.blob(blob, from)) {
-            Err(missing) if missing.outlook == Outlook::Missing => Ok(Box::new(foreign::open(blob, from, missing)?)),
+            Err(missing) if missing.outlook == Outlook::Missing => Ok(Box::new(open_foreign(blob, from, missing)?)),
             opened => Ok(Box::new(opened?)),
         }
     }
@@ -134,6 +134,36 @@ impl Origin for Repository<'_> {
     fn jobs(&self) -> usize {
         self.jobs
     }
+}
+
+/// Opens a foreign layer: a blob that a registry may not serve itself, and whose manifest says where it is. Returns the
+/// failure of the last of its URLs if none has it.
+///
+/// A manifest is a stranger's word. So these URLs never get credentials, and hosts that only we can reach are refused:
+/// manifest.rs has left out URLs of such hosts, and [`curl::get_public`] refuses redirects to them.
+fn open_foreign(blob: &Descriptor, from: u64, missing: Failure) -> std::result::Result<Body, Failure> {
+    let mut failure = missing;
+    for url in &blob.urls {
+        match open_at(url, blob, from) {
+            Ok(body) => return Ok(body),
+            Err(failed) => failure = failed,
+        }
+    }
+    Err(failure)
+}
+
+fn open_at(url: &Url, blob: &Descriptor, from: u64) -> std::result::Result<Body, Failure> {
+    range::open(from, |header| {
+        let headers = header.into_iter().collect();
+        let response = curl::get_public(Request { url: url.clone(), headers, max_size: blob.size, time: None })?;
+        match response.status {
+            200 | 206 => Ok(response),
+            status => {
+                let error = Error::new(format_args!("{}: HTTP status {status}", url.without_query()));
+                Err(Failure { error, outlook: Outlook::of_status(status), retry_after: response.retry_after() })
+            }
+        }
+    })
 }
 
 /// Bytes that are what their descriptor says.

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::sys::fs::Time;
 use header::{BLOCK, Format, Header};
 use pax::Records;
-pub use sparse::Extent;
+pub use sparse::Segment;
 use std::io::BufRead;
 
 /// The longest body of a metadata entry (PAX records, a GNU long name).
@@ -60,7 +60,7 @@ pub struct Entry {
     /// Names and values of extended attributes.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where in the file the body's bytes belong, when it has holes.
-    pub sparse: Option<Vec<Extent>>,
+    pub sparse: Option<Vec<Segment>>,
     /// Where in the archive its header is.
     pub offset: u64,
 }
@@ -319,7 +319,7 @@ impl<R: BufRead> Archive<R> {
                 sparse::check(&map, self.body)?;
                 entry.name = map.name.unwrap_or(entry.name);
                 entry.size = map.size;
-                entry.sparse = Some(map.extents);
+                entry.sparse = Some(map.segments);
             }
         }
         check_length(&entry.name)?;

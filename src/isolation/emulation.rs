@@ -14,10 +14,10 @@
 //! credentials. fork(2), execve(2) and the death of a parent hand it on without any
 //! help, and one prlimit(2) reads it. It is one for all threads, as setuid(2) wants it.
 //!
-//! None of this is a wall. The files and processes really are all the one user's, who
+//! None of this is a security boundary. The files and processes really are all the one user's, who
 //! can read and signal them whatever the account says; a process that changes a path in
 //! memory while we look at it deceives nobody but itself, because nothing is done for it
-//! that it could not do by itself. The walls are the namespaces.
+//! that it could not do by itself. The namespaces are the boundary.
 //!
 //! What a program forbids itself stays forbidden, although it is not the one who makes these calls: it cannot have
 //! Landlock's rulesets, which would not hold for us, and a filter of its own is refused if we would be asked before

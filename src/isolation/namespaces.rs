@@ -52,7 +52,7 @@ pub enum Bar {
     Chroot,
     /// A seccomp filter, such as other containers have.
     Filter,
-    /// Something else: often the walls of another container.
+    /// Something else: often the isolation of another container.
     Unknown,
 }
 

@@ -2,7 +2,7 @@
 //! ports of its own. A new one holds nothing but `lo`, which is down.
 
 use crate::error::Result;
-use crate::sys::net;
+use crate::sys::namespace;
 
 /// What a container has of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,5 +21,5 @@ impl Network {
 
 /// Brings `lo` up, so that programs of a container can at least talk among themselves.
 pub fn bring_up() -> Result<()> {
-    net::loopback_up()
+    namespace::loopback_up()
 }

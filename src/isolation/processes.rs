@@ -15,18 +15,18 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(10);
 
 /// All processes of this moment.
-pub struct Processes(Vec<Process>);
+pub struct ProcessTable(Vec<ProcessStat>);
 
-struct Process {
+struct ProcessStat {
     pid: pid_t,
     parent: pid_t,
     ticks: u64,
     threads: u64,
 }
 
-impl Processes {
-    pub fn read() -> Processes {
-        Processes(proc::pids().into_iter().filter_map(|pid| Process::read(pid, &Stat::of(pid)?)).collect())
+impl ProcessTable {
+    pub fn read() -> ProcessTable {
+        ProcessTable(proc::pids().into_iter().filter_map(|pid| ProcessStat::read(pid, &Stat::of(pid)?)).collect())
     }
 
     /// What `init` and all that descend from it use together; nothing is known of it if it cannot be seen.
@@ -49,11 +49,11 @@ impl Processes {
     }
 }
 
-impl Process {
-    fn read(pid: pid_t, stat: &Stat) -> Option<Process> {
+impl ProcessStat {
+    fn read(pid: pid_t, stat: &Stat) -> Option<ProcessStat> {
         // Its own time in user and kernel mode, and that of its children who are gone.
         let ticks = (14..=17).map(|field| stat.number::<u64>(field)).sum::<Option<u64>>()?;
-        Some(Process { pid, parent: stat.number(4)?, ticks, threads: stat.number(20)? })
+        Some(ProcessStat { pid, parent: stat.number(4)?, ticks, threads: stat.number(20)? })
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_process_is_read_from_its_fields() {
-        let read = |stat: &str| Process::read(7, &Stat::from(stat.as_bytes()));
+        let read = |stat: &str| ProcessStat::read(7, &Stat::from(stat.as_bytes()));
         let process = read("7 (a) S 1 (b) S 3 7 7 0 -1 0 0 0 0 0 11 12 13 14 20 0 5 0 99").unwrap();
         assert_eq!((process.parent, process.ticks, process.threads), (3, 50, 5));
         for damaged in ["", "7 (a", "7 (a) S 3", "7 (a) S x 7 7 0 -1 0 0 0 0 0 1 1 1 1 20 0 5 0"] {
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn the_tree_is_summed() {
-        let process = |pid, parent, ticks| Process { pid, parent, ticks, threads: 1 };
-        let all = Processes(vec![process(5, 4, 1), process(4, 3, 10), process(3, 1, 100), process(9, 1, 1000)]);
+        let process = |pid, parent, ticks| ProcessStat { pid, parent, ticks, threads: 1 };
+        let all = ProcessTable(vec![process(5, 4, 1), process(4, 3, 10), process(3, 1, 100), process(9, 1, 1000)]);
         let usage = all.usage_of(3);
         assert_eq!((usage.cpu, usage.pids), (Some(TICK * 111), Some(3)));
         assert_eq!(all.usage_of(8), Usage::default());

@@ -15,7 +15,7 @@ use super::idmap::{self, IDS, IdMap};
 use crate::error::Result;
 use crate::sys::fd::OwnedFd;
 use crate::sys::process::{self, CLONE_NEWUSER, Child};
-use crate::sys::{cred, fs, signal};
+use crate::sys::{cred, fs, kernel, signal};
 use libc::{LOCK_EX, LOCK_NB, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -142,7 +142,7 @@ fn open_slot(first: u32) -> Result<Option<OwnedFd>> {
 /// Whether overlay can have id-mapped directories below it (Linux 5.19). It answers only when it is mounted, and
 /// by then the container has its ids.
 pub fn are_possible() -> bool {
-    process::kernel_version() >= (5, 19)
+    kernel::version() >= (5, 19)
 }
 
 /// Whether this is the first time since the host was booted that somebody is to be told that there are none.

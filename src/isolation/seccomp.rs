@@ -21,7 +21,7 @@ mod syscalls;
 
 use crate::error::{Error, Result};
 use crate::isolation::capabilities::Set;
-use crate::sys::process;
+use crate::sys::kernel;
 use crate::sys::seccomp::{self, Instruction};
 use compile::Action;
 use std::fs::File;
@@ -49,7 +49,7 @@ impl Filter {
     /// The profile in a file of the user's, of which a filter can be made.
     pub fn read(path: &Path, capabilities: Set) -> Result<serde_json::Value> {
         let text = text(path)?;
-        let machine = json::Machine { capabilities, kernel: process::kernel_version() };
+        let machine = json::Machine { capabilities, kernel: kernel::version() };
         let made = json::parse(&text, &machine).and_then(|profile| profile.compile());
         let profile = made.and_then(|_| serde_json::from_slice(&text).map_err(|error| Error::new(error.to_string())));
         profile.map_err(|error| error.context(format_args!("seccomp profile {}", path.display())))
@@ -57,7 +57,7 @@ impl Filter {
 
     /// A profile in the words of the OCI runtime specification, `linux.seccomp`.
     pub fn of_profile(profile: &serde_json::Value, capabilities: Set) -> Result<Filter> {
-        let machine = json::Machine { capabilities, kernel: process::kernel_version() };
+        let machine = json::Machine { capabilities, kernel: kernel::version() };
         json::parse(profile.to_string().as_bytes(), &machine).and_then(|profile| profile.compile())
     }
 

@@ -299,16 +299,16 @@ impl Store {
         }
     }
 
-    /// Finds the containers whose supervisor was killed, and gives each to `bury`, which removes what they
+    /// Finds the containers whose supervisor was killed, and gives each to `clean_up`, which removes what they
     /// have outside the store. Those started with --rm are removed, the others end with status 137. Returns the first
     /// failure, after all others have been tried.
-    pub fn sweep_containers(&self, patience: Patience, bury: impl Fn(&Container)) -> Result<()> {
+    pub fn sweep_containers(&self, patience: Patience, clean_up: impl Fn(&Container)) -> Result<()> {
         let mut outcome = Ok(());
         for id in self.names_in("live")?.into_iter().filter(|id| is_id(id)) {
             // Not ours: it runs, or it has just ended in the ordinary way.
             let Ok(Taken::Ours(lock)) = locks::take(&self.live_path(&id), 0, LOCK_EX | LOCK_NB) else { continue };
             let container = self.container(&id).ok();
-            container.iter().for_each(&bury);
+            container.iter().for_each(&clean_up);
             let swept = match container {
                 Some(container) if !container.is_removed() => self.finish_swept(&id, container.state),
                 _ => self.remove_swept(&id, lock, patience),

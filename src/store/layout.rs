@@ -26,26 +26,26 @@ use std::path::{Path, PathBuf};
 
 /// A directory that is ours alone and holds everything that ccrun keeps.
 pub struct Store {
-    place: Place,
+    path: StorePath,
     sandbox: Box<dyn Sandbox>,
 }
 
 /// Where a store is.
-pub struct Place {
+pub struct StorePath {
     path: PathBuf,
     /// What the user calls it, if that is not its path.
     shown: Option<PathBuf>,
 }
 
-impl Place {
+impl StorePath {
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
-impl From<PathBuf> for Place {
-    fn from(path: PathBuf) -> Place {
-        Place { path, shown: None }
+impl From<PathBuf> for StorePath {
+    fn from(path: PathBuf) -> StorePath {
+        StorePath { path, shown: None }
     }
 }
 
@@ -81,7 +81,7 @@ impl Store {
     /// The store at `root`, to list, save and remove what is in it: makes and changes nothing, and takes one that
     /// [`Store::prepare`] refuses, as long as it belongs to the caller. A store that is missing is empty. May change
     /// the working directory.
-    pub fn look(root: &Path) -> Result<Place> {
+    pub fn look(root: &Path) -> Result<StorePath> {
         let walked = path::walk(root).map_err(|error| error.context("store"))?;
         let failed = |error| Error::io(format_args!("store {}", root.display()), &error);
         let dir = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(root) {
@@ -99,12 +99,12 @@ impl Store {
         }
         // A path that others can change may lead elsewhere the next time, but our working directory cannot.
         sys::process::fchdir(dir.as_fd())?;
-        Ok(Place { path: ".".into(), shown: Some(root.to_owned()) })
+        Ok(StorePath { path: ".".into(), shown: Some(root.to_owned()) })
     }
 
     /// The store at a place that [`Store::prepare`] or [`Store::look`] returned.
-    pub fn open(place: impl Into<Place>, sandbox: Box<dyn Sandbox>) -> Store {
-        Store { place: place.into(), sandbox }
+    pub fn open(path: impl Into<StorePath>, sandbox: Box<dyn Sandbox>) -> Store {
+        Store { path: path.into(), sandbox }
     }
 
     /// Where the store of this user is unless `--root` or `$CCRUN_ROOT` says otherwise.
@@ -123,12 +123,12 @@ impl Store {
     }
 
     pub fn root(&self) -> &Path {
-        &self.place.path
+        &self.path.path
     }
 
     /// The store's path as the user knows it.
     pub fn shown(&self) -> &Path {
-        self.place.shown.as_ref().unwrap_or(&self.place.path)
+        self.path.shown.as_ref().unwrap_or(&self.path.path)
     }
 
     pub fn sandbox(&self) -> &dyn Sandbox {

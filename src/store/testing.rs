@@ -1,4 +1,4 @@
-//! A store for the unit tests, without walls.
+//! A store for the unit tests, without a sandbox.
 
 use super::{Sandbox, Sandboxed, Store};
 use crate::error::{Error, Result};
@@ -39,7 +39,7 @@ struct NoWalls;
 
 impl Sandbox for NoWalls {
     fn spawn(&self, dir: &Path, _: &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<Sandboxed> {
-        Err(Error::new(format_args!("no walls around {} in unit tests", dir.display())))
+        Err(Error::new(format_args!("no sandbox around {} in unit tests", dir.display())))
     }
 
     fn root_ids(&self) -> (u32, u32) {

@@ -17,7 +17,7 @@ const OPAQUE: &CStr = c"user.overlay.opaque";
 
 impl Store {
     /// Removes `path` and all below it; that it is not there is fine. Without root, files that belong
-    /// to a container's other users are removed behind the walls, where we are root of them.
+    /// to a container's other users are removed in the sandbox, where we are root of them.
     pub fn remove_tree(&self, path: &Path) -> Result<()> {
         if self.remove_tree_with(path, Patience::endless())? {
             return Ok(());

@@ -12,7 +12,7 @@ use std::path::Path;
 
 impl Store {
     /// How many bytes the files below the directory `path` hold, each counted once whatever its names. What
-    /// a container's users have closed to us is counted behind the walls, where we are root of it.
+    /// a container's users have closed to us is counted in the sandbox, where we are root of it.
     pub fn usage(&self, path: &Path) -> Result<u64> {
         let dir = match fs::open(&crate::sys::cstr(path)?, O_RDONLY | O_DIRECTORY, 0) {
             Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(0),

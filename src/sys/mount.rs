@@ -2,7 +2,7 @@
 //! open_tree(2), move_mount(2), mount_setattr(2).
 
 use super::returned;
-use super::shown::{Fd, MountAttributes, MountFlags, Place, UmountFlags};
+use super::shown::{Fd, MountAttributes, MountFlags, MountTarget, UmountFlags};
 use crate::error::Result;
 use crate::sys::fd::OwnedFd;
 use std::ffi::CStr;
@@ -21,7 +21,7 @@ pub fn mount(source: &CStr, target: &CStr, fstype: &CStr, flags: libc::c_ulong, 
     let ret = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), fstype.as_ptr(), flags, data.as_ptr().cast()) };
     returned(
         ret.into(),
-        format_args!("mount({source:?}, {}, {fstype:?}, {}, {data:?})", Place(target), MountFlags(flags)),
+        format_args!("mount({source:?}, {}, {fstype:?}, {}, {data:?})", MountTarget(target), MountFlags(flags)),
     )
     .map(drop)
 }

@@ -1,6 +1,5 @@
-//! Processes: clone3(2), execve(2), wait4(2), pidfd_send_signal(2).
+//! Processes: clone3(2), execve(2), wait4(2), pidfd_send_signal(2), and where one is: chdir(2), chroot(2).
 
-mod directory;
 mod session;
 
 use super::proc::stat::Stat;
@@ -8,10 +7,11 @@ use super::shown::Fd;
 use super::{answered, report, returned};
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
-pub use directory::*;
 pub use libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS, CLONE_PARENT,
     pid_t,
@@ -265,46 +265,32 @@ pub fn die_with_parent(command: &mut std::process::Command) -> &mut std::process
     unsafe { command.pre_exec(before_exec) }
 }
 
-/// uname(2): the kernel's major and minor number.
-pub fn kernel_version() -> (u32, u32) {
-    // SAFETY: utsname is arrays of bytes, for which zero is a value.
-    let mut name: libc::utsname = unsafe { std::mem::zeroed() };
-    // SAFETY: the kernel fills the structure, which is ours; it cannot fail.
-    let ret = unsafe { libc::uname(&mut name) };
-    report::infallible(ret, format_args!("uname()"));
-    // SAFETY: the kernel ends the text with a NUL.
-    let release = unsafe { CStr::from_ptr(name.release.as_ptr()) }.to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+/// chdir(2).
+pub fn chdir(path: &CStr) -> Result<()> {
+    // SAFETY: the path ends with NUL and is only read.
+    returned(unsafe { libc::chdir(path.as_ptr()) }.into(), format_args!("chdir({path:?})")).map(drop)
 }
 
-/// setsid(2): a session of our own, without a controlling terminal.
-pub fn setsid() -> Result<()> {
+/// getcwd(2): the path of the working directory from the root of this process; `(unreachable)…` if there is none.
+pub fn getcwd() -> Result<PathBuf> {
+    let mut path = [0u8; libc::PATH_MAX as usize];
+    // SAFETY: the kernel writes at most as many bytes as `path` has.
+    let size = unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) };
+    let size = returned(size, format_args!("getcwd()"))? as usize;
+    // The NUL at the end is counted.
+    Ok(OsString::from_vec(path[..size.saturating_sub(1)].to_vec()).into())
+}
+
+/// chroot(2).
+pub fn chroot(path: &CStr) -> Result<()> {
+    // SAFETY: the path ends with NUL and is only read.
+    returned(unsafe { libc::chroot(path.as_ptr()) }.into(), format_args!("chroot({path:?})")).map(drop)
+}
+
+/// fchdir(2).
+pub fn fchdir(dir: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: no memory is involved.
-    returned(unsafe { libc::setsid() }.into(), format_args!("setsid()")).map(drop)
-}
-
-/// setpgid(2) of this process: it leads a new process group.
-pub fn lead_group() -> Result<()> {
-    // SAFETY: no memory is involved.
-    returned(unsafe { libc::setpgid(0, 0) }.into(), format_args!("setpgid(0, 0)")).map(drop)
-}
-
-/// getpgid(2) of this process.
-pub fn getpgrp() -> pid_t {
-    // SAFETY: no memory is involved; it cannot fail.
-    report::infallible(unsafe { libc::getpgid(0) }, format_args!("getpgid(0)"))
-}
-
-/// The parent of a process, as /proc/PID/stat tells it (proc_pid_stat(5)).
-pub fn parent_of(pid: pid_t) -> Option<pid_t> {
-    Stat::of(pid)?.number(4)
-}
-
-/// getppid(2): 0 when the parent lives outside this PID namespace.
-pub fn getppid() -> pid_t {
-    // SAFETY: no memory is involved; it cannot fail.
-    report::infallible(unsafe { libc::getppid() }, format_args!("getppid()"))
+    returned(unsafe { libc::fchdir(dir.as_raw_fd()) }.into(), format_args!("fchdir({})", Fd(dir.as_raw_fd()))).map(drop)
 }
 
 /// close(2) in a fresh clone, whose copy of `fd` nobody will drop: the process ends by execve or _exit.

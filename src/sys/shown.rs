@@ -68,9 +68,9 @@ impl Display for Text<'_> {
 }
 
 /// A path for mount(2), which names a descriptor if it leads through /proc.
-pub(super) struct Place<'a>(pub &'a CStr);
+pub(super) struct MountTarget<'a>(pub &'a CStr);
 
-impl Display for Place<'_> {
+impl Display for MountTarget<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let fd = self.0.to_str().ok().and_then(|path| path.strip_prefix("/proc/self/fd/")?.parse().ok());
         match fd {
@@ -194,7 +194,10 @@ mod tests {
         assert_eq!(shown(5), "MOUNT_ATTR_RDONLY|MOUNT_ATTR_NODEV");
         let dir = fs::open(c"/etc", libc::O_PATH, 0).unwrap();
         let magic = crate::sys::cstr(format!("/proc/self/fd/{}", dir.as_raw_fd())).unwrap();
-        assert_eq!((Place(&magic).to_string(), Place(c"/x").to_string()), ("\"/etc\"".into(), "\"/x\"".into()));
+        assert_eq!(
+            (MountTarget(&magic).to_string(), MountTarget(c"/x").to_string()),
+            ("\"/etc\"".into(), "\"/x\"".into())
+        );
         assert_eq!(Fd(libc::AT_FDCWD).to_string(), "AT_FDCWD");
         assert_eq!(Fd(1_000_000).to_string(), "fd 1000000");
     }

@@ -230,3 +230,8 @@ pub fn kill(pid: libc::pid_t, signal: i32) -> Result<()> {
     // SAFETY: no memory is involved.
     returned(unsafe { libc::kill(pid, signal) }.into(), format_args!("kill({pid}, {signal})")).map(drop)
 }
+
+/// Whether a terminal stops jobs with this signal.
+pub fn is_terminal_stop(number: i32) -> bool {
+    [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU].contains(&number)
+}

@@ -14,7 +14,7 @@ use crate::cli::output::note;
 use crate::cli::{names, store};
 use crate::container::document::Document;
 use crate::container::spec::{ContainerSpec, Mount, Root, Security, Source};
-use crate::container::{Order, supervisor};
+use crate::container::{NewContainer, supervisor};
 use crate::error::{Error, Result};
 use crate::image::local::images::Image;
 use crate::isolation::host_view;
@@ -155,8 +155,8 @@ pub fn start(
         file.write(&spec.id)?;
     }
     let hint = |error: Error| if error.status() == Some(127) { error.hint(searched()) } else { error };
-    let mut tell = |notice| note(&notices::text(&notice));
-    let outcome = supervisor::run(&Order { store, map, spec, document }, lock, &mut tell);
+    let mut notify = |notice| note(&notices::text(&notice));
+    let outcome = supervisor::run(&NewContainer { store, map, spec, document }, lock, &mut notify);
     let outcome = outcome.map_err(hint).map_err(step::failed).inspect_err(|error| {
         // As in Docker the file stays where only the command could not be run.
         if let (Some(file), None | Some(125)) = (cidfile, error.status()) {

@@ -9,7 +9,7 @@ use super::flags::process::{ENTRYPOINT, GROUP_ADD, WORKDIR};
 use super::flags::resources;
 use super::flags::security::{CAP_ADD, CAP_DROP, SECURITY_OPT};
 use crate::cli::args::{Many, Parsed};
-use crate::container::anonymous;
+use crate::container::anonymous_volume;
 use crate::container::spec::{ContainerSpec, Direct, Mount, Source, Stream};
 use crate::error::Result;
 use crate::image::config::Config;
@@ -174,7 +174,7 @@ fn mounts(parsed: &Parsed, spec: &ContainerSpec) -> Vec<Value> {
             }
             Source::Volume(name) => json!({ "Type": "volume", "Name": name, "Propagation": "" }),
             Source::Anonymous => {
-                json!({ "Type": "volume", "Source": anonymous(at).display().to_string(), "Propagation": "" })
+                json!({ "Type": "volume", "Source": anonymous_volume(at).display().to_string(), "Propagation": "" })
             }
             Source::Tmpfs(_) if in_words(&target) => json!({ "Type": "tmpfs", "Source": "", "Propagation": "" }),
             Source::Tmpfs(_) => return None,

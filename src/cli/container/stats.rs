@@ -8,7 +8,7 @@ use crate::container::stats::{self, Sample};
 use crate::container::supervisor;
 use crate::decimal;
 use crate::error::{Error, Result};
-use crate::isolation::processes::Processes;
+use crate::isolation::processes::ProcessTable;
 use crate::json::json;
 use crate::store::Store;
 use crate::store::containers::{Container, short};
@@ -101,7 +101,7 @@ fn of<'a>(samples: &'a Samples, id: &str) -> Option<&'a Sample> {
 
 /// What each uses now, in the place of what it used before.
 fn look(store: &Store, words: &[&str], before: &mut Samples) -> Result<Samples> {
-    let processes = Processes::read();
+    let processes = ProcessTable::read();
     let mut now = Samples::new();
     for (_, container) in chosen(store, words)? {
         if let Some(sample) = stats::sample(store, &container.id, &processes)? {

@@ -1,7 +1,7 @@
 //! How a pull goes on, shown as Docker does: one line per layer, with bars on a terminal.
 
 use crate::cli::output::units;
-use crate::image::progress::{LayerState, Progress, Stays};
+use crate::image::install::{LayerState, Progress, Stays};
 use crate::image::reference::Reference;
 use crate::sys::tty;
 use std::io::Write;

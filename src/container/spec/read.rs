@@ -51,56 +51,56 @@ pub fn read(document: &Document, root: Root, dir: &Path) -> Result<(ContainerSpe
         mounts,
         hooks,
         linux,
-        own,
+        ccrun,
     } = document;
     let (mut missing, mut unknown) = (Missing::default(), Vec::new());
     // One of ccrun's own, where ids and limits may be left to the store.
-    let is_ours = own.ids == Some(Ids::Store);
+    let is_ours = ccrun.ids == Some(Ids::Store);
     hooks.kinds().for_each(|kind| missing.push(format_args!("hooks.{kind}"), "ccrun runs no hooks"));
     let text = |name: &Option<Hostname>| name.as_ref().map(|name| name.0.clone());
     let namespaces = linux::namespaces(linux, &mut missing);
-    let capabilities = process::capabilities(process, own, &mut missing, &mut unknown);
+    let capabilities = process::capabilities(process, ccrun, &mut missing, &mut unknown);
     let security = Security {
         capabilities,
         no_new_privileges: process.no_new_privileges.unwrap_or(false),
-        seccomp: linux::seccomp(linux, own, capabilities, &mut missing),
-        privileged: own.privileged == Some(true),
+        seccomp: linux::seccomp(linux, ccrun, capabilities, &mut missing),
+        privileged: ccrun.privileged == Some(true),
     };
-    let (settings, nis) = linux::settings(linux, own, namespaces.network.is_own(), &mut missing);
-    let (kernel, mounts) = mounts::translate(mounts, own, dir, namespaces.network.is_own(), &mut missing);
+    let (settings, nis) = linux::settings(linux, ccrun, namespaces.network.is_own(), &mut missing);
+    let (kernel, mounts) = mounts::translate(mounts, ccrun, dir, namespaces.network.is_own(), &mut missing);
     let (cgroup_parent, cgroup_name) = linux::cgroup(linux, &mut missing).unzip();
     linux::refuse(linux, &mut missing);
     let mut limits = resources::limits(linux.resources.as_ref(), is_ours, cgroup_name.is_some(), &mut missing);
-    limits.default_pids = own.default_pids;
+    limits.default_pids = ccrun.default_pids;
     let spec = ContainerSpec {
-        id: own.id.clone().unwrap_or_default(),
-        name: own.name.clone().unwrap_or_default(),
-        image: own.image.clone().unwrap_or_default(),
-        image_id: own.image_id.clone(),
+        id: ccrun.id.clone().unwrap_or_default(),
+        name: ccrun.name.clone().unwrap_or_default(),
+        image: ccrun.image.clone().unwrap_or_default(),
+        image_id: ccrun.image_id.clone(),
         hostname: text(hostname).unwrap_or_default(),
         domainname: text(domainname).or(nis),
         root,
         read_only: entry.readonly.unwrap_or(false),
-        process: process::translate(process, own, &mut missing)?,
+        process: process::translate(process, ccrun, &mut missing)?,
         kernel,
-        own_files: own.host_files == Some(true),
+        own_files: ccrun.host_files == Some(true),
         mounts,
         shut: linux::shut(linux),
         settings,
         ids: if is_ours { None } else { linux::ids(linux, &mut missing) },
-        devices: linux::bound(own),
+        devices: linux::bound(ccrun),
         network: namespaces.network,
         limits,
-        cgroup_parent: cgroup_parent.or(own.cgroup_parent.as_ref().map(Into::into)),
+        cgroup_parent: cgroup_parent.or(ccrun.cgroup_parent.as_ref().map(Into::into)),
         cgroup_name,
         cgroup_namespace: namespaces.cgroup,
-        stats: own.stats == Some(true),
+        stats: ccrun.stats == Some(true),
         security,
         // The process of a bundle is PID 1 of its container.
-        init: own.init.unwrap_or(false),
-        remove: own.remove == Some(true),
-        stop_signal: own.stop_signal.clone(),
-        shown: own.inspect.clone().unwrap_or_default(),
+        init: ccrun.init.unwrap_or(false),
+        remove: ccrun.remove == Some(true),
+        stop_signal: ccrun.stop_signal.clone(),
+        shown: ccrun.inspect.clone().unwrap_or_default(),
     };
     Ok((spec, missing.0, unknown))
 }

@@ -3,8 +3,8 @@
 use super::read::options::{CGROUP, SHM, words};
 use super::{ContainerSpec, Kernel, Mount, Process, Root, Seccomp, Source, Stream};
 use crate::container::document::{
-    Absolute, BlockIoLimits, BoundDevice, Bytes, Capabilities, CpuLimits, Document, Hostname, Id, IdMapping, Ids,
-    Linux, Location, MemoryLimits, MountEntry, Namespace, NamespaceKind, Own, OwnMount, OwnMountKind, Percent,
+    Absolute, BlockIoLimits, BoundDevice, Bytes, Capabilities, CpuLimits, Document, Extension, Hostname, Id, IdMapping,
+    Ids, Linux, Location, MemoryLimits, MountEntry, MountExtension, MountKind, Namespace, NamespaceKind, Percent,
     PidsLimit, ProcessEntry, Quota, Resources, RlimitEntry, RlimitKind, RootEntry, RootKind, Score, SeccompSource,
     Stdio, ThrottleDevice, Umask, UserEntry, Variable, Version, Weight, WeightDevice,
 };
@@ -29,7 +29,7 @@ impl ContainerSpec {
             mounts: kernel(&self.kernel).into_iter().chain(self.mounts.iter().map(entry)).collect(),
             hooks: Default::default(),
             linux: self.linux(),
-            own: self.own(),
+            ccrun: self.extension(),
         }
     }
 
@@ -105,7 +105,7 @@ impl ContainerSpec {
         }
     }
 
-    fn own(&self) -> Own {
+    fn extension(&self) -> Extension {
         let process = &self.process;
         let is = |yes: bool| yes.then_some(true);
         let stdio = process.streams.iter().map(|stream| match stream {
@@ -115,7 +115,7 @@ impl ContainerSpec {
             Stream::Terminal => Stdio::Terminal,
         });
         let optional = self.settings.iter().filter(|setting| !setting.required);
-        Own {
+        Extension {
             id: Some(self.id.clone()),
             name: Some(self.name.clone()),
             image: Some(self.image.clone()),
@@ -134,7 +134,7 @@ impl ContainerSpec {
             explicit: is(process.explicit),
             init: Some(self.init),
             host_files: is(self.own_files),
-            mounts: crate::sort::into(self.mounts.iter().filter_map(own_mount)),
+            mounts: crate::sort::into(self.mounts.iter().filter_map(mount_extension)),
             devices: self.devices.iter().map(bound).collect(),
             seccomp: Some(match self.security.seccomp {
                 Seccomp::Default => SeccompSource::Default,
@@ -171,7 +171,7 @@ fn bound(device: &crate::isolation::devices::Device) -> BoundDevice {
     BoundDevice { source: Absolute(device.source.clone()), destination: Absolute(device.target.clone()) }
 }
 
-fn made(kind: &str, source: &str, place: &str, fresh: &Fresh) -> MountEntry {
+fn fresh_entry(kind: &str, source: &str, place: &str, fresh: &Fresh) -> MountEntry {
     let own = fresh.options.split(',').filter(|option| !option.is_empty()).map(str::to_owned);
     MountEntry {
         destination: Absolute(place.into()),
@@ -187,13 +187,13 @@ fn kernel(kernel: &Kernel) -> Vec<MountEntry> {
     let dev = &kernel.dev;
     let cgroup = Fresh { options: String::new(), attributes: CGROUP };
     let entries = [
-        Some(made("proc", "proc", "/proc", &kernel.proc)),
-        Some(made("tmpfs", "tmpfs", "/dev", &dev.top)),
-        Some(made("devpts", "devpts", "/dev/pts", &dev.pts)),
-        kernel.sys.as_ref().map(|sys| made("sysfs", "sysfs", "/sys", sys)),
-        kernel.cgroup.then(|| made("cgroup", "cgroup", "/sys/fs/cgroup", &cgroup)),
-        dev.mqueue.as_ref().map(|mqueue| made("mqueue", "mqueue", "/dev/mqueue", mqueue)),
-        dev.shm.as_ref().map(|shm| made("tmpfs", SHM, "/dev/shm", shm)),
+        Some(fresh_entry("proc", "proc", "/proc", &kernel.proc)),
+        Some(fresh_entry("tmpfs", "tmpfs", "/dev", &dev.top)),
+        Some(fresh_entry("devpts", "devpts", "/dev/pts", &dev.pts)),
+        kernel.sys.as_ref().map(|sys| fresh_entry("sysfs", "sysfs", "/sys", sys)),
+        kernel.cgroup.then(|| fresh_entry("cgroup", "cgroup", "/sys/fs/cgroup", &cgroup)),
+        dev.mqueue.as_ref().map(|mqueue| fresh_entry("mqueue", "mqueue", "/dev/mqueue", mqueue)),
+        dev.shm.as_ref().map(|shm| fresh_entry("tmpfs", SHM, "/dev/shm", shm)),
     ];
     entries.into_iter().flatten().collect()
 }
@@ -223,22 +223,22 @@ fn entry(mount: &Mount) -> MountEntry {
             let closed = closed.iter().filter(|(open, _)| !open).fold(0, |all, (_, one)| all | one);
             let attributes = tmpfs.attributes | closed | read_only;
             let fresh = Fresh { options: tmpfs.options.clone(), attributes };
-            MountEntry { destination: Absolute(mount.target.clone()), ..made("tmpfs", "tmpfs", "", &fresh) }
+            MountEntry { destination: Absolute(mount.target.clone()), ..fresh_entry("tmpfs", "tmpfs", "", &fresh) }
         }
     }
 }
 
 /// What the specification has no word for.
-fn own_mount(mount: &Mount) -> Option<(String, OwnMount)> {
+fn mount_extension(mount: &Mount) -> Option<(String, MountExtension)> {
     let (kind, volume) = match &mount.source {
-        Source::Bind(_) => (OwnMountKind::Mapped, None),
-        Source::Device(_) => (OwnMountKind::Device, None),
-        Source::Volume(name) => (OwnMountKind::Volume, Some(name.clone())),
-        Source::Anonymous => (OwnMountKind::Volume, None),
+        Source::Bind(_) => (MountKind::Mapped, None),
+        Source::Device(_) => (MountKind::Device, None),
+        Source::Volume(name) => (MountKind::Volume, Some(name.clone())),
+        Source::Anonymous => (MountKind::Volume, None),
         Source::Direct(_) | Source::Tmpfs(_) => return None,
     };
     let target = mount.target.to_string_lossy().into_owned();
-    Some((target, OwnMount { kind, volume, copy: mount.copy.then_some(true) }))
+    Some((target, MountExtension { kind, volume, copy: mount.copy.then_some(true) }))
 }
 
 fn resources(limits: &Limits) -> Option<Resources> {

@@ -2,14 +2,13 @@
 //! instruction of the program, in an order that leaves no power behind.
 
 use super::{COMMAND, Side, run_all};
-use crate::container::emulation;
 use crate::container::plan::Plan;
 use crate::container::spec::Security;
 use crate::container::user::{self, User};
 use crate::error::{Error, Result};
 use crate::isolation::mounts::{self, Kind};
 use crate::isolation::seccomp::Filter;
-use crate::isolation::{capabilities, keyring, procfs, rlimit};
+use crate::isolation::{capabilities, emulation, keyring, procfs, rlimit};
 use crate::sys::channel::{Channel, Message};
 use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, namespace, proc, process, signal, tty};
@@ -83,7 +82,7 @@ pub fn enter_directory(prepare: &mut Prepare<'_>) -> Result<()> {
 pub fn become_single(prepare: &mut Prepare<'_>) -> Result<()> {
     let user = &prepare.user;
     match prepare.channel {
-        Some(channel) if user.uid == 0 => emulation::begin(channel, user),
+        Some(channel) if user.uid == 0 => begin_emulation(channel, user),
         _ if prepare.plan.single_id => {
             make_single(user)?;
             only_own_group(user)
@@ -159,6 +158,16 @@ fn shut(security: &Security, filter: Option<&Filter>, uid: u32) -> Result<()> {
         filter.load()?;
     }
     capabilities::keep(security.capabilities, uid)
+}
+
+/// As many supplementary groups as one message carries.
+const MOST_GROUPS: usize = 1024;
+
+/// The command's side: from here on its calls are asked about at the other end of `channel`.
+fn begin_emulation(channel: &Channel, user: &User) -> Result<()> {
+    let groups = user.groups[..user.groups.len().min(MOST_GROUPS)].to_vec();
+    let listener = emulation::listen()?;
+    channel.send(&Message::Listener { uid: user.uid, gid: user.gid, groups }, &[listener.as_fd()])
 }
 
 /// With one id there is only one user: whoever is asked for is made in a user namespace of his own, where

@@ -1,38 +1,37 @@
-//! PID 1: from the first instruction in the new namespaces to the end of the container.
+//! PID 1: from its first instruction in the new namespaces to the fork of the command. [`crate::container::pid1`] has
+//! its life after that.
 //!
 //! It is a clone of ccrun, never an exec of it, and cannot be looked into from
 //! inside (undumpable): its memory and its descriptors are the host's.
 
 use super::command::Prepare;
-use super::{INIT, Side, made, run_all};
-use crate::container::id_mapped::Handed;
+use super::{INIT, Side, required, run_all};
+use crate::container::id_mapped::DetachedMounts;
 use crate::container::plan::Plan;
-use crate::container::{emulation, filesystem, handover, jobs};
+use crate::container::{filesystem, locked_mounts, mounts, pid1};
 use crate::error::{Error, Result};
 use crate::isolation::devices::{self, HostDevices, MoreDevices};
-use crate::isolation::emulation::Emulator;
 use crate::isolation::procfs::{Cover, Shutting};
 use crate::isolation::tty::Terminal;
-use crate::isolation::{capabilities, namespaces, network, oom, priority, procfs, rootfs};
+use crate::isolation::{namespaces, network, oom, priority, procfs, rootfs};
 use crate::sys::channel::{Channel, Message};
 use crate::sys::fd::OwnedFd;
-use crate::sys::process::{self, Status, pid_t};
-use crate::sys::signal::SignalFd;
-use crate::sys::{cred, namespace, poll, report, signal, tty};
+use crate::sys::process::{self, pid_t};
+use crate::sys::{cred, namespace, poll, report, tty};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// The life of PID 1; returns its exit status. The end of `supervisor` tells that one that the command runs;
 /// `reports` takes what becomes of it then, if a shell may want to know.
-/// `between`: it comes from a process between, which has the mounts (see [`crate::container::outer`]).
-pub fn pid1(plan: &Plan<'_>, supervisor: Channel, reports: Option<Channel>, between: Option<Channel>) -> i32 {
-    let built = Build::new(plan, &supervisor, between.as_ref()).run();
+/// `intermediate`: it comes from a intermediate process, which has the mounts (see [`crate::container::outer`]).
+pub fn run(plan: &Plan<'_>, supervisor: Channel, reports: Option<Channel>, intermediate: Option<Channel>) -> i32 {
+    let built = Build::new(plan, &supervisor, intermediate.as_ref()).run();
     report::switch(false);
     // What goes wrong with it is told like anything else, as long as the supervisor listens.
-    match built.and_then(|built| Ok((built.command, emulator(plan, built.channel)?))) {
+    match built.and_then(|built| Ok((built.command, pid1::emulator(plan, built.channel)?))) {
         Ok((command, emulator)) => {
             drop(supervisor);
-            live(command, emulator, reports).unwrap_or(125)
+            pid1::live(command, emulator, reports).unwrap_or(125)
         }
         Err(error) => supervisor.fail(error),
     }
@@ -48,9 +47,9 @@ struct Built {
 pub struct Build<'a> {
     plan: &'a Plan<'a>,
     supervisor: &'a Channel,
-    between: Option<&'a Channel>,
+    intermediate: Option<&'a Channel>,
     devices: Option<HostDevices>,
-    received: Option<(Handed, Vec<OwnedFd>)>,
+    received: Option<(DetachedMounts, Vec<OwnedFd>)>,
     more: Option<MoreDevices>,
     sources: Option<filesystem::Sources>,
     root: Option<OwnedFd>,
@@ -64,30 +63,44 @@ pub struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    fn new(plan: &'a Plan<'a>, supervisor: &'a Channel, between: Option<&'a Channel>) -> Build<'a> {
+    fn new(plan: &'a Plan<'a>, supervisor: &'a Channel, intermediate: Option<&'a Channel>) -> Build<'a> {
         let (devices, received, more, sources) = (None, None, None, None);
         let (root, empty, dev, terminal, built) = (None, None, None, None, None);
         let late = plan.spec.shut_late();
-        Build { plan, supervisor, between, devices, received, more, sources, root, empty, late, dev, terminal, built }
+        Build {
+            plan,
+            supervisor,
+            intermediate,
+            devices,
+            received,
+            more,
+            sources,
+            root,
+            empty,
+            late,
+            dev,
+            terminal,
+            built,
+        }
     }
 
     fn run(mut self) -> Result<Built> {
         run_all(Side::Init, INIT, |step| step(&mut self))?;
-        let built = made(self.built.take());
+        let built = required(self.built.take());
         // What is open here is closed at once, with all else.
         std::mem::forget(self);
         built
     }
 
     fn root(&self) -> Result<BorrowedFd<'_>> {
-        made(self.root.as_ref()).map(AsFd::as_fd)
+        required(self.root.as_ref()).map(AsFd::as_fd)
     }
 
     /// Lets `act` shut what it mounts in the root file system.
     fn shutting(&mut self, act: impl FnOnce(BorrowedFd<'_>, Shutting<'_, '_>) -> Result<()>) -> Result<()> {
         let Build { plan, devices, root, empty, late, .. } = self;
-        let mut cover = Cover::new(made(devices.as_ref())?.null(), empty.take());
-        act(made(root.as_ref())?.as_fd(), (&mut cover, &plan.spec.shut, late))?;
+        let mut cover = Cover::new(required(devices.as_ref())?.null(), empty.take());
+        act(required(root.as_ref())?.as_fd(), (&mut cover, &plan.spec.shut, late))?;
         *empty = cover.into_empty();
         Ok(())
     }
@@ -114,9 +127,9 @@ pub fn join_cgroup(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn receive_mounts(build: &mut Build<'_>) -> Result<()> {
-    build.received = Some(match build.between {
-        Some(between) => handover::take(between, build.supervisor, build.plan)?,
-        None => (Handed::receive(build.supervisor)?, Vec::new()),
+    build.received = Some(match build.intermediate {
+        Some(intermediate) => locked_mounts::take(intermediate, build.supervisor, build.plan)?,
+        None => (DetachedMounts::receive(build.supervisor)?, Vec::new()),
     });
     Ok(())
 }
@@ -129,7 +142,7 @@ pub fn open_sources(build: &mut Build<'_>) -> Result<()> {
     let plan = build.plan;
     // Devices first: what covers the container's directory then shows none.
     build.more = Some(MoreDevices::open(&plan.spec.devices, plan.mapped.then_some(plan.dir))?);
-    let (trees, files) = made(build.received.take())?;
+    let (trees, files) = required(build.received.take())?;
     build.sources = Some(filesystem::Sources::open(plan, trees, files)?);
     Ok(())
 }
@@ -143,7 +156,7 @@ pub fn become_root(build: &mut Build<'_>) -> Result<()> {
     if poll::poll(&[plan.supervisor.as_fd()], 0)?[0] {
         return Err(Error::new("the supervisor ended"));
     }
-    let mut more = made(build.more.take())?;
+    let mut more = required(build.more.take())?;
     for device in more.useless() {
         build.supervisor.send(&Message::UselessDevice(device.to_owned()), &[])?;
     }
@@ -155,7 +168,7 @@ pub fn become_root(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn mount_root(build: &mut Build<'_>) -> Result<()> {
-    build.root = Some(filesystem::mount_root(build.plan, made(build.sources.as_ref())?, build.supervisor)?);
+    build.root = Some(filesystem::mount_root(build.plan, required(build.sources.as_ref())?, build.supervisor)?);
     Ok(())
 }
 
@@ -180,20 +193,20 @@ pub fn mount_cgroups(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn mount_dev(build: &mut Build<'_>) -> Result<()> {
-    let (plan, devices) = (build.plan, made(build.devices.as_ref())?);
+    let (plan, devices) = (build.plan, required(build.devices.as_ref())?);
     build.dev = Some(devices::mount_dev(build.root()?, devices, &plan.spec.kernel.dev)?);
     Ok(())
 }
 
 pub fn mount_volumes(build: &mut Build<'_>) -> Result<()> {
-    let sources = made(build.sources.take())?;
-    filesystem::mount_extras(build.plan, sources, build.root()?)?;
-    made(build.more.as_ref())?.mount(build.root()?)?;
+    let sources = required(build.sources.take())?;
+    mounts::mount_all(build.plan, sources, build.root()?)?;
+    required(build.more.as_ref())?.mount(build.root()?)?;
     build.shutting(procfs::shut_late)
 }
 
 pub fn open_terminal(build: &mut Build<'_>) -> Result<()> {
-    let dev = made(build.dev.take())?;
+    let dev = required(build.dev.take())?;
     if build.plan.spec.process.has_terminal() {
         let Terminal { master, peer } = Terminal::open(dev.as_fd())?;
         if let Some(size) = build.plan.window {
@@ -208,7 +221,7 @@ pub fn open_terminal(build: &mut Build<'_>) -> Result<()> {
 }
 
 pub fn pivot(build: &mut Build<'_>) -> Result<()> {
-    rootfs::pivot_to(&made(build.root.take())?)
+    rootfs::pivot_to(&required(build.root.take())?)
 }
 
 pub fn set_hostname(build: &mut Build<'_>) -> Result<()> {
@@ -232,7 +245,7 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
             process::fork_unwaited(|| {
                 report::switch(false);
                 theirs.close_copy();
-                emulate(plan, ours, supervisor)
+                pid1::emulate(plan, ours, supervisor)
             })?;
         }
         super::end(Side::Init)?;
@@ -250,51 +263,6 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
     Ok(())
 }
 
-/// PID 1 with the container's command running: it keeps no descriptor but what it needs, and little power.
-fn live(command: pid_t, emulator: Option<Emulator>, reports: Option<Channel>) -> Result<i32> {
-    let Some(mut emulator) = emulator else {
-        let reports = match reports {
-            Some(reports) => {
-                let [kept] = process::keep_only([reports.as_fd()])?;
-                // What it had is closed.
-                std::mem::forget(reports);
-                Some(Channel::from(kept))
-            }
-            None => {
-                process::close_range_from(0);
-                None
-            }
-        };
-        capabilities::keep_kill()?;
-        return reap(command, reports.as_ref(), signal::wait_any);
-    };
-    let reports = emulator.close_others(reports.map(OwnedFd::from))?.map(Channel::from);
-    let signals = SignalFd::new()?;
-    reap(command, reports.as_ref(), || {
-        loop {
-            if let Some(signal) = signals.read() {
-                return Ok(signal);
-            }
-            emulator.serve_until(signals.as_fd())?;
-        }
-    })
-}
-
-/// Waits for the command at the other end of `channel`, and gets ready to emulate root for it.
-fn emulator(plan: &Plan<'_>, channel: Option<Channel>) -> Result<Option<Emulator>> {
-    let Some(channel) = channel else { return Ok(None) };
-    emulation::answerer(&channel, plan.spec.security.capabilities)
-}
-
-/// Emulates root where the command is PID 1 and cannot be asked to; ends when nobody is left to ask.
-fn emulate(plan: &Plan<'_>, channel: &Channel, supervisor: &Channel) -> i32 {
-    match emulation::answerer(channel, plan.spec.security.capabilities) {
-        Ok(None) => 0,
-        Ok(Some(mut emulator)) => emulator.close_others(None).and_then(|_| emulator.serve()).map_or(125, |()| 0),
-        Err(error) => supervisor.fail(error),
-    }
-}
-
 /// PID 1 is a process, too.
 fn no_room(error: Error, plan: &Plan<'_>) -> Error {
     match (error.errno(), plan.spec.limits.pids) {
@@ -302,26 +270,5 @@ fn no_room(error: Error, plan: &Plan<'_>) -> Error {
             "--pids-limit {limit} leaves no room for the command beside ccrun as PID 1; --no-init does without it"
         )),
         _ => error,
-    }
-}
-
-/// What an init does: hands every signal on to the command, takes in every orphan's end, and ends when
-/// the command does. The kernel then kills what is left (pid_namespaces(7)).
-fn reap(command: pid_t, reports: Option<&Channel>, mut next_signal: impl FnMut() -> Result<i32>) -> Result<i32> {
-    loop {
-        match next_signal()? {
-            libc::SIGCHLD => {
-                while let Some((pid, status)) = process::wait4(-1, libc::WNOHANG | libc::WUNTRACED).unwrap_or(None) {
-                    if pid != command {
-                        continue;
-                    }
-                    jobs::tell(reports, command, status);
-                    if !matches!(status, Status::Stopped(_)) {
-                        return Ok(status.code().into());
-                    }
-                }
-            }
-            other => jobs::hand_on(command, other),
-        }
     }
 }

@@ -1,13 +1,13 @@
 //! The supervisor's side: what only it can make, and the clone that makes PID 1.
 
-use super::{SUPERVISOR, Side, init, made, run_all};
+use super::{SUPERVISOR, Side, init, required, run_all};
 use crate::container::document::Document;
 use crate::container::flow::Flow;
 use crate::container::notice::Notice;
-use crate::container::plan::{Order, Plan};
+use crate::container::plan::{NewContainer, Plan};
 use crate::container::spec::{ContainerSpec, Root, Source};
 use crate::container::streams::Streams;
-use crate::container::{handover, id_mapped, outer};
+use crate::container::{id_mapped, locked_mounts};
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::idmap::{Extent, IdMap};
@@ -53,50 +53,51 @@ pub struct Start<'a> {
     /// The size of the caller's terminal, for the container's.
     window: Option<WindowSize>,
     /// Tells the user what is not an error.
-    pub tell: &'a mut dyn FnMut(Notice),
+    pub notify: &'a mut dyn FnMut(Notice),
     /// Keeps the image in the store until the container is written down.
     pub lock: Option<Lock>,
     /// To be removed by whoever made this, however the start ends.
     pub cgroup: &'a mut Cgroup,
-    made: Made,
+    parts: Parts,
 }
 
 /// What the steps have made so far.
 #[derive(Default)]
-struct Made {
+struct Parts {
     host: Vec<host_mounts::Copy>,
     streams: Option<Streams>,
     reports: (Option<Channel>, Option<Channel>),
     channel: Option<Channel>,
     child: Option<Child>,
-    own: Option<id_mapped::Own>,
+    own: Option<id_mapped::OwnIds>,
     inside: Option<IdMap>,
     /// Has the user namespace that the host's directories are shown behind, where PID 1 comes later.
     holder: Option<ranges::Holder>,
-    handed: id_mapped::Handed,
+    detached: id_mapped::DetachedMounts,
     namespaces: Vec<OwnedFd>,
     master: Option<OwnedFd>,
 }
 
 impl<'a> Start<'a> {
     pub fn new(
-        order: &Order<'a>,
+        new: &NewContainer<'a>,
         live: &'a Live,
         (cgroup, state): (&'a mut Cgroup, &'a mut State),
         (is_job, window): (bool, Option<WindowSize>),
         lock: Option<Lock>,
-        tell: &'a mut dyn FnMut(Notice),
+        notify: &'a mut dyn FnMut(Notice),
     ) -> Start<'a> {
-        let Order { store, map, spec, document } = *order;
-        Start { store, map, spec, document, live, state, is_job, window, tell, lock, cgroup, made: Made::default() }
+        let NewContainer { store, map, spec, document } = *new;
+        let parts = Parts::default();
+        Start { store, map, spec, document, live, state, is_job, window, notify, lock, cgroup, parts }
     }
 
     /// Runs the table; nothing of the container runs after an error.
     pub fn run(mut self) -> Result<Started> {
         let ran = run_all(Side::Supervisor, SUPERVISOR, |step| step(&mut self));
         report::switch(false);
-        let Made { child, own, master, streams, reports, namespaces, .. } = self.made;
-        let (flows, child) = (streams.map(Streams::into_flows).unwrap_or_default(), made(child));
+        let Parts { child, own, master, streams, reports, namespaces, .. } = self.parts;
+        let (flows, child) = (streams.map(Streams::into_flows).unwrap_or_default(), required(child));
         match (ran, child) {
             (Ok(()), Ok(child)) => {
                 let ids = own.and_then(|own| own.range);
@@ -111,8 +112,8 @@ impl<'a> Start<'a> {
         }
     }
 
-    fn has_process_between(&self) -> bool {
-        outer::is_needed(self.spec)
+    fn has_intermediate(&self) -> bool {
+        locked_mounts::is_needed(self.spec)
     }
 }
 
@@ -126,7 +127,7 @@ pub fn make_volumes(start: &mut Start<'_>) -> Result<()> {
                     .map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))?;
             }
             source => {
-                let path = id_mapped::stored(start.store, &start.live.dir, at, source)?;
+                let path = id_mapped::volume_dir(start.store, &start.live.dir, at, source)?;
                 path.map_or(Ok(()), |path| start.store.make_for_root(&path))?;
             }
         }
@@ -148,7 +149,7 @@ pub fn save_container(start: &mut Start<'_>) -> Result<()> {
     start.store.save_container(&spec.id, &start.document.to_json(), start.state)?;
     start.lock = None;
     if start.cgroup.lacks_swappiness() {
-        (start.tell)(Notice::NoSwappiness);
+        (start.notify)(Notice::NoSwappiness);
     }
     spec.process.oom_score_adj.map_or(Ok(()), oom::go_along)
 }
@@ -163,20 +164,20 @@ pub fn make_streams(start: &mut Start<'_>) -> Result<()> {
         return Err(Error::new("--group-add keep-groups: root's groups are not handed on to a container")
             .hint("run ccrun as the user whose groups it is to have"));
     }
-    start.made.streams = Some(Streams::make(&spec.process.streams)?);
-    start.made.reports = if start.is_job { Some(Channel::pair()?) } else { None }.unzip();
+    start.parts.streams = Some(Streams::make(&spec.process.streams)?);
+    start.parts.reports = if start.is_job { Some(Channel::pair()?) } else { None }.unzip();
     Ok(())
 }
 
 pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
     let (spec, map) = (start.spec, start.map);
-    start.made.host = if map.is_shifted() && spec.root == Root::Host { host_mounts::copies()? } else { Vec::new() };
+    start.parts.host = if map.is_shifted() && spec.root == Root::Host { host_mounts::copies()? } else { Vec::new() };
     let supervisor = process::pidfd_open(process::getpid())?;
     let security = &spec.security;
     let filter = security.seccomp.compile(security.capabilities);
     let filter = filter.map_err(|error| error.context("seccomp profile"))?;
     let plan = Plan {
-        streams: made(start.made.streams.as_ref())?,
+        streams: required(start.parts.streams.as_ref())?,
         supervisor: &supervisor,
         window: start.window,
         filter: filter.as_ref(),
@@ -184,50 +185,50 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
         dir: &start.live.dir,
         single_id: map.is_single(),
         mapped: map.is_shifted(),
-        host: &start.made.host,
+        host: &start.parts.host,
         cgroup: start.cgroup,
     };
     rlimit::raise(&spec.process.ulimits)?;
     let unified = start.cgroup.open_unified()?;
     let flags = namespaces::flags(spec.network.is_own(), !start.cgroup.is_none() || !spec.cgroup_namespace);
     let cgroup_fd = unified.as_ref().map(AsFd::as_fd);
-    let between = start.has_process_between();
-    let first = if between { (outer::flags(map), None) } else { (flags, cgroup_fd) };
-    let mut reports = start.made.reports.1.take();
+    let intermediate = start.has_intermediate();
+    let first = if intermediate { (locked_mounts::flags(map), None) } else { (flags, cgroup_fd) };
+    let mut reports = start.parts.reports.1.take();
     let forked = channel::fork(first.0, first.1, |supervisor| {
         // A copy of what is the supervisor's alone, from here on.
         process::close(start.live.lock());
-        let mut pid1 = |supervisor, between| init::pid1(&plan, supervisor, reports.take(), between);
-        match between {
-            true => outer::run(&plan, map, supervisor, (flags, cgroup_fd), &mut |supervisor, between| {
-                pid1(supervisor, Some(between))
+        let mut pid1 = |supervisor, intermediate| init::run(&plan, supervisor, reports.take(), intermediate);
+        match intermediate {
+            true => locked_mounts::run(&plan, map, supervisor, (flags, cgroup_fd), &mut |supervisor, intermediate| {
+                pid1(supervisor, Some(intermediate))
             }),
             false => pid1(supervisor, None),
         }
     });
     let (child, channel) = forked.map_err(namespaces::explain)?;
-    (start.made.child, start.made.channel) = (Some(child), Some(channel));
+    (start.parts.child, start.parts.channel) = (Some(child), Some(channel));
     // The container's ends; a pipe ends when its last copy is closed.
-    start.made.streams.iter_mut().for_each(Streams::close_theirs);
+    start.parts.streams.iter_mut().for_each(Streams::close_theirs);
     Ok(())
 }
 
 pub fn write_id_maps(start: &mut Start<'_>) -> Result<()> {
     let map = start.map;
-    start.made.own = match &start.spec.ids {
-        Some(ids) => Some(id_mapped::given(&start.live.dir, map, ids)?),
+    start.parts.own = match &start.spec.ids {
+        Some(ids) => Some(id_mapped::with_ids(&start.live.dir, map, ids)?),
         None if map.is_shifted() => own_ids(start),
         None => None,
     };
-    let inside = start.made.own.as_ref().map_or_else(|| map.clone(), |own| own.map.clone());
+    let inside = start.parts.own.as_ref().map_or_else(|| map.clone(), |own| own.map.clone());
     // Behind which the host's directories are shown.
-    let holder = if start.has_process_between() && map.is_shifted() { Some(ranges::Holder::new()?) } else { None };
+    let holder = if start.has_intermediate() && map.is_shifted() { Some(ranges::Holder::new()?) } else { None };
     let child = match &holder {
         Some(holder) => holder.child(),
-        None => made(start.made.child.as_ref())?,
+        None => required(start.parts.child.as_ref())?,
     };
     inside.write(child.pid())?;
-    (start.made.inside, start.made.holder) = (Some(inside), holder);
+    (start.parts.inside, start.parts.holder) = (Some(inside), holder);
     Ok(())
 }
 
@@ -236,61 +237,61 @@ pub fn make_mounts(start: &mut Start<'_>) -> Result<()> {
     if !map.is_shifted() {
         return Ok(());
     }
-    let Made { child, holder, own, host, inside, .. } = &mut start.made;
+    let Parts { child, holder, own, host, inside, .. } = &mut start.parts;
     let child = match holder {
         Some(holder) => holder.child(),
-        None => made(child.as_ref())?,
+        None => required(child.as_ref())?,
     };
-    let handed = id_mapped::make(store, spec, child, dir, (map, own.as_mut()), host, start.tell)?;
-    devices::remake(&spec.devices, dir, map.root_ids(), made(inside.as_ref())?.root_ids())?;
-    if outer::is_needed(spec) {
-        handover::make_places(dir, &handed, host)?;
+    let detached = id_mapped::make_mounts(store, spec, child, dir, (map, own.as_mut()), host, start.notify)?;
+    devices::remake(&spec.devices, dir, map.root_ids(), required(inside.as_ref())?.root_ids())?;
+    if locked_mounts::is_needed(spec) {
+        locked_mounts::make_places(dir, &detached, host)?;
     }
-    start.made.handed = handed;
+    start.parts.detached = detached;
     Ok(())
 }
 
 pub fn hand_over(start: &mut Start<'_>) -> Result<()> {
     let shifted = start.map.is_shifted();
-    let between = start.has_process_between();
-    let Made { child, channel, inside, handed, holder, namespaces, .. } = &mut start.made;
-    let channel = made(channel.as_ref())?;
-    if between {
-        handed.send(channel)?;
-        let init = outer::receive(channel, made(child.as_ref())?)?;
+    let intermediate = start.has_intermediate();
+    let Parts { child, channel, inside, detached, holder, namespaces, .. } = &mut start.parts;
+    let channel = required(channel.as_ref())?;
+    if intermediate {
+        detached.send(channel)?;
+        let init = locked_mounts::receive(channel, required(child.as_ref())?)?;
         let init = child.insert(init);
         if shifted {
-            made(inside.as_ref())?.write(init.pid())?;
+            required(inside.as_ref())?.write(init.pid())?;
         }
     }
     if !shifted {
-        *namespaces = namespaces::open(made(child.as_ref())?.pid())?;
+        *namespaces = namespaces::open(required(child.as_ref())?.pid())?;
     }
-    match between {
+    match intermediate {
         true => channel.send(&Message::Go, &[])?,
-        false => handed.send(channel)?,
+        false => detached.send(channel)?,
     }
-    (*handed, *holder) = (id_mapped::Handed::default(), None);
+    (*detached, *holder) = (id_mapped::DetachedMounts::default(), None);
     Ok(())
 }
 
 /// Takes PID 1's messages until it closes its side, which execve does.
 pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
-    let child = made(start.made.child.as_ref())?;
+    let child = required(start.parts.child.as_ref())?;
     let known = |pid| ProcessId { pid, start: Stat::of(pid).and_then(|stat| stat.number(22)).unwrap_or_default() };
     let state = &mut *start.state;
     (state.supervisor, state.init) = (Some(known(process::getpid())), Some(known(child.pid())));
     let numbers = |extents: &[Extent]| extents.iter().map(|one| [one.inside, one.outside, one.count]).collect();
-    state.id_maps = start.made.inside.as_ref().map(|map| [numbers(map.uids()), numbers(map.gids())]);
+    state.id_maps = start.parts.inside.as_ref().map(|map| [numbers(map.uids()), numbers(map.gids())]);
     (state.status, state.started) = (Status::Running, Some(clock()));
     start.store.save_state(start.live, state)?;
-    let channel = made(start.made.channel.take())?;
+    let channel = required(start.parts.channel.take())?;
     while let Some((message, fds)) = channel.receive()? {
         match message {
             Message::Failed(error) => return Err(error),
-            Message::Terminal => start.made.master = fds.into_iter().next(),
-            Message::NoOverlay(errno) => (start.tell)(Notice::NoOverlay(errno)),
-            Message::UselessDevice(path) => (start.tell)(Notice::UselessDevice(path)),
+            Message::Terminal => start.parts.master = fds.into_iter().next(),
+            Message::NoOverlay(errno) => (start.notify)(Notice::NoOverlay(errno)),
+            Message::UselessDevice(path) => (start.notify)(Notice::UselessDevice(path)),
             Message::User { uid, gid, groups } => start.state.user = Some((uid, gid, groups)),
             other => return Err(Error::new(format_args!("PID 1 said something else than it should: {other:?}"))),
         }
@@ -301,14 +302,14 @@ pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
 
 /// Ids that are this container's alone; where there are none it shares the base range with others, which the user is
 /// told once.
-fn own_ids(start: &mut Start<'_>) -> Option<id_mapped::Own> {
-    let own = id_mapped::own(start.store, start.spec, &start.live.dir, start.map);
+fn own_ids(start: &mut Start<'_>) -> Option<id_mapped::OwnIds> {
+    let own = id_mapped::take_range(start.store, start.spec, &start.live.dir, start.map);
     if !matches!(own, Ok(Some(_))) && ranges::first_time_without() {
         let (own, why) = match own {
             Ok(own) => (own, None),
             Err(error) => (None, Some(error)),
         };
-        (start.tell)(Notice::SharedIds(why));
+        (start.notify)(Notice::SharedIds(why));
         return own;
     }
     own.ok().flatten()

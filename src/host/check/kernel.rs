@@ -1,7 +1,7 @@
 //! The kernel's version and its cgroups.
 
 use super::{Finding, Host};
-use crate::isolation::cgroup::host::Trees;
+use crate::isolation::cgroup::host::Hierarchies;
 use crate::isolation::cgroup::limits::Controller;
 
 const KERNEL: &str = "kernel";
@@ -39,15 +39,15 @@ fn parse(release: &str) -> Option<(u32, u32)> {
 
 /// Which controllers can limit a container of this user's.
 pub fn cgroups(host: &Host) -> Finding {
-    let trees = match Trees::read() {
-        Ok(trees) => trees,
+    let hierarchies = match Hierarchies::read() {
+        Ok(hierarchies) => hierarchies,
         Err(error) => return Finding::less(CGROUPS, error.to_string()),
     };
-    let Some(kind) = trees.kind() else {
+    let Some(kind) = hierarchies.kind() else {
         return Finding::less(CGROUPS, "none are mounted, so that there are no limits");
     };
     let (usable, missing): (Vec<Controller>, Vec<Controller>) =
-        Controller::ALL.into_iter().partition(|controller| trees.is_usable(*controller));
+        Controller::ALL.into_iter().partition(|controller| hierarchies.is_usable(*controller));
     let names = |list: &[Controller]| list.iter().map(|controller| controller.name()).collect::<Vec<_>>().join(", ");
     let text = match (usable.is_empty(), missing.is_empty()) {
         (_, true) => return Finding::ok(CGROUPS, format!("{kind}; limits of {}", names(&usable))),

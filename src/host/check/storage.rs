@@ -41,15 +41,15 @@ const KINDS: [(u64, &str); 14] = [
 
 /// `sandbox`: behind which things are tried, if there can be any.
 pub fn check(host: &Host, sandbox: Option<&dyn Sandbox>) -> Vec<Finding> {
-    let place = match Place::make(&host.store, host.map.root_ids()) {
-        Ok(place) => place,
+    let probe = match ProbeDir::make(&host.store, host.map.root_ids()) {
+        Ok(probe) => probe,
         Err(error) => {
             let elsewhere = "choose another place by --root DIR or $CCRUN_ROOT";
             return vec![Finding::fails(STORE, error.hint(elsewhere).to_string())];
         }
     };
-    let tried = sandbox.map(|sandbox| try_overlay(host, sandbox, &place.0));
-    let mut findings = vec![store(host, &place, tried.as_ref())];
+    let tried = sandbox.map(|sandbox| try_overlay(host, sandbox, &probe.0));
+    let mut findings = vec![store(host, &probe, tried.as_ref())];
     match tried {
         Some(Ok(None)) => findings.push(Finding::ok(OVERLAY, "container root can mount it on the store's file system")),
         Some(Ok(Some(why))) => {
@@ -68,8 +68,8 @@ pub fn check(host: &Host, sandbox: Option<&dyn Sandbox>) -> Vec<Finding> {
     findings
 }
 
-fn store(host: &Host, place: &Place, tried: Option<&Result<Option<String>>>) -> Finding {
-    let (stat, flags) = match look(&place.0) {
+fn store(host: &Host, probe: &ProbeDir, tried: Option<&Result<Option<String>>>) -> Finding {
+    let (stat, flags) = match look(&probe.0) {
         Ok(seen) => seen,
         Err(error) => return Finding::fails(STORE, error.to_string()),
     };
@@ -107,11 +107,11 @@ fn look(dir: &Path) -> Result<(StatFs, u64)> {
 }
 
 /// A directory on the store's file system that goes away again.
-struct Place(PathBuf);
+struct ProbeDir(PathBuf);
 
-impl Place {
+impl ProbeDir {
     /// In the store, or where it would be made; container root owns it.
-    fn make(store: &Path, (uid, gid): (u32, u32)) -> Result<Place> {
+    fn make(store: &Path, (uid, gid): (u32, u32)) -> Result<ProbeDir> {
         let there = store.ancestors().find(|dir| dir.exists()).unwrap_or(Path::new("/"));
         let meta = std::fs::metadata(there).map_err(|e| Error::io(there.display().to_string(), &e))?;
         if there == store && meta.uid() != crate::sys::cred::geteuid() {
@@ -124,11 +124,11 @@ impl Place {
         fs::mkdir(&dir, 0o700)
             .and_then(|()| fs::fchownat(fs::CWD, &cstr(&dir)?, uid, gid, libc::AT_SYMLINK_NOFOLLOW))
             .map_err(|error| error.renamed(format_args!("make a directory in {}", there.display())))?;
-        Ok(Place(dir))
+        Ok(ProbeDir(dir))
     }
 }
 
-impl Drop for Place {
+impl Drop for ProbeDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }

@@ -1,14 +1,14 @@
 //! A cgroup that a user may use as his own (cgroups(7), "Delegation").
 //!
 //! With systemd the user's manager has one, and a drop-in file says which
-//! controllers it gets. Without, root makes one in each tree, which lasts until
+//! controllers it gets. Without, root makes one in each hierarchy, which lasts until
 //! the next boot. On v2 that is not enough: nobody may move even his own process
-//! from a place where he may not write. So what the user runs now is moved below
+//! from a group where he may not write. So what the user runs now is moved below
 //! his group, where all that it starts will be, too.
 
 use super::{Step, User, make_directory, run, write_file};
 use crate::error::Result;
-use crate::isolation::cgroup::host::{LOGIN, Place, Trees};
+use crate::isolation::cgroup::host::{DelegatedGroup, Hierarchies, LOGIN};
 use crate::sys::proc;
 use crate::sys::process::{self, pid_t};
 use std::os::unix::fs::MetadataExt;
@@ -35,25 +35,25 @@ fn by_systemd() -> Result<Step> {
 }
 
 fn by_hand(user: &User) -> Result<Step> {
-    let places = Trees::read()?.for_user(user.uid);
-    if places.is_empty() {
+    let groups = Hierarchies::read()?.for_user(user.uid);
+    if groups.is_empty() {
         return Ok(Step::Left("no cgroups are mounted here, so that there is none to delegate".into()));
     }
     let pids = processes_of(user.uid);
     let (mut made, mut limited) = (Vec::new(), Vec::new());
-    for place in &places {
-        if !place.is_made_for(user.uid) {
+    for group in &groups {
+        if !group.is_made_for(user.uid) {
             // The last container of root's there takes the group above away with it.
-            place.make(user.uid, user.gid).or_else(|error| match error.errno() {
-                Some(libc::ENOENT) => place.make(user.uid, user.gid),
+            group.make(user.uid, user.gid).or_else(|error| match error.errno() {
+                Some(libc::ENOENT) => group.make(user.uid, user.gid),
                 _ => Err(error),
             })?;
-            made.push(place.dir.display().to_string());
+            made.push(group.dir.display().to_string());
         }
-        limited.extend(place.limit_as(&pids)?);
+        limited.extend(group.limit_as(&pids)?);
     }
-    let unified: Vec<&Place> = places.iter().filter(|place| place.is_v2).collect();
-    let moved = pids.iter().filter(|pid| unified.iter().any(|place| adopt(place, user.uid, **pid))).count();
+    let unified: Vec<&DelegatedGroup> = groups.iter().filter(|group| group.is_v2).collect();
+    let moved = pids.iter().filter(|pid| unified.iter().any(|group| adopt(group, user.uid, **pid))).count();
     let mut done = Vec::new();
     if !made.is_empty() {
         done.push(format!("gave {} the cgroups {} until the next boot", user.name, made.join(" ")));
@@ -83,17 +83,17 @@ fn is_run_by(pid: pid_t, uid: u32) -> bool {
 
 /// Moves a process of the user's below their group, if it is elsewhere; returns whether it has. The kernel wants its
 /// number, which another process may get meanwhile: as long as ours is there, which its pidfd knows, none has.
-fn adopt(place: &Place, uid: u32, pid: pid_t) -> bool {
+fn adopt(group: &DelegatedGroup, uid: u32, pid: pid_t) -> bool {
     let Ok(process) = process::pidfd_open(pid) else { return false };
-    let procs = place.dir.join(LOGIN).join("cgroup.procs");
+    let procs = group.dir.join(LOGIN).join("cgroup.procs");
     let is_there = || process.signal(0).is_ok();
-    if !is_run_by(pid, uid) || place.elsewhere(pid).is_none() || !is_there() {
+    if !is_run_by(pid, uid) || group.elsewhere(pid).is_none() || !is_there() {
         return false;
     }
     let moved = std::fs::write(&procs, pid.to_string()).is_ok();
     if moved && !is_there() && !is_run_by(pid, uid) {
         // A stranger, if any: a new process is where its parent is.
-        let parent = process::parent_of(pid).and_then(|parent| place.elsewhere(parent));
+        let parent = process::parent_of(pid).and_then(|parent| group.elsewhere(parent));
         let _ = parent.map(|group| std::fs::write(group.join("cgroup.procs"), pid.to_string()));
         return false;
     }

@@ -5,7 +5,7 @@
 
 use super::Image;
 use super::files::{Files, Piece};
-use super::made;
+use super::manifest;
 use crate::error::{Error, Result};
 use crate::image::compression::{Compression, First};
 use crate::image::config::Config;
@@ -98,7 +98,7 @@ pub fn read(store: &Store, files: &Files<'_>, listed: Listed) -> Result<Image> {
                 layers.push(layer);
             }
             None if layers::exists(store, diff_id) => {
-                let blob = made::layer(diff_id, Notes::read(store, diff_id).stream);
+                let blob = manifest::layer(diff_id, Notes::read(store, diff_id).stream);
                 layers.push(Layer { blob, compression: Compression::None });
             }
             None => missing.push(if name.is_empty() { diff_id.to_string() } else { format!("{name} ({diff_id})") }),
@@ -111,7 +111,7 @@ pub fn read(store: &Store, files: &Files<'_>, listed: Listed) -> Result<Image> {
             .hint("first pull or load an image that has them, or write the archive with all layers"));
     }
     let descriptors: Vec<Descriptor> = layers.iter().map(|layer| layer.blob.clone()).collect();
-    let manifest = made::manifest(&config, &descriptors);
+    let manifest = manifest::manifest(&config, &descriptors);
     let digest = Digest::of(&manifest);
     Ok(Image { names: listed.names, config, manifest, digest, layers, blobs })
 }
@@ -141,13 +141,13 @@ fn layer(mut piece: Piece, diff_id: &Digest) -> Result<Layer> {
     let mut bytes = Hashing::new(&mut piece, size);
     let compression = Compression::sniff(First::of(&mut bytes).map_err(failed)?.seen());
     let suffix = match compression {
-        Compression::None => return Ok(Layer { blob: made::layer(diff_id, size), compression }),
+        Compression::None => return Ok(Layer { blob: manifest::layer(diff_id, size), compression }),
         Compression::Gzip => "gzip",
         Compression::By(program) => program.name,
     };
     io::copy(&mut bytes, &mut io::sink()).map_err(failed)?;
     let (_, _, digest) = bytes.finish();
-    let media_type = format!("{}+{suffix}", made::OCI_LAYER);
+    let media_type = format!("{}+{suffix}", manifest::OCI_LAYER);
     Ok(Layer { blob: Descriptor::new(media_type, digest, size), compression })
 }
 

@@ -1,11 +1,15 @@
 //! The members of an archive: in one file, or (an OCI layout that was never put into a tar) in a directory.
 
-use super::index::{self, Extent, Index};
+use super::index::{self, Index, Span};
 use super::spool::{Spool, spool};
 use crate::error::{Error, Result};
-use crate::image::origin::Blob;
+use crate::image::digest::Digest;
+use crate::image::manifest::Descriptor;
+use crate::image::origin::{Blob, Origin};
+use crate::image::registry::check;
 use crate::image::retry::Failure;
 use crate::store::Store;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -27,7 +31,7 @@ impl<'s> Files<'s> {
     pub fn find(&self, name: &str) -> Result<Option<Piece>> {
         let path = match self {
             Files::Tar { spool, index } => {
-                let Some(Extent { offset, length }) = index.find(name)? else { return Ok(None) };
+                let Some(Span { offset, length }) = index.find(name)? else { return Ok(None) };
                 return Piece::new(&spool.file, offset, length).map(Some);
             }
             Files::Directory(path) => path,
@@ -102,6 +106,36 @@ impl Blob for Piece {
     fn failure(&mut self, error: io::Error) -> Failure {
         Error::io("read the archive", &error).into()
     }
+}
+
+/// The blobs of an archive, and how those are called that have other names than an OCI layout gives them.
+pub struct Blobs<'a> {
+    pub files: &'a Files<'a>,
+    pub names: &'a BTreeMap<Digest, String>,
+}
+
+impl Origin for Blobs<'_> {
+    fn open(&self, blob: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
+        let named = self.names.get(&blob.digest).cloned();
+        let found = self.files.find(&named.unwrap_or_else(|| blob_name(&blob.digest)))?;
+        let mut piece = found.ok_or_else(|| missing(&blob.digest))?;
+        piece.skip(from);
+        Ok(Box::new(piece))
+    }
+}
+
+/// How an OCI layout calls a blob.
+pub fn blob_name(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// A small blob of an OCI layout, whole and verified.
+pub fn small_blob(files: &Files<'_>, blob: &Descriptor, max: u64) -> Result<Vec<u8>> {
+    check(blob, files.small(&blob_name(&blob.digest), max)?.ok_or_else(|| missing(&blob.digest))?)
+}
+
+fn missing(digest: &Digest) -> Error {
+    Error::new(format_args!("the archive lacks the blob {digest}"))
 }
 
 #[cfg(test)]

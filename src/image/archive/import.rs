@@ -2,17 +2,17 @@
 
 use super::change;
 use super::files::Piece;
-use super::made;
+use super::manifest;
 use super::spool::{Spool, spool};
 use crate::error::{Error, Result};
 use crate::image::compression::Compression;
 use crate::image::digest::{Digest, Hasher};
+use crate::image::install::Progress;
 use crate::image::install::{Installed, Parts, install};
 use crate::image::local::refs::{self, Ref};
 use crate::image::manifest::{Descriptor, Layer};
 use crate::image::origin::{Blob, Origin};
 use crate::image::platform::Platform;
-use crate::image::progress::Progress;
 use crate::image::reference::Reference;
 use crate::image::retry::Failure;
 use crate::json::json;
@@ -40,8 +40,8 @@ pub fn import(store: &Store, input: File, wanted: &Import<'_>, progress: &mut dy
     let (spool, (diff_id, size)) = spool(store, input, hash)?;
     let created = rfc3339(SystemTime::now());
     let config = config(settings, &diff_id, wanted, &created);
-    let layer = made::layer(&diff_id, size);
-    let manifest = made::manifest(&config, std::slice::from_ref(&layer));
+    let layer = manifest::layer(&diff_id, size);
+    let manifest = manifest::manifest(&config, std::slice::from_ref(&layer));
     let layers = [Layer { blob: layer, compression: Compression::None }];
     let parts = Parts { layers: &layers, config: &config, manifest: &manifest };
     install(store, &Whole(&spool, size), &parts, progress, |image| {

@@ -15,13 +15,13 @@ const LINKS_MAX: usize = 8;
 
 /// A member's bytes in the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct Span {
     pub offset: u64,
     pub length: u64,
 }
 
-enum Place {
-    File(Extent),
+enum Member {
+    File(Span),
     /// The name that a link leads to.
     Link(String),
 }
@@ -29,7 +29,7 @@ enum Place {
 /// The members of an archive. Of several with one name the last one counts, as for tar.
 #[derive(Default)]
 pub struct Index {
-    places: BTreeMap<String, Place>,
+    members: BTreeMap<String, Member>,
     /// Bytes of names in all.
     names: usize,
 }
@@ -55,12 +55,12 @@ impl Index {
             return Ok(());
         };
         let name = resolve("", name).ok_or_else(|| Error::new("its name leads out of the archive"))?;
-        let place = match entry.kind {
+        let member = match entry.kind {
             Kind::File if entry.sparse.is_some() => return Err(Error::new("a file with holes")),
-            Kind::File => Some(Place::File(Extent { offset, length: entry.size })),
-            Kind::HardLink => resolve("", link).map(Place::Link),
+            Kind::File => Some(Member::File(Span { offset, length: entry.size })),
+            Kind::HardLink => resolve("", link).map(Member::Link),
             Kind::Symlink if link.starts_with('/') => None,
-            Kind::Symlink => resolve(parent(&name), link).map(Place::Link),
+            Kind::Symlink => resolve(parent(&name), link).map(Member::Link),
             Kind::Directory | Kind::Character | Kind::Block | Kind::Fifo => return Ok(()),
         };
         self.names += name.len() + link.len();
@@ -68,23 +68,23 @@ impl Index {
             return Err(Error::new("too many members for an archive of images"));
         }
         // A link that leads out leads nowhere.
-        match place {
-            Some(place) => self.places.insert(name, place),
-            None => self.places.remove(&name),
+        match member {
+            Some(member) => self.members.insert(name, member),
+            None => self.members.remove(&name),
         };
         Ok(())
     }
 
     /// The member of this name, through links.
-    pub fn find(&self, name: &str) -> Result<Option<Extent>> {
+    pub fn find(&self, name: &str) -> Result<Option<Span>> {
         let Some(mut at) = resolve("", name) else {
             return Err(Error::new(format_args!("the name '{name}' leads out of the archive")));
         };
         for _ in 0..=LINKS_MAX {
-            match self.places.get(&at) {
+            match self.members.get(&at) {
                 None => return Ok(None),
-                Some(Place::File(extent)) => return Ok(Some(*extent)),
-                Some(Place::Link(target)) => at.clone_from(target),
+                Some(Member::File(span)) => return Ok(Some(*span)),
+                Some(Member::Link(target)) => at.clone_from(target),
             }
         }
         Err(Error::new(format_args!("the links of '{name}' lead in a circle or through more than {LINKS_MAX} others")))
@@ -141,7 +141,7 @@ mod tests {
             entry("d", Kind::File, "", 2),
         ]))
         .unwrap();
-        let first = Extent { offset: 512, length: 700 };
+        let first = Span { offset: 512, length: 700 };
         for name in ["a/layer.tar", "/a/./layer.tar", "b/layer.tar", "c", "b/../c"] {
             assert_eq!(index.find(name).unwrap(), Some(first), "{name}");
         }

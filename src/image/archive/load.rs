@@ -1,16 +1,15 @@
 //! Loading: from an archive's images to images in the store.
 
-use super::blobs::Blobs;
-use super::files::Files;
+use super::files::{Blobs, Files};
 use super::{Image, docker, oci};
 use crate::error::{Error, Result};
 use crate::image::config::Config;
 use crate::image::digest::Digest;
+use crate::image::install::Progress;
 use crate::image::install::{Parts, install};
 use crate::image::local::layers::Notes;
 use crate::image::local::refs::{self, Ref};
 use crate::image::platform::Platform;
-use crate::image::progress::Progress;
 use crate::image::reference::Reference;
 use crate::store::Store;
 

@@ -3,8 +3,8 @@
 //! Names are annotations of the index's entries. An entry may be an index itself, and entries of one
 //! name may be one image for several platforms: the one that fits is taken, as from a registry.
 
-use super::files::Files;
-use super::{Image, blobs, docker};
+use super::files::{Files, blob_name, small_blob};
+use super::{Image, docker};
 use crate::error::{Error, Result};
 use crate::image::json;
 use crate::image::manifest::{self, CONFIG_MAX, Descriptor, Document, Entry, Index, MANIFEST_MAX, Manifest};
@@ -52,7 +52,7 @@ pub fn list(files: &Files<'_>, platform: Option<&Platform>) -> Result<Option<Vec
 pub fn read(files: &Files<'_>, listed: Listed, platform: Option<&Platform>) -> Result<Image> {
     let digest = listed.descriptor.digest;
     let (manifest, bytes) = resolve(files, listed.descriptor, platform)?;
-    let config = blobs::small(files, &manifest.config, CONFIG_MAX)?;
+    let config = small_blob(files, &manifest.config, CONFIG_MAX)?;
     Ok(Image { names: listed.names, config, manifest: bytes, digest, layers: manifest.layers, blobs: BTreeMap::new() })
 }
 
@@ -125,7 +125,7 @@ fn wanted(
 fn choose(mut index: Index, files: &Files<'_>, platform: Option<&Platform>) -> Result<Entry> {
     index.entries.retain(|entry| {
         let is_image = !entry.platform.as_ref().is_some_and(Platform::is_unknown);
-        is_image && files.find(&blobs::name(&entry.manifest.digest)).is_ok_and(|found| found.is_some())
+        is_image && files.find(&blob_name(&entry.manifest.digest)).is_ok_and(|found| found.is_some())
     });
     if let ([only], None) = (index.entries.as_slice(), platform) {
         return Ok(only.clone());
@@ -136,7 +136,7 @@ fn choose(mut index: Index, files: &Files<'_>, platform: Option<&Platform>) -> R
 /// The manifest that a descriptor leads to, through indexes.
 fn resolve(files: &Files<'_>, mut descriptor: Descriptor, platform: Option<&Platform>) -> Result<(Manifest, Vec<u8>)> {
     for _ in 0..=DEPTH_MAX {
-        let bytes = blobs::small(files, &descriptor, MANIFEST_MAX)?;
+        let bytes = small_blob(files, &descriptor, MANIFEST_MAX)?;
         let parsed = Document::parse(&bytes, Some(&descriptor.media_type));
         match parsed.map_err(|error| error.context(descriptor.digest.to_string()))? {
             Document::Manifest(manifest) => return Ok((manifest, bytes)),

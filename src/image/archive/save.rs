@@ -4,8 +4,8 @@
 //! reads. Layers are uncompressed, so their digests are the diff ids and the same image always gives
 //! the same bytes.
 
-use super::blobs::name;
-use super::made;
+use super::files::blob_name;
+use super::manifest;
 use super::oci::{FULL_NAME, REF_NAME};
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
@@ -85,17 +85,17 @@ impl Contents {
             }
             let size = length(store, diff_id)?;
             self.layers.insert(*diff_id, size);
-            blobs.push(made::layer(diff_id, size));
+            blobs.push(manifest::layer(diff_id, size));
         }
-        let manifest = made::manifest(&config, &blobs);
+        let manifest = manifest::manifest(&config, &blobs);
         let (digest, size) = (Digest::of(&manifest), manifest.len() as u64);
-        let descriptor = made::descriptor(&Descriptor::new(OCI_MANIFEST, digest, size));
+        let descriptor = manifest::descriptor(&Descriptor::new(OCI_MANIFEST, digest, size));
         self.index.extend(indexed(&descriptor, names));
         self.list.push(json!({
-            "Config": name(id),
+            "Config": blob_name(id),
             // Short ones would be podman's own, below localhost.
             "RepoTags": names.iter().map(Reference::to_string).collect::<Vec<_>>(),
-            "Layers": image.config.diff_ids.iter().map(name).collect::<Vec<_>>(),
+            "Layers": image.config.diff_ids.iter().map(blob_name).collect::<Vec<_>>(),
         }));
         for (reference, top) in names.iter().filter_map(|name| Some((name, image.config.diff_ids.last()?))) {
             let tags = self.repositories.entry(reference.name()).or_insert_with(|| json!({}));
@@ -103,8 +103,8 @@ impl Contents {
                 tags.insert(tag.to_owned(), top.hex().into());
             }
         }
-        self.documents.insert(name(id), config);
-        self.documents.insert(name(&digest), manifest);
+        self.documents.insert(blob_name(id), config);
+        self.documents.insert(blob_name(&digest), manifest);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Contents {
             tar.append(&entry, &mut bytes.as_slice())?;
         }
         for (diff_id, size) in &self.layers {
-            let entry = Entry { size: *size, ..Entry::plain(name(diff_id), Kind::File) };
+            let entry = Entry { size: *size, ..Entry::plain(blob_name(diff_id), Kind::File) };
             tar.append_written(&entry, |out| rebuild(store, diff_id, out).map(drop))?;
         }
         tar.finish().map(drop)
@@ -213,8 +213,8 @@ mod tests {
         assert_eq!(contents.index[0]["digest"], contents.index[1]["digest"]);
         assert_eq!(contents.index[1]["annotations"], json!({ FULL_NAME: "docker.io/b/c:2", REF_NAME: "2" }));
         assert_eq!(contents.list[0]["RepoTags"], json!(["docker.io/library/alpine:1", "docker.io/b/c:2"]));
-        assert_eq!(contents.list[0]["Config"], name(&id));
+        assert_eq!(contents.list[0]["Config"], blob_name(&id));
         assert_eq!(contents.repositories["docker.io/b/c"], json!({ "2": top.hex() }));
-        assert!(contents.documents.contains_key(&name(&id)) && contents.documents.len() == 2);
+        assert!(contents.documents.contains_key(&blob_name(&id)) && contents.documents.len() == 2);
     }
 }

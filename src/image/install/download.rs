@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! curl ─→ sha256 of the blob ─→ inflate ─→ sha256 of the tar (diff id) ─→ pipe ═╪═→ unpack
-//!                                                                     the walls ╪
+//!                                                                       sandbox ╪
 //! ```
 //! It runs in a process of its own, so that several layers use several CPUs. Nothing
 //! of the layer is visible before both digests are right.
@@ -18,7 +18,6 @@ use crate::image::digest::Digest;
 use crate::image::gzip::Inflate;
 use crate::image::layer::{self, Unpacked};
 use crate::image::local::layers::{self, LayerDraft, Notes};
-use crate::image::local::roots;
 use crate::image::origin::Origin;
 use crate::store::Store;
 use crate::sys::fd::OwnedFd;
@@ -151,7 +150,7 @@ fn seen_below<'j>(store: &Store, job: &'j Job, unpacked: &Unpacked) -> Result<Ve
             break;
         }
         seen.push(lower);
-        hidden = roots::of(store, lower)?.opaque;
+        hidden = layers::root_of(store, lower)?.opaque;
     }
     Ok(seen)
 }

@@ -266,7 +266,7 @@ mod tests {
         Fails(Outlook),
     }
 
-    struct Place {
+    struct FakeOrigin {
         bytes: Vec<u8>,
         plan: RefCell<Vec<Does>>,
         asked: RefCell<Vec<u64>>,
@@ -297,7 +297,7 @@ mod tests {
         }
     }
 
-    impl Origin for Place {
+    impl Origin for FakeOrigin {
         fn open(&self, _: &Descriptor, from: u64) -> std::result::Result<Box<dyn Blob + '_>, Failure> {
             self.asked.borrow_mut().push(from);
             let rest = &self.bytes[from as usize..];
@@ -317,9 +317,14 @@ mod tests {
 
     const BYTES: &[u8] = b"0123456789";
 
-    fn place(plan: &[Does]) -> Place {
+    fn fake(plan: &[Does]) -> FakeOrigin {
         let plan = plan.iter().rev().copied().collect();
-        Place { bytes: BYTES.to_vec(), plan: RefCell::new(plan), asked: RefCell::default(), others: RefCell::default() }
+        FakeOrigin {
+            bytes: BYTES.to_vec(),
+            plan: RefCell::new(plan),
+            asked: RefCell::default(),
+            others: RefCell::default(),
+        }
     }
 
     fn blob(size: u64) -> Descriptor {
@@ -327,20 +332,20 @@ mod tests {
     }
 
     /// Reads all; gives what came, what was asked for, and the verdict with its error.
-    fn read(place: &Place, size: u64, partial: Option<Partial>) -> (Vec<u8>, Vec<u64>, Verdict, String) {
+    fn read(origin: &FakeOrigin, size: u64, partial: Option<Partial>) -> (Vec<u8>, Vec<u64>, Verdict, String) {
         let blob = blob(size);
         let mut report = |_| {};
-        let mut source = Source::new(place, &blob, partial, &mut report);
+        let mut source = Source::new(origin, &blob, partial, &mut report);
         let mut bytes = Vec::new();
         let _ = source.read_to_end(&mut bytes);
         let error = source.finish().err().map(|error| error.to_string()).unwrap_or_default();
-        (bytes, place.asked.borrow().clone(), source.verdict(), error)
+        (bytes, origin.asked.borrow().clone(), source.verdict(), error)
     }
 
     #[test]
     fn a_cut_blob_goes_on_where_it_was_cut() {
         let plan = [Does::Gives(4), Does::Fails(Outlook::Passing), Does::Gives(3), Does::Fails(Outlook::Unreached)];
-        let (bytes, asked, verdict, _) = read(&place(&plan), 10, None);
+        let (bytes, asked, verdict, _) = read(&fake(&plan), 10, None);
         assert_eq!((&bytes[..], &asked[..], verdict), (BYTES, &[0, 4, 4, 7, 7][..], Verdict::Right));
     }
 
@@ -348,37 +353,37 @@ mod tests {
     fn a_line_that_gives_something_each_time_is_never_given_up() {
         let long = vec![7; PROGRESS as usize * 20];
         let blob = Descriptor { digest: Digest::of(&long), ..blob(long.len() as u64) };
-        let place = Place { bytes: long, ..place(&[Does::Gives(PROGRESS as usize); 20]) };
+        let origin = FakeOrigin { bytes: long, ..fake(&[Does::Gives(PROGRESS as usize); 20]) };
         let mut report = |_| {};
-        assert!(Source::new(&place, &blob, None, &mut report).finish().is_ok());
-        assert_eq!(place.asked.borrow().len(), 20);
+        assert!(Source::new(&origin, &blob, None, &mut report).finish().is_ok());
+        assert_eq!(origin.asked.borrow().len(), 20);
     }
 
     #[test]
     fn what_gives_nothing_is_given_up() {
-        let (bytes, asked, verdict, error) = read(&place(&[Does::Gives(4), Does::Gives(0)]), 11, None);
+        let (bytes, asked, verdict, error) = read(&fake(&[Does::Gives(4), Does::Gives(0)]), 11, None);
         assert_eq!((&bytes[..], asked[2], verdict), (BYTES, 4, Verdict::Cut));
         assert!(error.ends_with(" has 10 bytes instead of 11"), "{error}");
-        let (bytes, asked, verdict, error) = read(&place(&[Does::Fails(Outlook::Lasting)]), 10, None);
+        let (bytes, asked, verdict, error) = read(&fake(&[Does::Fails(Outlook::Lasting)]), 10, None);
         assert_eq!((bytes.len(), asked.len(), verdict, error.as_str()), (0, 1, Verdict::Cut, "broken"));
         // Nor does a trickle keep it going.
-        let (bytes, _, verdict, _) = read(&place(&[Does::Gives(1); 10]), 10, None);
+        let (bytes, _, verdict, _) = read(&fake(&[Does::Gives(1); 10]), 10, None);
         assert_eq!((bytes.len(), verdict), (5, Verdict::Cut));
         // Another place is asked for the rest.
-        let place = place(&[Does::Gives(4), Does::Fails(Outlook::Lasting)]);
-        place.others.replace(1);
-        let (bytes, asked, verdict, _) = read(&place, 10, None);
+        let origin = fake(&[Does::Gives(4), Does::Fails(Outlook::Lasting)]);
+        origin.others.replace(1);
+        let (bytes, asked, verdict, _) = read(&origin, 10, None);
         assert_eq!((&bytes[..], &asked[..], verdict), (BYTES, &[0, 4, 4][..], Verdict::Right));
     }
 
     #[test]
     fn a_blob_is_no_longer_than_it_should_be_and_has_its_digest() {
-        let (_, _, verdict, error) = read(&place(&[]), 9, None);
+        let (_, _, verdict, error) = read(&fake(&[]), 9, None);
         assert_eq!(verdict, Verdict::Wrong);
         assert!(error.ends_with("is longer than the 9 bytes it was declared with"), "{error}");
-        let mut place = place(&[Does::Gives(4)]);
-        place.bytes[5] ^= 1;
-        let (_, _, verdict, error) = read(&place, 10, None);
+        let mut origin = fake(&[Does::Gives(4)]);
+        origin.bytes[5] ^= 1;
+        let (_, _, verdict, error) = read(&origin, 10, None);
         assert_eq!(verdict, Verdict::Wrong);
         assert!(error.contains("is wrong: what came has the digest"), "{error}");
     }
@@ -389,20 +394,20 @@ mod tests {
         let file = store.dir("partial").unwrap().join(Digest::of(BYTES).hex());
         std::fs::write(&file, &BYTES[..3]).unwrap();
         let partial = Partial::open(&store, &Descriptor { size: 1 << 20, ..blob(0) });
-        let (bytes, asked, verdict, _) = read(&place(&[Does::Gives(2)]), 10, partial);
+        let (bytes, asked, verdict, _) = read(&fake(&[Does::Gives(2)]), 10, partial);
         assert_eq!((&bytes[..], &asked[..], verdict), (BYTES, &[3, 5][..], Verdict::Right));
         assert_eq!(std::fs::read(&file).unwrap(), BYTES);
         // All of it was kept: nobody is asked.
         let partial = Partial::open(&store, &Descriptor { size: 1 << 20, ..blob(0) });
-        let (bytes, asked, verdict, _) = read(&place(&[]), 10, partial);
+        let (bytes, asked, verdict, _) = read(&fake(&[]), 10, partial);
         assert_eq!((&bytes[..], asked.len(), verdict), (BYTES, 0, Verdict::Right));
     }
 
     #[test]
     fn the_first_bytes_are_read_twice() {
-        let (place, blob) = (place(&[Does::Gives(2)]), blob(10));
+        let (origin, blob) = (fake(&[Does::Gives(2)]), blob(10));
         let mut report = |_| {};
-        let mut source = Source::new(&place, &blob, None, &mut report);
+        let mut source = Source::new(&origin, &blob, None, &mut report);
         assert_eq!(source.first().unwrap(), &BYTES[..First::LENGTH]);
         let mut bytes = Vec::new();
         source.read_to_end(&mut bytes).unwrap();

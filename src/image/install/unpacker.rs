@@ -1,4 +1,4 @@
-//! The process behind the walls that makes files of a tar stream.
+//! The process in the sandbox that makes files of a tar stream.
 
 use super::Job;
 use super::device_maker::DeviceMaker;
@@ -43,12 +43,12 @@ pub fn pump(plain: &mut dyn BufRead, unpacker: &mut Unpacker) -> std::result::Re
     }
 }
 
-/// The process behind the walls that makes files of a tar stream.
+/// The process in the sandbox that makes files of a tar stream.
 pub struct Unpacker {
     /// None when the stream is over.
     pipe: Option<File>,
     sandboxed: Option<Sandboxed>,
-    /// For the host's root. Dropped after the one behind the walls has ended, who asks it.
+    /// For the host's root. Dropped after the sandboxed process, which asks it, has ended.
     _devices: Option<DeviceMaker>,
     /// What it has to say lies here, as it can be longer than a message.
     answer: File,
@@ -134,7 +134,7 @@ impl Drop for Unpacker {
     }
 }
 
-/// The layer's directory, as it is seen behind the walls.
+/// The layer's directory, as seen in the sandbox.
 pub fn root() -> Result<OwnedFd> {
     fs::open(c"/", libc::O_RDONLY | libc::O_DIRECTORY, 0)
 }

@@ -1,15 +1,15 @@
 //! The processes that get layers, a few at a time.
 //!
-//! Processes and not threads: a thread could not fork behind the walls. Each tells what
+//! Processes and not threads: a thread could not fork into the sandbox. Each reports what
 //! happens in messages over a socket; they die with us.
 
 use super::partial;
 use super::source::Step;
 use super::{Job, download};
 use crate::error::{Error, Result};
+use crate::image::install::{LayerState, Progress, Stays};
 use crate::image::local::layers::{self, Notes};
 use crate::image::origin::Origin;
-use crate::image::progress::{LayerState, Progress, Stays};
 use crate::store::Store;
 use crate::store::drafts;
 use crate::sys::channel::{self, Channel, Message};
@@ -64,7 +64,7 @@ fn end(store: &Store, running: &[Worker<'_>]) {
         let _ = worker.child.signal(libc::SIGKILL);
         let _ = worker.child.wait();
     }
-    // The processes behind the walls die with the workers, but a moment later; until then they hold the locks.
+    // The processes in the sandbox die with the workers, but a moment later; until then they hold the locks.
     for _ in 0..20 {
         let drafts = running.iter().map(|worker| store.root().join("tmp").join(draft_name(worker.job)));
         let _ = drafts::sweep(store);

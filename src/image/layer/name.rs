@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 
 /// Where an entry goes, below the layer's root.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum EntryPath<'a> {
     /// The root itself: `./`, `/`.
     Root,
     /// A name in a directory; the directory's path has no `.`, `..` or empty parts, and is empty for the root.
@@ -14,7 +14,7 @@ pub enum Place<'a> {
 /// Splits the name of an entry or of a hard link's target. As Docker and umoci take it: below the layer's root,
 /// also when it is written from `/`, and `..` takes back the name before it, whatever that name is. One that
 /// leads above the root is refused.
-pub fn place(path: &[u8]) -> Result<Place<'_>> {
+pub fn entry_path(path: &[u8]) -> Result<EntryPath<'_>> {
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b".")) {
         if part != b".." {
@@ -24,8 +24,8 @@ pub fn place(path: &[u8]) -> Result<Place<'_>> {
         }
     }
     Ok(match parts.pop() {
-        None => Place::Root,
-        Some(name) => Place::Below { parent: parts.join(&b'/'), name },
+        None => EntryPath::Root,
+        Some(name) => EntryPath::Below { parent: parts.join(&b'/'), name },
     })
 }
 
@@ -74,9 +74,9 @@ mod tests {
     use super::*;
 
     fn split(path: &str) -> Option<(String, String)> {
-        match place(path.as_bytes()) {
-            Ok(Place::Root) => Some((String::new(), String::new())),
-            Ok(Place::Below { parent, name }) => {
+        match entry_path(path.as_bytes()) {
+            Ok(EntryPath::Root) => Some((String::new(), String::new())),
+            Ok(EntryPath::Below { parent, name }) => {
                 Some((String::from_utf8(parent).unwrap(), String::from_utf8_lossy(name).into_owned()))
             }
             Err(_) => None,

@@ -4,7 +4,7 @@ use super::name::split;
 use super::record::{Part, Parts};
 use super::tree::{Tree, c};
 use crate::error::{Error, Result};
-use crate::image::tar::Extent;
+use crate::image::tar::Segment;
 use crate::sys::fs;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
@@ -32,7 +32,7 @@ pub fn rebuild(record: &File, scratch: &File, root: BorrowedFd<'_>, out: &mut dy
     loop {
         match parts.next()? {
             Part::Literal(bytes) => rebuilt.write(&bytes)?,
-            Part::File { path, extents } => rebuilt.file(&path, &extents)?,
+            Part::File { path, segments } => rebuilt.file(&path, &segments)?,
             Part::Replaced { path, .. } => rebuilt.replaced.pass(&path),
             Part::Data { .. } | Part::GivenUp => {}
             Part::End { length } if length == rebuilt.length => return Ok(length),
@@ -63,23 +63,23 @@ impl Rebuilt<'_> {
         self.out.write_all(bytes).map_err(unwritten)
     }
 
-    fn file(&mut self, path: &[u8], extents: &[Extent]) -> Result<()> {
+    fn file(&mut self, path: &[u8], segments: &[Segment]) -> Result<()> {
         let blame = |error: Error| error.context(format_args!("the layer's file {:?}", OsStr::from_bytes(path)));
         match self.replaced.get(path) {
-            Some((file, base)) => self.copy(file, base, extents),
+            Some((file, base)) => self.copy(file, base, segments),
             None => {
                 let (parent, name) = split(path);
                 let dir = self.tree.find(parent)?.ok_or_else(|| blame(Error::new("is gone")))?;
                 let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK;
                 let file = fs::openat(dir.as_fd(), &c(name)?, flags, 0).map_err(blame)?;
-                self.copy(&File::from(file), 0, extents)
+                self.copy(&File::from(file), 0, segments)
             }
         }
         .map_err(blame)
     }
 
-    fn copy(&mut self, file: &File, base: u64, extents: &[Extent]) -> Result<()> {
-        for &Extent { mut offset, mut length } in extents {
+    fn copy(&mut self, file: &File, base: u64, segments: &[Segment]) -> Result<()> {
+        for &Segment { mut offset, mut length } in segments {
             while length > 0 {
                 let most = usize::try_from(length).unwrap_or(BUFFER).min(BUFFER);
                 let piece = self.buffer.get_mut(..most).unwrap_or_default();

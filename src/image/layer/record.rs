@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! L length bytes           bytes of the stream, as they came
-//! F path count extents     what the file at this path has in these extents
+//! F path count segments     what the file at this path has in these segments
 //! R path size, then        the file at this path is about to be replaced: what the parts
 //!   D offset length bytes    before this one say of it is meant of the bytes that follow
 //! E length                 the end; how long the stream is
@@ -16,21 +16,21 @@
 
 use crate::error::{Error, Result};
 use crate::image::gzip::Inflate;
-use crate::image::tar::Extent;
+use crate::image::tar::Segment;
 use std::io::{self, Read};
 
 /// What a record begins with.
 pub const MAGIC: &[u8] = b"ccrun record 1\n";
 /// Literal bytes come in parts no longer than this.
 pub const LITERAL: usize = 64 << 10;
-/// No path and no list of extents is longer; what claims to be is damaged.
+/// No path and no list of segments is longer; what claims to be is damaged.
 const PATH: u64 = 4096;
-const EXTENTS: u64 = 1 << 16;
+const SEGMENTS: u64 = 1 << 16;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Literal(Vec<u8>),
-    File { path: Vec<u8>, extents: Vec<Extent> },
+    File { path: Vec<u8>, segments: Vec<Segment> },
     Replaced { path: Vec<u8>, size: u64 },
     Data { offset: u64, bytes: Vec<u8> },
     End { length: u64 },
@@ -38,10 +38,10 @@ pub enum Part {
 }
 
 /// A file's contents as a part.
-pub fn file(path: &[u8], extents: &[Extent]) -> Vec<u8> {
+pub fn file(path: &[u8], segments: &[Segment]) -> Vec<u8> {
     let mut part = with_path(b'F', path);
-    part.extend((extents.len() as u64).to_le_bytes());
-    for Extent { offset, length } in extents {
+    part.extend((segments.len() as u64).to_le_bytes());
+    for Segment { offset, length } in segments {
         part.extend(offset.to_le_bytes());
         part.extend(length.to_le_bytes());
     }
@@ -101,9 +101,9 @@ impl<'a> Parts<'a> {
             b'L' => Part::Literal(self.counted(LITERAL as u64)?),
             b'F' => {
                 let path = self.counted(PATH)?;
-                let count = Some(self.number()?).filter(|&count| count <= EXTENTS).ok_or_else(damaged)?;
-                let extent = |_| Ok(Extent { offset: self.number()?, length: self.number()? });
-                Part::File { path, extents: (0..count).map(extent).collect::<Result<_>>()? }
+                let count = Some(self.number()?).filter(|&count| count <= SEGMENTS).ok_or_else(damaged)?;
+                let segment = |_| Ok(Segment { offset: self.number()?, length: self.number()? });
+                Part::File { path, segments: (0..count).map(segment).collect::<Result<_>>()? }
             }
             b'R' => Part::Replaced { path: self.counted(PATH)?, size: self.number()? },
             b'D' => Part::Data { offset: self.number()?, bytes: self.counted(LITERAL as u64)? },

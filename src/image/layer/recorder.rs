@@ -3,7 +3,7 @@
 use super::record::{self, LITERAL, MAGIC};
 use crate::error::{Error, Result};
 use crate::image::gzip::Deflate;
-use crate::image::tar::Extent;
+use crate::image::tar::Segment;
 use crate::sys::fs;
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -48,14 +48,14 @@ impl<'a> Recorder<'a> {
         })
     }
 
-    /// The next bytes of the stream are those of the file at `path`: one extent after another.
-    pub fn file(&mut self, path: &[u8], extents: &[Extent]) {
-        let total = extents.iter().map(|extent| extent.length).sum();
+    /// The next bytes of the stream are those of the file at `path`: one segment after another.
+    pub fn file(&mut self, path: &[u8], segments: &[Segment]) {
+        let total = segments.iter().map(|segment| segment.length).sum();
         if total > 0 {
-            self.part(&record::file(path, extents));
+            self.part(&record::file(path, segments));
             self.filed = total;
             // With holes only whole blocks of the disk can be told apart.
-            self.replaceable = self.replaceable.saturating_add(total).saturating_add(2 * BLOCK * extents.len() as u64);
+            self.replaceable = self.replaceable.saturating_add(total).saturating_add(2 * BLOCK * segments.len() as u64);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a layer's record says of the layer's root, for layers that ccrun 0.3 unpacked.
 
 use super::attributes::{self, Directories};
-use super::name::{self, Meaning, Place};
+use super::name::{self, EntryPath, Meaning};
 use super::record::{Part, Parts};
 use super::root::Root;
 use super::tree::Tree;
@@ -25,12 +25,12 @@ pub fn reread_root(record: &File, root: BorrowedFd<'_>) -> Result<Root> {
     let mut result = Unpacked::default();
     let mut directories = Directories::default();
     while let Some(entry) = archive.next()? {
-        match name::place(&entry.name)? {
-            Place::Root => {
+        match name::entry_path(&entry.name)? {
+            EntryPath::Root => {
                 attributes::set_early_xattrs(root, &entry, &mut result);
                 directories.remember(Vec::new(), &entry)?;
             }
-            Place::Below { parent, name } => {
+            EntryPath::Below { parent, name } => {
                 result.root.opaque |= parent.is_empty() && matches!(name::meaning(&parent, name), Ok(Meaning::Opaque));
             }
         }
@@ -55,8 +55,8 @@ impl Outline<'_> {
     fn next(&mut self) -> Result<bool> {
         match self.parts.next()? {
             Part::Literal(bytes) => (self.literal, self.at) = (bytes, 0),
-            Part::File { extents, .. } => {
-                let total = extents.iter().try_fold(0u64, |total, extent| total.checked_add(extent.length));
+            Part::File { segments, .. } => {
+                let total = segments.iter().try_fold(0u64, |total, segment| total.checked_add(segment.length));
                 self.zeros = total.ok_or_else(|| Error::new("the layer's record is damaged"))?;
             }
             Part::Replaced { .. } | Part::Data { .. } | Part::GivenUp => {}

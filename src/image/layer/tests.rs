@@ -499,7 +499,7 @@ fn nothing_outside_is_touched() {
                     let told = format!("{name:?} {} {target:?}: {answer:?}", kind as char);
                     assert_eq!(snapshot(&dir), ours, "{told}");
                     assert_eq!(snapshot(&outside), before, "{told}");
-                    let climbs = |path: &str| name::place(path.as_bytes()).is_err();
+                    let climbs = |path: &str| name::entry_path(path.as_bytes()).is_err();
                     if climbs(name) {
                         let error = answer.expect_err(&told).to_string();
                         assert!(error.contains("leads out of the layer") && error.starts_with("tar entry '"), "{told}");

@@ -1,6 +1,6 @@
-//! What came of unpacking a layer, and how that gets out of the walls.
+//! The result of unpacking a layer, and how it leaves the sandbox.
 
-use super::name::{Place, place};
+use super::name::{EntryPath, entry_path};
 use super::root::Root;
 use crate::error::{Error, Result};
 
@@ -18,9 +18,9 @@ impl Link {
     /// the link), and is refused when it leads out.
     pub fn new(target: &[u8], parent: &[u8], name: &[u8]) -> Result<Link> {
         let shown = || format!("hard link to '{}'", String::from_utf8_lossy(target));
-        match place(target).map_err(|error| error.context(shown()))? {
-            Place::Root => Err(Error::new(format_args!("{}: not a file", shown()))),
-            Place::Below { parent: target_parent, name: target } => {
+        match entry_path(target).map_err(|error| error.context(shown()))? {
+            EntryPath::Root => Err(Error::new(format_args!("{}: not a file", shown()))),
+            EntryPath::Below { parent: target_parent, name: target } => {
                 Ok(Link { target_parent, target: target.to_vec(), parent: parent.to_vec(), name: name.to_vec() })
             }
         }

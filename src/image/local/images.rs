@@ -1,7 +1,7 @@
 //! Images: `images/<id>/` holds an image's config and manifest as they were served.
 
+use super::layers;
 use super::refs::{self, Ref};
-use super::{layers, roots};
 use crate::error::{Error, Result};
 use crate::image::config::Config;
 use crate::image::digest::Digest;
@@ -38,7 +38,7 @@ impl Image {
             if stack.layers.contains(&layer) {
                 continue;
             }
-            let Root { attributes, opaque } = roots::of(store, diff_id)?;
+            let Root { attributes, opaque } = layers::root_of(store, diff_id)?;
             let at = stack.layers.len();
             stack.root = stack.root.or_else(|| Some((attributes?, at)));
             stack.layers.push(layer);

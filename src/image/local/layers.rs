@@ -6,7 +6,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::digest::Digest;
-use crate::image::layer::Root;
+use crate::image::layer::{Root, reread_root};
 use crate::json::json;
 use crate::store::drafts::Draft;
 use crate::store::locks::{self, Taken};
@@ -15,7 +15,7 @@ use crate::store::{Store, sync_dir};
 use crate::sys::{cstr, fs, process};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -149,7 +149,7 @@ impl<'s> LayerDraft<'s> {
     }
 
     /// Makes the directory to unpack into; what an earlier try has left there goes.
-    /// It belongs to container root, who fills it behind the walls.
+    /// It belongs to container root, which fills it in the sandbox.
     pub fn clear(&self) -> Result<()> {
         let root = self.root();
         self.store.remove_tree(&root)?;
@@ -223,6 +223,32 @@ fn move_dir(from: &Path, to: &Path) -> Result<()> {
     std::fs::set_permissions(to, mode).map_err(failed)
 }
 
+/// What a layer says about its root. One that ccrun 0.3 unpacked is brought up to date.
+pub fn root_of(store: &Store, diff_id: &Digest) -> Result<Root> {
+    noted_root(store, diff_id).map_or_else(|| upgrade(store, diff_id), Ok)
+}
+
+/// Finds out from a layer's record what it says about its root, and notes it. Containers may run on the layer: no file
+/// of it changes.
+fn upgrade(store: &Store, diff_id: &Digest) -> Result<Root> {
+    let draft = Draft::named(store, &LayerDraft::name(diff_id))?;
+    // Another process may have been faster.
+    if let Some(root) = noted_root(store, diff_id) {
+        return Ok(root);
+    }
+    let record = File::open(record_path(store, diff_id)).ok();
+    let sandboxed = store.sandbox().spawn(&path(store, diff_id), &mut || {
+        let root = fs::open(c"/", libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+        let reread = record.as_ref().and_then(|record| reread_root(record, root.as_fd()).ok());
+        let found = reread.map_or_else(|| Root::of_directory(root.as_fd()), Ok)?;
+        Ok(found.to_string().into_bytes())
+    })?;
+    let text = String::from_utf8(sandboxed.wait()?).unwrap_or_default();
+    let root = text.parse().map_err(|()| Error::new(format_args!("layer {}: '{text}' is no root", diff_id.short())))?;
+    note_root(&draft, store, diff_id, &root)?;
+    Ok(root)
+}
+
 /// Takes layers out of sight. The caller holds the exclusive lock and knows that no image and
 /// no container uses them. Their files go when what this gives is dropped, which needs no lock.
 pub fn take_away<'s>(store: &'s Store, diff_ids: &BTreeSet<Digest>) -> Result<Vec<Gone<'s>>> {
@@ -255,7 +281,7 @@ mod tests {
         let told = Root { opaque: true, ..Root::default() };
         draft.publish(&Notes { size: 7, ..Notes::default() }, &told).unwrap();
         assert!(exists(&store, &id) && Notes::read(&store, &id).size == 7);
-        assert_eq!(super::super::roots::of(&store, &id).unwrap(), told);
+        assert_eq!(root_of(&store, &id).unwrap(), told);
         assert_eq!(std::fs::metadata(path(&store, &id)).unwrap().permissions().mode() & 0o777, 0o555);
         assert!(LayerDraft::begin(&store, &id).unwrap().is_none());
         drop(take_away(&store, &BTreeSet::from([id])).unwrap());

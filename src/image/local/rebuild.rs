@@ -57,7 +57,7 @@ fn write(store: &Store, diff_id: &Digest, out: &mut dyn Write) -> Result<u64> {
     }
 }
 
-/// Starts the process that puts the tar together. It is behind the walls, where container root may
+/// Starts the process that puts the tar together. It is in the sandbox, where container root may
 /// read the files of the container's other users.
 fn start(store: &Store, diff_id: &Digest, record: &File, scratch: &File) -> Result<(File, Sandboxed)> {
     let (reader, writer) = fs::pipe2(0)?;

@@ -4,16 +4,16 @@
 //! helper that it names first, then its own entries. The first that has credentials
 //! for the registry has the word, and what it says goes to that registry alone.
 
+mod auth_files;
 mod base64;
 mod file;
 mod helper;
-mod places;
 mod server;
 
 use crate::error::{Error, Result};
 use crate::sys::cred;
+use auth_files::AuthFiles;
 use file::AuthFile;
-use places::Places;
 use std::path::PathBuf;
 
 pub use server::Server;
@@ -58,7 +58,7 @@ pub enum Kept {
 
 /// The credentials for a repository of a registry, if there are any.
 pub fn find(server: &Server, repository: &str) -> Result<Option<Credential>> {
-    for path in places().files() {
+    for path in auth_files().files() {
         let file = AuthFile::read(&path)?;
         if let Some(helper) = file.helper(server)
             && let Some(credential) = helper.get(server)?
@@ -75,9 +75,9 @@ pub fn find(server: &Server, repository: &str) -> Result<Option<Credential>> {
 /// Keeps the credentials for a registry: where it has some already, because others would hide behind
 /// those; else in the file that Docker would take.
 pub fn keep(server: &Server, credential: &Credential) -> Result<Kept> {
-    let places = places();
+    let files = auth_files();
     let mut chosen = None;
-    for path in places.files() {
+    for path in files.files() {
         let file = AuthFile::read(&path)?;
         if file.knows(server) {
             chosen = Some(file);
@@ -86,7 +86,7 @@ pub fn keep(server: &Server, credential: &Credential) -> Result<Kept> {
     }
     let mut file = match chosen {
         Some(file) => file,
-        None => AuthFile::read(places.for_login().ok_or_else(|| {
+        None => AuthFile::read(files.for_login().ok_or_else(|| {
             Error::new("no place for credentials: HOME is not set").hint("set HOME, or $REGISTRY_AUTH_FILE")
         })?)?,
     };
@@ -109,7 +109,7 @@ pub fn keep(server: &Server, credential: &Credential) -> Result<Kept> {
 /// Forgets the credentials for a registry, wherever they are; tells whether there were any.
 pub fn forget(server: &Server) -> Result<bool> {
     let mut any = false;
-    for path in places().files() {
+    for path in auth_files().files() {
         let mut file = AuthFile::read(&path)?;
         if let Some(helper) = file.helper(server)
             && helper.get(server)?.is_some()
@@ -125,6 +125,6 @@ pub fn forget(server: &Server) -> Result<bool> {
     Ok(any)
 }
 
-fn places() -> Places {
-    Places::new(|name| std::env::var_os(name), cred::geteuid())
+fn auth_files() -> AuthFiles {
+    AuthFiles::new(|name| std::env::var_os(name), cred::geteuid())
 }

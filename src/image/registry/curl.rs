@@ -63,7 +63,7 @@ pub fn get(request: Request) -> std::result::Result<Response, Failure> {
     follow(request, |_| true)
 }
 
-/// The same, but asks nobody who is by his name's spelling in no public network.
+/// The same, but refuses hosts that are not public, as far as their names show.
 pub fn get_public(request: Request) -> std::result::Result<Response, Failure> {
     follow(request, |url| url.is_secure() && !url::is_internal(url.host()))
 }

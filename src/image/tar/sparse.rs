@@ -1,5 +1,5 @@
 //! Files with holes: GNU's old format and its PAX formats 0.0, 0.1 and 1.0. All
-//! end as one list of extents, whose bytes follow each other in the body.
+//! end as one list of segments, whose bytes follow each other in the body.
 
 use super::Archive;
 use super::header::{BLOCK, Header, decimal, natural};
@@ -7,20 +7,20 @@ use crate::error::{Error, Result};
 use std::io::BufRead;
 
 /// More parts than any honest file has: 1 MiB of memory.
-const EXTENTS: usize = 1 << 16;
+const SEGMENTS: usize = 1 << 16;
 
 /// A run of the file's bytes that are in the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct Segment {
     pub offset: u64,
     pub length: u64,
 }
 
-/// A sparse file's name (where it has one of its own), real size and extents.
+/// A sparse file's name (where it has one of its own), real size and segments.
 pub struct Map {
     pub name: Option<Vec<u8>>,
     pub size: u64,
-    pub extents: Vec<Extent>,
+    pub segments: Vec<Segment>,
 }
 
 /// The `GNU.sparse.*` records of a PAX header.
@@ -32,8 +32,8 @@ pub struct Records {
     size: Option<u64>,
     /// The offset of a pair whose length is still to come (0.0).
     offset: Option<u64>,
-    /// The extents of 0.0 and 0.1.
-    extents: Option<Vec<Extent>>,
+    /// The segments of 0.0 and 0.1.
+    segments: Option<Vec<Segment>>,
 }
 
 impl Records {
@@ -43,20 +43,20 @@ impl Records {
             b"minor" => self.minor = Some(decimal(value)?),
             b"name" => self.name = Some(value.to_vec()),
             b"size" | b"realsize" => self.size = Some(decimal(value)?),
-            b"numblocks" => _ = self.extents.get_or_insert_default(),
+            b"numblocks" => _ = self.segments.get_or_insert_default(),
             b"offset" => self.offset = Some(decimal(value)?),
             b"numbytes" => {
                 let offset = self.offset.take().ok_or_else(|| Error::new("a length without an offset"))?;
-                push(self.extents.get_or_insert_default(), offset, decimal(value)?)?;
+                push(self.segments.get_or_insert_default(), offset, decimal(value)?)?;
             }
             b"map" => {
                 let numbers = value.split(|&byte| byte == b',').map(decimal).collect::<Result<Vec<u64>>>()?;
-                let mut extents = Vec::new();
+                let mut segments = Vec::new();
                 for pair in numbers.chunks(2) {
                     let [offset, length] = *pair else { return Err(Error::new("an offset without a length")) };
-                    push(&mut extents, offset, length)?;
+                    push(&mut segments, offset, length)?;
                 }
-                self.extents = Some(extents);
+                self.segments = Some(segments);
             }
             _ => {}
         }
@@ -68,31 +68,31 @@ impl Records {
         let size = || self.size.ok_or_else(|| Error::new("a sparse file without its real size"));
         match (self.major, self.minor) {
             (Some(1), Some(0)) => body(self.name.clone(), size()?).map(Some),
-            (None, None) | (Some(0), Some(0 | 1)) => match &self.extents {
+            (None, None) | (Some(0), Some(0 | 1)) => match &self.segments {
                 None => Ok(None),
-                Some(extents) => Ok(Some(Map { size: size()?, extents: extents.clone(), name: self.name.clone() })),
+                Some(segments) => Ok(Some(Map { size: size()?, segments: segments.clone(), name: self.name.clone() })),
             },
             _ => Err(Error::new("a sparse file of an unknown format")),
         }
     }
 }
 
-fn push(extents: &mut Vec<Extent>, offset: u64, length: u64) -> Result<()> {
-    if extents.len() == EXTENTS {
-        return Err(Error::new(format_args!("a sparse file of more than {EXTENTS} parts")));
+fn push(segments: &mut Vec<Segment>, offset: u64, length: u64) -> Result<()> {
+    if segments.len() == SEGMENTS {
+        return Err(Error::new(format_args!("a sparse file of more than {SEGMENTS} parts")));
     }
-    extents.push(Extent { offset, length });
+    segments.push(Segment { offset, length });
     Ok(())
 }
 
-/// Extents are in order, do not overlap, end within the file, and are just the body's `stored` bytes.
+/// Segments are in order, do not overlap, end within the file, and are just the body's `stored` bytes.
 pub fn check(map: &Map, stored: u64) -> Result<()> {
     let mut end = 0;
     let mut total = 0u64;
-    for extent in &map.extents {
-        let next = extent.offset.checked_add(extent.length).filter(|&next| extent.offset >= end && next <= map.size);
+    for segment in &map.segments {
+        let next = segment.offset.checked_add(segment.length).filter(|&next| segment.offset >= end && next <= map.size);
         end = next.ok_or_else(|| Error::new("a sparse file whose parts overlap or leave it"))?;
-        total = total.saturating_add(extent.length);
+        total = total.saturating_add(segment.length);
     }
     if total != stored {
         return Err(Error::new(format_args!("a sparse file whose parts are {total} bytes, but {stored} are stored")));
@@ -104,20 +104,20 @@ impl<R: BufRead> Archive<R> {
     /// The old format: four pairs in the header, 21 in each block that follows it, before the body.
     pub(super) fn old_sparse(&mut self, header: &Header) -> Result<Map> {
         let (pairs, mut more, size) = header.sparse()?;
-        let mut extents = Vec::new();
-        old_pairs(pairs, &mut extents)?;
+        let mut segments = Vec::new();
+        old_pairs(pairs, &mut segments)?;
         while more {
             let block = self.block()?.ok_or_else(|| super::truncated(self.offset))?;
-            old_pairs(&block[..504], &mut extents)?;
+            old_pairs(&block[..504], &mut segments)?;
             more = block[504] != 0;
         }
-        Ok(Map { name: None, size, extents })
+        Ok(Map { name: None, size, segments })
     }
 
     /// Format 1.0: the body begins with decimal lines (how many pairs, then offset and
     /// length of each), filled up with zeros to a whole block.
     pub(super) fn sparse_1_0(&mut self, name: Option<Vec<u8>>, size: u64) -> Result<Map> {
-        let mut extents = Vec::new();
+        let mut segments = Vec::new();
         let mut line = Vec::new();
         let (mut left, mut offset) = (None, None);
         while left != Some(0) {
@@ -141,24 +141,24 @@ impl<R: BufRead> Archive<R> {
                     (None, _) => left = Some(number),
                     (Some(_), None) => offset = Some(number),
                     (Some(pairs), Some(offset)) => {
-                        push(&mut extents, offset, number)?;
+                        push(&mut segments, offset, number)?;
                         left = Some(pairs - 1);
                     }
                 }
             }
         }
-        Ok(Map { name, size, extents })
+        Ok(Map { name, size, segments })
     }
 }
 
 /// Pairs of two 12-byte numbers up to an empty one.
-fn old_pairs(pairs: &[u8], extents: &mut Vec<Extent>) -> Result<()> {
+fn old_pairs(pairs: &[u8], segments: &mut Vec<Segment>) -> Result<()> {
     for pair in pairs.chunks_exact(24) {
         let (offset, length) = pair.split_at(12);
         if length.first() == Some(&0) {
             break;
         }
-        push(extents, natural(offset, "offset")?, natural(length, "length")?)?;
+        push(segments, natural(offset, "offset")?, natural(length, "length")?)?;
     }
     Ok(())
 }

@@ -242,13 +242,13 @@ fn nothing_is_read_into_memory_because_a_header_says_so() {
 }
 
 #[test]
-fn all_sparse_formats_end_as_the_same_extents() {
+fn all_sparse_formats_end_as_the_same_segments() {
     let want =
-        [Extent { offset: 0, length: 3 }, Extent { offset: 1000, length: 2 }, Extent { offset: 5000, length: 0 }];
+        [Segment { offset: 0, length: 3 }, Segment { offset: 1000, length: 2 }, Segment { offset: 5000, length: 0 }];
     let mut old = Block::new(b"s", b'S', 5);
     old.put(257, b"ustar  \0").put(483, b"00000011610\0");
-    for (n, extent) in want.iter().enumerate() {
-        old.put(386 + n * 24, format!("{:011o}\0{:011o}\0", extent.offset, extent.length).as_bytes());
+    for (n, segment) in want.iter().enumerate() {
+        old.put(386 + n * 24, format!("{:011o}\0{:011o}\0", segment.offset, segment.length).as_bytes());
     }
     let pair = |offset: &'static str, length: &'static str| {
         [("GNU.sparse.offset", offset.as_bytes()), ("GNU.sparse.numbytes", length.as_bytes())]
@@ -330,8 +330,8 @@ fn gnu_tars_formats_are_read() {
         assert_eq!(find("short").0.uid, 3_000_000);
         let (entry, body) = find("sparse");
         assert_eq!(entry.size, (1 << 20) + 3, "{format}");
-        let extents = entry.sparse.as_ref().unwrap();
-        assert!(extents.iter().any(|extent| extent.offset + extent.length == entry.size), "{format}: {extents:?}");
+        let segments = entry.sparse.as_ref().unwrap();
+        assert!(segments.iter().any(|segment| segment.offset + segment.length == entry.size), "{format}: {segments:?}");
         assert!(body.ends_with(b"end"));
     }
     std::fs::remove_dir_all(dir).unwrap();

@@ -1,8 +1,8 @@
-//! Where the trees of cgroups are, and where in them we may make a group.
+//! Where the hierarchies of cgroups are, and where in them we may make a group.
 //!
-//! Nothing is at a fixed path: which tree has a controller, and where it is
+//! Nothing is at a fixed path: which hierarchy has a controller, and where it is
 //! mounted, stands in /proc/self/mountinfo (proc_pid_mountinfo(5)), and which
-//! group we are in in /proc/self/cgroup. A controller is in a tree of v1 or in
+//! group we are in in /proc/self/cgroup. A controller is in a hierarchy of v1 or in
 //! that of v2, never in both.
 
 use super::files::read;
@@ -13,10 +13,10 @@ use crate::sys::proc::mountinfo::{self, Mount};
 use crate::sys::{cred, fs, process};
 use std::path::{Path, PathBuf};
 
-/// Below the top of each tree, where root's containers and what was delegated to users lie.
+/// Below the top of each hierarchy, where root's containers and what was delegated to users lie.
 const OWN: &str = "ccrun";
 
-/// The trees of this machine, and the groups that we are in.
+/// The hierarchies of this machine, and the groups that we are in.
 pub struct Host {
     mountinfo: Vec<u8>,
     own: String,
@@ -24,13 +24,13 @@ pub struct Host {
     is_there: fn(&Path) -> bool,
 }
 
-/// A tree where it is mounted.
+/// A hierarchy where it is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tree {
+pub struct Hierarchy {
     pub point: PathBuf,
     /// Our own group in it, as a directory.
     pub ours: PathBuf,
-    /// The controllers of a v1 tree, as they are named to mount it.
+    /// The controllers of a v1 hierarchy, as they are named to mount it.
     pub options: String,
 }
 
@@ -46,63 +46,63 @@ impl Host {
         Ok(Host { mountinfo, own, uid: cred::geteuid(), is_there: |dir| fs::exists(dir.join("cgroup.procs")) })
     }
 
-    /// The v1 tree that has the controller.
-    pub fn v1(&self, controller: Controller) -> Option<Tree> {
+    /// The v1 hierarchy that has the controller.
+    pub fn v1(&self, controller: Controller) -> Option<Hierarchy> {
         let has = |list: &str| list.split(',').any(|name| name == controller.v1_name());
         let (names, path) = self.own.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
             fields.next().filter(|names| has(names)).zip(fields.next())
         })?;
-        let tree = self.tree(path, |mount| mount.kind == b"cgroup" && has(&mount.fs_options_text()))?;
-        Some(Tree { options: names.to_owned(), ..tree })
+        let hierarchy = self.hierarchy(path, |mount| mount.kind == b"cgroup" && has(&mount.fs_options_text()))?;
+        Some(Hierarchy { options: names.to_owned(), ..hierarchy })
     }
 
-    /// The tree of v2, which may be there without any controller.
-    pub fn v2(&self) -> Option<Tree> {
+    /// The hierarchy of v2, which may be there without any controller.
+    pub fn v2(&self) -> Option<Hierarchy> {
         let path = self.own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-        self.tree(path, |mount| mount.kind == b"cgroup2")
+        self.hierarchy(path, |mount| mount.kind == b"cgroup2")
     }
 
     /// The first of the mounts that shows our own group: others may be mounted deeper, or covered.
-    fn tree(&self, path: &str, is_it: impl Fn(&Mount<'_>) -> bool) -> Option<Tree> {
+    fn hierarchy(&self, path: &str, is_it: impl Fn(&Mount<'_>) -> bool) -> Option<Hierarchy> {
         mountinfo::mounts(&self.mountinfo)
             .filter(is_it)
-            .filter_map(|mount| tree_of(&mount, path))
-            .find(|tree| (self.is_there)(&tree.ours))
+            .filter_map(|mount| hierarchy_of(&mount, path))
+            .find(|hierarchy| (self.is_there)(&hierarchy.ours))
     }
 
-    /// What root has delegated to a user of the machine, once: `ccrun/UID` below the top of the tree.
-    fn delegated(&self, tree: &Tree) -> PathBuf {
-        delegated(tree, self.uid)
+    /// What root has delegated to a user of the machine, once: `ccrun/UID` below the top of the hierarchy.
+    fn delegated(&self, hierarchy: &Hierarchy) -> PathBuf {
+        delegated(hierarchy, self.uid)
     }
 
     /// The v1 group in which we may make others: our own, or what was delegated to us. In v1 it takes no more
     /// than the right to write there to move a process of one's own.
-    pub fn v1_parent(&self, tree: &Tree, asked: Option<&Path>) -> Result<PathBuf> {
+    pub fn v1_parent(&self, hierarchy: &Hierarchy, asked: Option<&Path>) -> Result<PathBuf> {
         if let Some(parent) = asked {
-            return Ok(tree.point.join(parent));
+            return Ok(hierarchy.point.join(parent));
         }
-        let places = [tree.ours.clone(), self.delegated(tree)];
+        let places = [hierarchy.ours.clone(), self.delegated(hierarchy)];
         let place = places.into_iter().find(|dir| fs::may_write(dir));
-        place.ok_or_else(|| Error::call(format_args!("mkdir below {}", tree.ours.display()), libc::EACCES))
+        place.ok_or_else(|| Error::call(format_args!("mkdir below {}", hierarchy.ours.display()), libc::EACCES))
     }
 
-    /// Our own group in the tree of v2 and those above it, the nearest first, in which we may make others and move
+    /// Our own group in the hierarchy of v2 and those above it, the nearest first, in which we may make others and move
     /// our processes there: that takes the right to write in the nearest group that is above both.
-    pub fn v2_places<'a>(&self, tree: &'a Tree) -> impl Iterator<Item = &'a Path> + use<'a> {
-        let above = tree.ours.ancestors().take_while(|dir| dir.starts_with(&tree.point));
+    pub fn v2_places<'a>(&self, hierarchy: &'a Hierarchy) -> impl Iterator<Item = &'a Path> + use<'a> {
+        let above = hierarchy.ours.ancestors().take_while(|dir| dir.starts_with(&hierarchy.point));
         above.filter(|dir| fs::may_write(dir) && fs::may_write(&dir.join("cgroup.procs")))
     }
 
-    pub fn may_use_v2(&self, tree: &Tree) -> bool {
-        self.v2_places(tree).next().is_some()
+    pub fn may_use_v2(&self, hierarchy: &Hierarchy) -> bool {
+        self.v2_places(hierarchy).next().is_some()
     }
 
     /// The v2 group in which we may make others with `needed`, and all controllers that it then hands on; of
     /// `wanted`, those that there are.
     pub fn v2_parent(
         &self,
-        tree: &Tree,
+        hierarchy: &Hierarchy,
         asked: Option<&Path>,
         needed: &[Controller],
         wanted: &[Controller],
@@ -126,14 +126,14 @@ impl Host {
             Ok(found)
         };
         if let Some(parent) = asked {
-            return descend(&tree.point, parent);
+            return descend(&hierarchy.point, parent);
         }
         let in_room = |dir: &Path| make_room(dir).then(|| descend(dir, Path::new("")));
         let mut refused = None;
-        for dir in self.v2_places(tree) {
+        for dir in self.v2_places(hierarchy) {
             // A group of our own in between: systemd takes controllers away from groups of its own where it does
             // not need them itself, and cannot as long as a group below hands them on.
-            let own = if dir.starts_with(tree.point.join(OWN)) { "" } else { OWN };
+            let own = if dir.starts_with(hierarchy.point.join(OWN)) { "" } else { OWN };
             let error = match descend(dir, Path::new(own)) {
                 Err(error) => error,
                 found => return found,
@@ -141,7 +141,7 @@ impl Host {
             // A scope or service of systemd's that holds nobody but us was made for us.
             let is_unit = dir.extension().is_some_and(|kind| kind == "scope" || kind == "service");
             if error.errno() == Some(libc::EBUSY)
-                && dir == tree.ours
+                && dir == hierarchy.ours
                 && is_unit
                 && let Some(found) = in_room(dir)
             {
@@ -149,14 +149,14 @@ impl Host {
             }
             refused = refused.or(Some(error));
         }
-        let Some(error) = refused else { return Err(self.nowhere(tree)) };
-        let room = if error.errno() == Some(libc::EBUSY) { in_room(&tree.ours) } else { None };
+        let Some(error) = refused else { return Err(self.nowhere(hierarchy)) };
+        let room = if error.errno() == Some(libc::EBUSY) { in_room(&hierarchy.ours) } else { None };
         room.unwrap_or(Err(error))
     }
 
-    fn nowhere(&self, tree: &Tree) -> Error {
-        let error = Error::call(format_args!("mkdir below {}", tree.ours.display()), libc::EACCES);
-        let delegated = self.delegated(tree);
+    fn nowhere(&self, hierarchy: &Hierarchy) -> Error {
+        let error = Error::call(format_args!("mkdir below {}", hierarchy.ours.display()), libc::EACCES);
+        let delegated = self.delegated(hierarchy);
         if !fs::may_write(&delegated) {
             return error;
         }
@@ -169,8 +169,8 @@ impl Host {
 }
 
 /// The group that root may delegate to the user of this number.
-pub fn delegated(tree: &Tree, uid: u32) -> PathBuf {
-    tree.point.join(OWN).join(uid.to_string())
+pub fn delegated(hierarchy: &Hierarchy, uid: u32) -> PathBuf {
+    hierarchy.point.join(OWN).join(uid.to_string())
 }
 
 fn not_handed_on(dir: &Path, controller: Controller) -> Error {
@@ -212,13 +212,13 @@ pub fn remove_empty(parent: &Path) {
     }
 }
 
-/// The tree whose group `path` we are in, if the mount shows it: from its root on.
-fn tree_of(mount: &Mount<'_>, path: &str) -> Option<Tree> {
+/// The hierarchy whose group `path` we are in, if the mount shows it: from its root on.
+fn hierarchy_of(mount: &Mount<'_>, path: &str) -> Option<Hierarchy> {
     let (root, point) = (mount.root(), mount.point().into_owned());
     let inside = Path::new(path).strip_prefix(&root).ok()?;
     // Not join of an empty path, which would leave a slash at the end.
     let ours = if inside.as_os_str().is_empty() { point.clone() } else { point.join(inside) };
-    Some(Tree { ours, point, options: String::new() })
+    Some(Hierarchy { ours, point, options: String::new() })
 }
 
 #[cfg(test)]
@@ -239,14 +239,17 @@ mod tests {
 
     #[test]
     fn controllers_are_found_through_mountinfo() {
-        let tree = |point: &str, ours: &str, options: &str| {
-            Some(Tree { point: point.into(), ours: ours.into(), options: options.into() })
+        let hierarchy = |point: &str, ours: &str, options: &str| {
+            Some(Hierarchy { point: point.into(), ours: ours.into(), options: options.into() })
         };
         let host = host();
-        assert_eq!(host.v1(Controller::Cpu), tree("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu", "cpu,cpuacct"));
-        assert_eq!(host.v1(Controller::Memory), tree("/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/y", "memory"));
+        assert_eq!(host.v1(Controller::Cpu), hierarchy("/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu", "cpu,cpuacct"));
+        assert_eq!(
+            host.v1(Controller::Memory),
+            hierarchy("/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/y", "memory")
+        );
         assert_eq!(host.v1(Controller::Pids), None);
-        assert_eq!(host.v2(), tree("/elsewhere/unified", "/elsewhere/unified/a/b", ""));
+        assert_eq!(host.v2(), hierarchy("/elsewhere/unified", "/elsewhere/unified/a/b", ""));
         assert_eq!(host.delegated(&host.v2().unwrap()), Path::new("/elsewhere/unified/ccrun/7"));
     }
 }

@@ -1,31 +1,31 @@
 //! What cgroups this host has, and what of them is ours to use. Nothing is changed by looking.
 
-use super::find::{Host, Tree};
+use super::find::{Hierarchy, Host};
 use super::limits::Controller;
 use super::v2;
 use crate::error::Result;
 use crate::sys::{cred, fs, process};
 use std::path::{Path, PathBuf};
 
-/// The trees that can limit something.
-pub struct Trees(Host);
+/// The hierarchies that can limit something.
+pub struct Hierarchies(Host);
 
 /// A group for a user to make others in, and the groups of root's on the way there.
-pub struct Place {
+pub struct DelegatedGroup {
     pub dir: PathBuf,
-    /// The tree's top.
+    /// The hierarchy's top.
     pub top: PathBuf,
     /// The controllers that it is for.
     pub controllers: Vec<Controller>,
     pub is_v2: bool,
 }
 
-impl Trees {
-    pub fn read() -> Result<Trees> {
-        Host::read().map(Trees)
+impl Hierarchies {
+    pub fn read() -> Result<Hierarchies> {
+        Host::read().map(Hierarchies)
     }
 
-    /// The kind of tree that has the controllers; none without any tree.
+    /// The kind of hierarchy that has the controllers; none without any hierarchy.
     pub fn kind(&self) -> Option<&'static str> {
         let in_v1 = Controller::ALL.into_iter().any(|controller| self.0.v1(controller).is_some());
         match (in_v1, self.0.v2()) {
@@ -38,32 +38,33 @@ impl Trees {
 
     /// Whether a container of ours can be limited by `controller`.
     pub fn is_usable(&self, controller: Controller) -> bool {
-        if let Some(tree) = self.0.v1(controller) {
-            return self.0.v1_parent(&tree, None).is_ok();
+        if let Some(hierarchy) = self.0.v1(controller) {
+            return self.0.v1_parent(&hierarchy, None).is_ok();
         }
-        let Some(tree) = self.0.v2() else { return false };
-        self.0.v2_places(&tree).any(|dir| can_hand_on(dir, controller)) || has_manager(&tree, controller)
+        let Some(hierarchy) = self.0.v2() else { return false };
+        self.0.v2_places(&hierarchy).any(|dir| can_hand_on(dir, controller)) || has_manager(&hierarchy, controller)
     }
 
-    /// Where a user's own groups would be: in each tree that has a controller.
-    pub fn for_user(&self, uid: u32) -> Vec<Place> {
-        let mut places: Vec<Place> = Vec::new();
+    /// Where a user's own groups would be: in each hierarchy that has a controller.
+    pub fn for_user(&self, uid: u32) -> Vec<DelegatedGroup> {
+        let mut groups: Vec<DelegatedGroup> = Vec::new();
         for controller in Controller::ALL {
             let v1 = self.0.v1(controller);
             let is_v2 = v1.is_none();
-            let has = |tree: &Tree| v2::available(&tree.point).is_ok_and(|all| all.contains(&controller));
-            let Some(tree) = v1.or_else(|| self.0.v2().filter(has)) else { continue };
-            let dir = super::find::delegated(&tree, uid);
-            match places.iter_mut().find(|place| place.dir == dir) {
-                Some(place) => place.controllers.push(controller),
-                None => places.push(Place { dir, top: tree.point, controllers: vec![controller], is_v2 }),
+            let has =
+                |hierarchy: &Hierarchy| v2::available(&hierarchy.point).is_ok_and(|all| all.contains(&controller));
+            let Some(hierarchy) = v1.or_else(|| self.0.v2().filter(has)) else { continue };
+            let dir = super::find::delegated(&hierarchy, uid);
+            match groups.iter_mut().find(|group| group.dir == dir) {
+                Some(group) => group.controllers.push(controller),
+                None => groups.push(DelegatedGroup { dir, top: hierarchy.point, controllers: vec![controller], is_v2 }),
             }
         }
-        places
+        groups
     }
 }
 
-impl Place {
+impl DelegatedGroup {
     /// Makes the group with what its user may change: groups below it and who is in them. Its own limits stay
     /// root's. It may be there already.
     pub fn make(&self, uid: u32, gid: u32) -> Result<()> {
@@ -101,8 +102,8 @@ impl Place {
     /// The group that process `pid` is in; none if it is the user's own or below it.
     pub fn elsewhere(&self, pid: i32) -> Option<PathBuf> {
         let host = Host::of(&pid.to_string()).ok()?;
-        let tree = if self.is_v2 { host.v2()? } else { host.v1(*self.controllers.first()?)? };
-        Some(tree.ours).filter(|group| !group.starts_with(&self.dir))
+        let hierarchy = if self.is_v2 { host.v2()? } else { host.v1(*self.controllers.first()?)? };
+        Some(hierarchy.ours).filter(|group| !group.starts_with(&self.dir))
     }
 
     /// Gives the group the tightest limits of those that the processes are in, so that the user is rid of none by
@@ -138,7 +139,7 @@ fn can_hand_on(dir: &Path, controller: Controller) -> bool {
     if words("cgroup.subtree_control").iter().any(|word| word == controller.name()) {
         return true;
     }
-    // A group with processes in it hands nothing on, but we could step aside; the top of the tree may.
+    // A group with processes in it hands nothing on, but we could step aside; the top of the hierarchy may.
     let procs = words("cgroup.procs");
     let is_top = !dir.join("cgroup.type").exists();
     let alone = procs.is_empty() || procs == [process::getpid().to_string()];
@@ -147,8 +148,8 @@ fn can_hand_on(dir: &Path, controller: Controller) -> bool {
 }
 
 /// Whether the user's systemd has the controller: it makes groups for those who ask.
-fn has_manager(tree: &Tree, controller: Controller) -> bool {
+fn has_manager(hierarchy: &Hierarchy, controller: Controller) -> bool {
     let uid = cred::geteuid();
-    let manager = tree.point.join(format!("user.slice/user-{uid}.slice/user@{uid}.service"));
+    let manager = hierarchy.point.join(format!("user.slice/user-{uid}.slice/user@{uid}.service"));
     process::find_program("systemd-run").is_some() && v2::available(&manager).is_ok_and(|all| all.contains(&controller))
 }

@@ -24,7 +24,7 @@ impl From<Error> for Answer {
 
 /// A file as a call names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FileArgument {
     /// Of an open descriptor; AT_FDCWD: the working directory.
     Descriptor(i32),
     /// A path, relative to a descriptor if it does not begin with a slash.
@@ -103,20 +103,20 @@ impl Caller<'_> {
     }
 
     /// The file that descriptor `dir` and the path at `address` name together.
-    pub fn place(&self, dir: i32, address: u64, flags: i32) -> Step<Place> {
+    pub fn file_argument(&self, dir: i32, address: u64, flags: i32) -> Step<FileArgument> {
         let empty_allowed = flags & AT_EMPTY_PATH != 0;
         // Since Linux 6.11 no path is as good as an empty one.
         if address == 0 && empty_allowed {
-            return Ok(Place::Descriptor(dir));
+            return Ok(FileArgument::Descriptor(dir));
         }
         let path = self.path(address)?;
         if path.is_empty() {
-            return if empty_allowed { Ok(Place::Descriptor(dir)) } else { Err(Answer::Errno(libc::ENOENT)) };
+            return if empty_allowed { Ok(FileArgument::Descriptor(dir)) } else { Err(Answer::Errno(libc::ENOENT)) };
         }
         if flags & AT_SYMLINK_NOFOLLOW == 0
             && let Some(number) = self.own_descriptor(&path)
         {
-            return Ok(Place::Descriptor(number));
+            return Ok(FileArgument::Descriptor(number));
         }
         // Each process's own directory there: ours would be another.
         let own = [&b"/proc/self/"[..], b"/proc/thread-self/"].iter().find_map(|prefix| path.strip_prefix(*prefix));
@@ -124,7 +124,7 @@ impl Caller<'_> {
             Some(rest) => [format!("/proc/{}/", self.call.pid).as_bytes(), rest].concat(),
             None => path,
         };
-        Ok(Place::Path(dir, path))
+        Ok(FileArgument::Path(dir, path))
     }
 
     /// The caller's descriptor that /dev/stdout, /proc/self/fd/1 and their like lead to: for us they would lead to ours.
@@ -160,10 +160,10 @@ impl Caller<'_> {
 
     /// Opens a file to work on it (O_PATH). A FIFO or a device is not touched by that. Magic links are not followed:
     /// where they lead depends on who asks.
-    pub fn open(&self, place: &Place, nofollow: bool, flags: i32) -> Step<OwnedFd> {
-        let (dir, path) = match place {
-            Place::Descriptor(number) => return self.open_descriptor(*number, flags),
-            Place::Path(dir, path) => (*dir, path),
+    pub fn open(&self, file: &FileArgument, nofollow: bool, flags: i32) -> Step<OwnedFd> {
+        let (dir, path) = match file {
+            FileArgument::Descriptor(number) => return self.open_descriptor(*number, flags),
+            FileArgument::Path(dir, path) => (*dir, path),
         };
         let flags = O_PATH | flags | if nofollow { O_NOFOLLOW } else { 0 };
         let path = CString::new(&path[..]).map_err(|_| Answer::Errno(libc::EINVAL))?;
@@ -177,20 +177,20 @@ impl Caller<'_> {
     }
 
     /// What there is to be told of a file, in a single call.
-    pub fn look(&self, place: &Place, flags: i32, mask: u32) -> Result<Statx> {
+    pub fn look(&self, file: &FileArgument, flags: i32, mask: u32) -> Result<Statx> {
         let mask = mask | STATX_BASIC_STATS | STATX_BTIME;
-        let (path, flags) = match place {
-            Place::Descriptor(number) => (self.descriptor(*number).into_bytes(), flags & !AT_SYMLINK_NOFOLLOW),
-            Place::Path(_, path) if path.first() == Some(&b'/') => (path.clone(), flags),
-            Place::Path(dir, path) => ([self.descriptor(*dir).as_bytes(), b"/", path].concat(), flags),
+        let (path, flags) = match file {
+            FileArgument::Descriptor(number) => (self.descriptor(*number).into_bytes(), flags & !AT_SYMLINK_NOFOLLOW),
+            FileArgument::Path(_, path) if path.first() == Some(&b'/') => (path.clone(), flags),
+            FileArgument::Path(dir, path) => ([self.descriptor(*dir).as_bytes(), b"/", path].concat(), flags),
         };
         let path = CString::new(path).map_err(|_| Error::call("a path", libc::EINVAL))?;
         fs::statx(Some(self.proc.as_fd()), &path, flags & !AT_EMPTY_PATH, mask)
     }
 
     /// The process that a file in /proc is about.
-    pub fn process_at(&self, place: &Place, nofollow: bool) -> Option<pid_t> {
-        let file = self.open(place, nofollow, 0).ok()?;
+    pub fn process_at(&self, file: &FileArgument, nofollow: bool) -> Option<pid_t> {
+        let file = self.open(file, nofollow, 0).ok()?;
         let name = crate::sys::cstr(format!("self/fd/{}", file.as_raw_fd())).ok()?;
         let path = fs::readlinkat(self.proc.as_fd(), &name).ok()?;
         let rest = path.windows(6).position(|part| part == b"/proc/").map(|at| &path[at + 6..])?;

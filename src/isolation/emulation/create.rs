@@ -4,7 +4,7 @@
 //! So we make it, in the caller's directory and with its umask(2), and hand an opened
 //! one over. Where the file is there already, the call is the kernel's again.
 
-use super::caller::{Caller, Place, Step};
+use super::caller::{Caller, FileArgument, Step};
 use super::credentials::Credentials;
 use super::files::{owner_of, record, told};
 use super::owners::{Owner, Owners};
@@ -154,7 +154,7 @@ fn opened_flags(caller: &Caller<'_>) -> Step<i32> {
 }
 
 /// The directory and the last name of a path; None where the kernel had better look by itself.
-fn split(dir: i32, path: &[u8], slashes_allowed: bool) -> Option<(Place, CString)> {
+fn split(dir: i32, path: &[u8], slashes_allowed: bool) -> Option<(FileArgument, CString)> {
     let end = path.iter().rposition(|byte| *byte != b'/')? + 1;
     if end < path.len() && !slashes_allowed {
         return None;
@@ -164,7 +164,8 @@ fn split(dir: i32, path: &[u8], slashes_allowed: bool) -> Option<(Place, CString
     if name == b"." || name == b".." {
         return None;
     }
-    let parent = if start == 0 { Place::Descriptor(dir) } else { Place::Path(dir, path[..start].to_vec()) };
+    let parent =
+        if start == 0 { FileArgument::Descriptor(dir) } else { FileArgument::Path(dir, path[..start].to_vec()) };
     Some((parent, CString::new(name).ok()?))
 }
 
@@ -206,8 +207,8 @@ mod tests {
         let parts = |path: &str, slashes| {
             split(5, path.as_bytes(), slashes).map(|(parent, name)| (parent, name.into_string().unwrap()))
         };
-        let path = |text: &str| Place::Path(5, text.into());
-        assert_eq!(parts("a", false), Some((Place::Descriptor(5), "a".into())));
+        let path = |text: &str| FileArgument::Path(5, text.into());
+        assert_eq!(parts("a", false), Some((FileArgument::Descriptor(5), "a".into())));
         assert_eq!(parts("/a", false), Some((path("/"), "a".into())));
         assert_eq!(parts("x//y/a", false), Some((path("x//y/"), "a".into())));
         assert_eq!(parts("x/a//", true), Some((path("x/"), "a".into())));

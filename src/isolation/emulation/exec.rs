@@ -22,7 +22,7 @@ pub fn execve(caller: &Caller<'_>, table: &mut Table, owners: &mut Owners) -> St
         _ => (AT_FDCWD, caller.address(0), 0),
     };
     let before = table.get(caller.number(table));
-    let place = caller.place(dir, path, flags)?;
+    let place = caller.file_argument(dir, path, flags)?;
     // What goes wrong is the kernel's to tell.
     let file = caller.open(&place, flags & AT_SYMLINK_NOFOLLOW != 0, 0).map_err(|_| Answer::Continue)?;
     let (mut uid, mut gid) = (before.user.effective, before.group.effective);

@@ -1,6 +1,6 @@
 //! Calls about files that are there: whose they are, and who gets them.
 
-use super::caller::{Caller, Place, Step, number_of};
+use super::caller::{Caller, FileArgument, Step, number_of};
 use super::credentials::{Credentials, Table};
 use super::ids::UNCHANGED;
 use super::owners::{Identity, Owner, Owners};
@@ -26,16 +26,19 @@ pub fn stat(caller: &Caller<'_>, table: &Table, owners: &mut Owners) -> Step<Ans
     }
     let (word, address) = (|at| caller.int(at), |at| caller.address(at));
     let (place, flags, form, target) = match caller.call.number {
-        libc::SYS_fstat => (Ok(Place::Descriptor(word(0))), 0, Form::Stat, address(1)),
-        libc::SYS_newfstatat => (caller.place(word(0), address(1), word(3)), word(3), Form::Stat, address(2)),
+        libc::SYS_fstat => (Ok(FileArgument::Descriptor(word(0))), 0, Form::Stat, address(1)),
+        libc::SYS_newfstatat => (caller.file_argument(word(0), address(1), word(3)), word(3), Form::Stat, address(2)),
         libc::SYS_statx => {
-            (caller.place(word(0), address(1), word(2)), word(2), Form::Statx(caller.word(3)), address(4))
+            (caller.file_argument(word(0), address(1), word(2)), word(2), Form::Statx(caller.word(3)), address(4))
         }
         #[cfg(target_arch = "x86_64")]
-        libc::SYS_lstat => {
-            (caller.place(AT_FDCWD, address(0), AT_SYMLINK_NOFOLLOW), AT_SYMLINK_NOFOLLOW, Form::Stat, address(1))
-        }
-        _ => (caller.place(AT_FDCWD, address(0), 0), 0, Form::Stat, address(1)),
+        libc::SYS_lstat => (
+            caller.file_argument(AT_FDCWD, address(0), AT_SYMLINK_NOFOLLOW),
+            AT_SYMLINK_NOFOLLOW,
+            Form::Stat,
+            address(1),
+        ),
+        _ => (caller.file_argument(AT_FDCWD, address(0), 0), 0, Form::Stat, address(1)),
     };
     // What cannot be told is the kernel's to say, too.
     let mask = if let Form::Statx(mask) = form { mask } else { 0 };
@@ -58,8 +61,8 @@ pub fn stat(caller: &Caller<'_>, table: &Table, owners: &mut Owners) -> Step<Ans
 }
 
 /// The files in /proc that are about a process are its user's, as `ps` and others read it there.
-fn owner_in_proc(caller: &Caller<'_>, table: &Table, place: &Place, flags: i32) -> Option<Owner> {
-    let number = number_of(caller.process_at(place, flags & AT_SYMLINK_NOFOLLOW != 0)?);
+fn owner_in_proc(caller: &Caller<'_>, table: &Table, file: &FileArgument, flags: i32) -> Option<Owner> {
+    let number = number_of(caller.process_at(file, flags & AT_SYMLINK_NOFOLLOW != 0)?);
     let who = table.get(number);
     Some(Owner { uid: who.user.effective, gid: who.group.effective, device: None }).filter(|_| number != 0)
 }
@@ -76,9 +79,11 @@ pub fn chown(caller: &Caller<'_>, who: &Credentials, owners: &mut Owners) -> Ste
         return Err(Answer::Errno(libc::EINVAL));
     }
     let (place, uid, gid) = match caller.call.number {
-        libc::SYS_fchown => (Place::Descriptor(caller.int(0)), caller.word(1), caller.word(2)),
-        libc::SYS_fchownat => (caller.place(caller.int(0), caller.address(1), flags)?, caller.word(2), caller.word(3)),
-        _ => (caller.place(AT_FDCWD, caller.address(0), flags)?, caller.word(1), caller.word(2)),
+        libc::SYS_fchown => (FileArgument::Descriptor(caller.int(0)), caller.word(1), caller.word(2)),
+        libc::SYS_fchownat => {
+            (caller.file_argument(caller.int(0), caller.address(1), flags)?, caller.word(2), caller.word(3))
+        }
+        _ => (caller.file_argument(AT_FDCWD, caller.address(0), flags)?, caller.word(1), caller.word(2)),
     };
     let file = caller.open(&place, flags & AT_SYMLINK_NOFOLLOW != 0, 0)?;
     let told_before = told(&file)?;

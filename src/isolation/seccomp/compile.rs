@@ -213,56 +213,56 @@ const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
-/// The program, its last instruction first. A place in it is its distance from the end.
+/// The program, its last instruction first. A [`Label`] is an instruction's distance from the end.
 struct Builder {
     code: Vec<Instruction>,
     /// Where each action's newest return is.
-    returns: Vec<(u32, Place)>,
+    returns: Vec<(u32, Label)>,
 }
 
-type Place = usize;
+type Label = usize;
 
 impl Builder {
-    fn push(&mut self, code: u16, jt: u8, jf: u8, k: u32) -> Place {
+    fn push(&mut self, code: u16, jt: u8, jf: u8, k: u32) -> Label {
         self.code.push(Instruction { code, jt, jf, k });
         self.code.len() - 1
     }
 
-    /// How many instructions the next one must skip to come to `place`.
-    fn skip(&self, place: Place) -> usize {
-        self.code.len() - 1 - place
+    /// How many instructions the next one must skip to reach `label`.
+    fn skip(&self, label: Label) -> usize {
+        self.code.len() - 1 - label
     }
 
     /// Where to jump for an action: to one nearby that is there already, or to a new one.
-    fn ret(&mut self, action: Action) -> Place {
+    fn ret(&mut self, action: Action) -> Label {
         let value = action.value();
         // As far as an 8-bit jump surely reaches, with room for what a comparison may put between.
         let near = self.code.len().saturating_sub(240);
-        if let Some((_, place)) = self.returns.iter().find(|(known, place)| *known == value && *place >= near) {
-            return *place;
+        if let Some((_, label)) = self.returns.iter().find(|(known, label)| *known == value && *label >= near) {
+            return *label;
         }
-        let place = self.push(RET, 0, 0, value);
+        let label = self.push(RET, 0, 0, value);
         self.returns.retain(|(known, _)| *known != value);
-        self.returns.push((value, place));
-        place
+        self.returns.push((value, label));
+        label
     }
 
     /// Goes on at `next`, which may be anywhere behind.
-    fn go(&mut self, next: Place) -> Place {
+    fn go(&mut self, next: Label) -> Label {
         match self.skip(next) {
             0 => next,
             skip => self.push(JA, 0, 0, skip as u32),
         }
     }
 
-    fn load(&mut self, offset: u32, next: Place) -> Place {
+    fn load(&mut self, offset: u32, next: Label) -> Label {
         self.go(next);
         self.push(LD, 0, 0, offset)
     }
 
     /// A comparison of what was loaded with `k`. Its own jumps reach 255 instructions; further ones
     /// go by a long jump beside it.
-    fn branch(&mut self, op: u16, k: u32, yes: Place, no: Place) -> Place {
+    fn branch(&mut self, op: u16, k: u32, yes: Label, no: Label) -> Label {
         let (mut yes, mut no) = (yes, no);
         // Each long jump puts the other target one further away.
         if self.skip(yes) > 254 {
@@ -276,7 +276,7 @@ impl Builder {
     }
 
     /// The search by halves in `ranges`.
-    fn tree(&mut self, ranges: &[Range<'_>]) -> Place {
+    fn tree(&mut self, ranges: &[Range<'_>]) -> Label {
         match ranges {
             [] => self.ret(Action::KillProcess),
             [(_, Leaf::Do(action))] => self.ret(*action),
@@ -290,7 +290,7 @@ impl Builder {
         }
     }
 
-    fn answer(&mut self, answer: &Answer) -> Place {
+    fn answer(&mut self, answer: &Answer) -> Label {
         let mut next = self.ret(answer.otherwise);
         for case in answer.cases.iter().rev() {
             let no = next;
@@ -302,7 +302,7 @@ impl Builder {
         next
     }
 
-    fn condition(&mut self, condition: &Condition, yes: Place, no: Place) -> Place {
+    fn condition(&mut self, condition: &Condition, yes: Label, no: Label) -> Label {
         // What is no less is greater or equal, and so on.
         let (last, yes, no) = match condition.op {
             Op::Equal => (JEQ, yes, no),
@@ -328,7 +328,7 @@ impl Builder {
     }
 
     /// Loads half an argument; both architectures have the low one first.
-    fn half(&mut self, argument: u8, offset: u32, mask: u32, next: Place) -> Place {
+    fn half(&mut self, argument: u8, offset: u32, mask: u32, next: Label) -> Label {
         let next = self.go(next);
         let next = if mask == u32::MAX { next } else { self.push(AND, 0, 0, mask) };
         self.load(ARGUMENTS + 8 * u32::from(argument) + offset, next)

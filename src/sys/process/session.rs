@@ -1,8 +1,38 @@
-//! Process groups and sessions of other processes: getpgid(2), getsid(2).
+//! Sessions, process groups and parents: setsid(2), setpgid(2), getpgid(2), getsid(2), getppid(2).
 
-use super::{getpid, parent_of, pid_t};
+use super::{getpid, pid_t};
 use crate::error::Result;
-use crate::sys::returned;
+use crate::sys::proc::stat::Stat;
+use crate::sys::{report, returned};
+
+/// setsid(2): a session of our own, without a controlling terminal.
+pub fn setsid() -> Result<()> {
+    // SAFETY: no memory is involved.
+    returned(unsafe { libc::setsid() }.into(), format_args!("setsid()")).map(drop)
+}
+
+/// setpgid(2) of this process: it leads a new process group.
+pub fn lead_group() -> Result<()> {
+    // SAFETY: no memory is involved.
+    returned(unsafe { libc::setpgid(0, 0) }.into(), format_args!("setpgid(0, 0)")).map(drop)
+}
+
+/// getpgid(2) of this process.
+pub fn getpgrp() -> pid_t {
+    // SAFETY: no memory is involved; it cannot fail.
+    report::infallible(unsafe { libc::getpgid(0) }, format_args!("getpgid(0)"))
+}
+
+/// The parent of a process, as /proc/PID/stat tells it (proc_pid_stat(5)).
+pub fn parent_of(pid: pid_t) -> Option<pid_t> {
+    Stat::of(pid)?.number(4)
+}
+
+/// getppid(2): 0 when the parent lives outside this PID namespace.
+pub fn getppid() -> pid_t {
+    // SAFETY: no memory is involved; it cannot fail.
+    report::infallible(unsafe { libc::getppid() }, format_args!("getppid()"))
+}
 
 /// getpgid(2).
 pub fn getpgid(pid: pid_t) -> Result<pid_t> {

@@ -1,5 +1,5 @@
-//! The walls of ccrun beside those of Docker, podman and bubblewrap, on the same machine, with the
-//! same root file system and the same probe: nowhere may ccrun's be lower than Docker's or podman's.
+//! The isolation of ccrun beside that of Docker, podman and bubblewrap, on the same machine, with the
+//! same root file system and the same probe: nowhere may it be weaker than Docker's or podman's.
 
 use super::engine::Engine;
 use crate::cases;
@@ -251,7 +251,7 @@ fn no_wall_is_lower_than_dockers_or_podmans(t: &Sandbox) {
                     && !(measure.name == "capabilities" && judge.name == "podman")
                     && !measure.name.starts_with("calls of ");
                 if lower {
-                    offences.push(format!("a lower wall: {place}"));
+                    offences.push(format!("weaker isolation: {place}"));
                 } else if own != theirs && measure.why.is_empty() {
                     offences.push(format!("a difference without a reason: {place}"));
                 }

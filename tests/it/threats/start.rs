@@ -60,7 +60,7 @@ fn e01_runtime_overwritten(t: &Sandbox) {
         run(&[&flags[..], &["/bin/sh", "-c", shell]].concat()).out();
     }
     assert_eq!(sha256(&std::fs::read(&own).expect("read")), before, "a container wrote to ccrun's own file");
-    // Outside, where nobody's walls are in the way, the thief gets what it wants.
+    // Outside a container, where nothing is in the way, the thief succeeds.
     let path = format!("{}:/usr/bin:/bin", t.path("bin"));
     let pull = t.command(&own, &["pull", "localhost:1/x"]).env("CCRUN_ROOT", &t.store).env("PATH", path).spawn();
     crate::sandbox::eventually("the thief's success", || {

@@ -36,7 +36,7 @@ pub fn read(parsed: &Parsed) -> Result<Security> {
             ("apparmor", "unconfined") | ("label", "disable") => {}
             ("apparmor" | "label", _) => {
                 return Err(Error::new(format_args!("--security-opt {text}: containers get no {} here", what(name)))
-                    .hint("their walls are the user namespace, capabilities and the system call filter"));
+                    .hint("the user namespace, capabilities and the system call filter isolate them"));
             }
             _ => return Err(Error::new(format_args!("invalid --security-opt: \"{text}\"")).hint(OPTIONS)),
         }

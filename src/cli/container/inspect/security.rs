@@ -1,6 +1,6 @@
 //! `inspect --security`: what is in force for a running container, as the kernel tells it.
 
-use crate::container::in_force::{self, Capabilities, Namespace, Process};
+use crate::container::in_force::{self, Capabilities, Namespace, RunningProcess};
 use crate::error::Result;
 use crate::isolation::idmap::Extent;
 use crate::isolation::rlimit::Ulimit;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub fn describe(store: &Store, word: &str) -> Result<Value> {
     let id = store.find_container(word)?;
     let found = in_force::read(store, &id)?;
-    let inside = |process: &Process| tell(process, &found.uid_map, &found.gid_map);
+    let inside = |process: &RunningProcess| tell(process, &found.uid_map, &found.gid_map);
     let limits = found.cgroup_limits.iter().map(|(path, text)| (path.display().to_string(), text.as_str().into()));
     let limits: Map<String, Value> = crate::sort::into(limits);
     Ok(json!({
@@ -35,7 +35,7 @@ pub fn describe(store: &Store, word: &str) -> Result<Value> {
     }))
 }
 
-fn tell(process: &Process, uids: &[Extent], gids: &[Extent]) -> Value {
+fn tell(process: &RunningProcess, uids: &[Extent], gids: &[Extent]) -> Value {
     let (uid, gid) = (process.uids.get(1), process.gids.get(1));
     let groups: Vec<Value> = process.groups.iter().map(|group| inside(Some(group), gids)).collect();
     let mode = match process.seccomp_mode {

@@ -56,11 +56,11 @@ pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
     let streams = Streams::without_terminal()?.of_command(true, Ids { single: false, root: true });
     let id = names::random_id()?;
     let image = bundle.dir().display().to_string();
-    let own = bundle.own();
-    own.stdio = streams.map(stdio).to_vec();
-    own.init = init(parsed).or(own.init);
-    (own.id, own.image, own.image_id) = (Some(id.clone()), Some(image), None);
-    (own.remove, own.stats) = (Some(parsed.is_on(RM)), Some(parsed.is_on(STATS)));
+    let ccrun = bundle.extension();
+    ccrun.stdio = streams.map(stdio).to_vec();
+    ccrun.init = init(parsed).or(ccrun.init);
+    (ccrun.id, ccrun.image, ccrun.image_id) = (Some(id.clone()), Some(image), None);
+    (ccrun.remove, ccrun.stats) = (Some(parsed.is_on(RM)), Some(parsed.is_on(STATS)));
     // It is checked before there is a store, which names are taken from.
     bundle.spec()?;
     let (store, map) = store::open(parsed)?;
@@ -68,13 +68,13 @@ pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
         return Err(Error::new("--bundle: only root of the host can run a bundle")
             .hint("the ids of its container are chosen by config.json, which takes root"));
     }
-    bundle.own().name = Some(name.unwrap_or_else(|| names::random_name(&store, &id)));
+    bundle.extension().name = Some(name.unwrap_or_else(|| names::random_name(&store, &id)));
     let (mut spec, unknown) = bundle.spec()?;
     for Unknown { capability } in unknown {
         note(&format!("process.capabilities: {capability} is unknown and left out"));
     }
     spec.shown = shown::of(parsed, &spec, &[], None)?;
-    bundle.own().inspect = Some(spec.shown.clone());
+    bundle.extension().inspect = Some(spec.shown.clone());
     if spec.network == Network::Host {
         note(SHARED_NETWORK);
     }

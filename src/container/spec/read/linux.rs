@@ -2,7 +2,7 @@
 
 use super::Missing;
 use crate::container::document::{
-    Absolute, DeviceKind, DeviceNode, IdMapping, Linux, NamespaceKind, Own, Propagation, SeccompSource,
+    Absolute, DeviceKind, DeviceNode, Extension, IdMapping, Linux, NamespaceKind, Propagation, SeccompSource,
 };
 use crate::container::spec::Seccomp;
 use crate::isolation::capabilities::Set;
@@ -79,8 +79,8 @@ pub fn cgroup(linux: &Linux, missing: &mut Missing) -> Option<(PathBuf, String)>
     None
 }
 
-pub fn seccomp(linux: &Linux, own: &Own, capabilities: Set, missing: &mut Missing) -> Seccomp {
-    let mut profile = match (own.seccomp, linux.seccomp.clone()) {
+pub fn seccomp(linux: &Linux, ccrun: &Extension, capabilities: Set, missing: &mut Missing) -> Seccomp {
+    let mut profile = match (ccrun.seccomp, linux.seccomp.clone()) {
         (Some(SeccompSource::Default), _) => return Seccomp::Default,
         (Some(SeccompSource::Unconfined), _) | (_, None) => return Seccomp::Unconfined,
         // It was checked when it was given.
@@ -102,13 +102,18 @@ pub fn seccomp(linux: &Linux, own: &Own, capabilities: Set, missing: &mut Missin
 }
 
 /// The switches, and the domain name, which is one that has a system call of its own.
-pub fn settings(linux: &Linux, own: &Own, own_network: bool, missing: &mut Missing) -> (Vec<Setting>, Option<String>) {
+pub fn settings(
+    linux: &Linux,
+    ccrun: &Extension,
+    own_network: bool,
+    missing: &mut Missing,
+) -> (Vec<Setting>, Option<String>) {
     let (mut settings, mut domain) = (Vec::new(), None);
     for (name, value) in &linux.sysctl {
         let setting = Setting {
             name: sysctl::dotted(name),
             value: value.clone(),
-            required: !own.optional_sysctls.contains(name),
+            required: !ccrun.optional_sysctls.contains(name),
         };
         if setting.name == "kernel.domainname" {
             domain = Some(value.clone());
@@ -127,8 +132,8 @@ pub fn shut(linux: &Linux) -> Shut {
 }
 
 /// Devices of the host's that are bound.
-pub fn bound(own: &Own) -> Vec<Device> {
-    let all = own.devices.iter();
+pub fn bound(ccrun: &Extension) -> Vec<Device> {
+    let all = ccrun.devices.iter();
     all.map(|device| Device { source: device.source.0.clone(), target: device.destination.0.clone() }).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use super::Missing;
 use super::options::{ATIME, CGROUP, Options, SHM};
-use crate::container::document::{Ids, MountEntry, Own, OwnMountKind};
+use crate::container::document::{Extension, Ids, MountEntry, MountKind};
 use crate::container::spec::{Direct, Kernel, Mount, Source, Tmpfs};
 use crate::isolation::devices::{self, Dev, Harmless};
 use crate::isolation::mounts::Fresh;
@@ -37,12 +37,12 @@ fn of_kernel(entry: &MountEntry) -> Option<usize> {
 /// `dir`: where relative sources begin.
 pub fn translate(
     entries: &[MountEntry],
-    own: &Own,
+    ccrun: &Extension,
     dir: &Path,
     own_network: bool,
     missing: &mut Missing,
 ) -> (Kernel, Vec<Mount>) {
-    let is_ours = own.ids == Some(Ids::Store);
+    let is_ours = ccrun.ids == Some(Ids::Store);
     let mut shm = None;
     let mut kernel: [Option<Fresh>; KERNEL.len()] = Default::default();
     let mut mounts = Vec::new();
@@ -58,7 +58,7 @@ pub fn translate(
             if is_ours && entry.source.as_ref().is_some_and(|source| source == SHM) {
                 shm = Some(options.fresh());
             } else {
-                mounts.extend(other(entry, own, options, &place, dir, missing));
+                mounts.extend(other(entry, ccrun, options, &place, dir, missing));
             }
             continue;
         };
@@ -113,19 +113,19 @@ fn refuse_covered(entries: &[MountEntry], at: usize, missing: &mut Missing) {
 /// Binds, volumes and tmpfs.
 fn other(
     entry: &MountEntry,
-    own: &Own,
+    ccrun: &Extension,
     options: Options,
     place: &str,
     dir: &Path,
     missing: &mut Missing,
 ) -> Option<Mount> {
     let destination = entry.destination.0.to_str().unwrap_or_default();
-    if let Some(known) = own.mounts.get(destination) {
+    if let Some(known) = ccrun.mounts.get(destination) {
         let path = PathBuf::from(entry.source.clone().unwrap_or_default());
         let source = match known.kind {
-            OwnMountKind::Mapped => Source::Bind(path),
-            OwnMountKind::Volume => known.volume.clone().map_or(Source::Anonymous, Source::Volume),
-            OwnMountKind::Device => match devices::kind_of(&path) {
+            MountKind::Mapped => Source::Bind(path),
+            MountKind::Volume => known.volume.clone().map_or(Source::Anonymous, Source::Volume),
+            MountKind::Device => match devices::kind_of(&path) {
                 Some(Harmless::Known(device)) => Source::Device(device),
                 _ => {
                     let why = format!("{} is not a device that every container has", path.display());

@@ -1,15 +1,15 @@
 //! The process.
 
 use super::{Missing, Unknown};
-use crate::container::document::{Capabilities, Id, Ids, Own, ProcessEntry, RlimitKind, Stdio};
+use crate::container::document::{Capabilities, Extension, Id, Ids, ProcessEntry, RlimitKind, Stdio};
 use crate::container::spec::{DEFAULT_UMASK, Process, Stream};
 use crate::error::Result;
 use crate::isolation::capabilities::Set;
 use crate::isolation::rlimit::{self, Ulimit};
 use crate::sys::resource::Rlimit;
 
-pub fn translate(entry: &ProcessEntry, own: &Own, missing: &mut Missing) -> Result<Process> {
-    let streams = streams(own);
+pub fn translate(entry: &ProcessEntry, ccrun: &Extension, missing: &mut Missing) -> Result<Process> {
+    let streams = streams(ccrun);
     let has_terminal = entry.terminal == Some(true);
     missing.refuse(
         has_terminal && !streams.contains(&Stream::Terminal),
@@ -26,29 +26,29 @@ pub fn translate(entry: &ProcessEntry, own: &Own, missing: &mut Missing) -> Resu
     let number = |id: Option<Id>| id.map_or(0, |id| id.0);
     let user = &entry.user;
     let numbers = || format!("{}:{}", number(user.uid), number(user.gid));
-    let groups = match own.user {
-        Some(_) => own.groups.clone(),
-        None => user.additional_gids.iter().map(|id| id.0.to_string()).chain(own.groups.iter().cloned()).collect(),
+    let groups = match ccrun.user {
+        Some(_) => ccrun.groups.clone(),
+        None => user.additional_gids.iter().map(|id| id.0.to_string()).chain(ccrun.groups.iter().cloned()).collect(),
     };
     Ok(Process {
         args: entry.args.clone(),
         env: entry.env.iter().map(|variable| variable.0.clone()).collect(),
         cwd: entry.cwd.0.clone(),
-        user: own.user.clone().unwrap_or_else(numbers),
+        user: ccrun.user.clone().unwrap_or_else(numbers),
         groups,
-        keep_groups: own.keep_groups == Some(true),
-        only_groups: own.user.is_none(),
+        keep_groups: ccrun.keep_groups == Some(true),
+        only_groups: ccrun.user.is_none(),
         umask: user.umask.map_or(DEFAULT_UMASK, |mask| mask.0),
-        ulimits: ulimits(entry, own.ids == Some(Ids::Store), missing)?,
+        ulimits: ulimits(entry, ccrun.ids == Some(Ids::Store), missing)?,
         streams,
-        explicit: own.explicit == Some(true),
-        interactive: own.interactive == Some(true),
+        explicit: ccrun.explicit == Some(true),
+        interactive: ccrun.interactive == Some(true),
         oom_score_adj: entry.oom_score_adj.map(|score| score.0),
     })
 }
 
-fn streams(own: &Own) -> [Stream; 3] {
-    let stream = |at: usize| match own.stdio.get(at) {
+fn streams(ccrun: &Extension) -> [Stream; 3] {
+    let stream = |at: usize| match ccrun.stdio.get(at) {
         Some(Stdio::Null) => Stream::Null,
         Some(Stdio::Pipe) => Stream::Pipe,
         Some(Stdio::Terminal) => Stream::Terminal,
@@ -76,8 +76,8 @@ fn ulimits(entry: &ProcessEntry, is_ours: bool, missing: &mut Missing) -> Result
 
 /// The bounding set. A process has what that allows when it is executed as root, and nothing as another user, whatever
 /// it was effective and permitted before: capabilities(7), "Transformation of capabilities during execve".
-pub fn capabilities(entry: &ProcessEntry, own: &Own, missing: &mut Missing, unknown: &mut Vec<Unknown>) -> Set {
-    if own.all_capabilities == Some(true) {
+pub fn capabilities(entry: &ProcessEntry, ccrun: &Extension, missing: &mut Missing, unknown: &mut Vec<Unknown>) -> Set {
+    if ccrun.all_capabilities == Some(true) {
         return Set::ALL;
     }
     // As runc does: where nothing is said nothing is given.

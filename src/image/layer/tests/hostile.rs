@@ -227,7 +227,7 @@ impl Generator<'_> {
             6 => record("SCHILY.xattr.security.capability", &[1, 0, 0, self.pick(&[2, 3, 9]), 0, 4, 0, 0]),
             7 if self.one_in(5) => record("size", self.random.below(5000).to_string().as_bytes()),
             8 | 9 if is_file => {
-                // Two extents, a hole before each, sometimes a map that lies.
+                // Two segments, a hole before each, sometimes a map that lies.
                 let off = if self.one_in(8) { self.random.below(10) } else { 0 };
                 let (first, second) = (self.random.below(1 << 20), (1 << 21) + self.random.below(1 << 40));
                 let map = format!("{first},{half},{second},{}", length - half + off);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The files of one user.
-pub struct Places {
+pub struct AuthFiles {
     /// `$REGISTRY_AUTH_FILE`: then it is the only one, as for podman.
     only: Option<PathBuf>,
     podman: Vec<PathBuf>,
@@ -13,9 +13,9 @@ pub struct Places {
     dockercfg: Option<PathBuf>,
 }
 
-impl Places {
+impl AuthFiles {
     /// By the user's environment and id (containers-auth.json(5)).
-    pub fn new(variable: impl Fn(&str) -> Option<OsString>, uid: u32) -> Places {
+    pub fn new(variable: impl Fn(&str) -> Option<OsString>, uid: u32) -> AuthFiles {
         let dir = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = dir("HOME");
         let below_home = |name: &str| home.as_ref().map(|home| home.join(name));
@@ -23,7 +23,7 @@ impl Places {
         // The directory of podman's that stands in for a missing $XDG_RUNTIME_DIR has no `containers` in it.
         let runtime = if dir("XDG_RUNTIME_DIR").is_some() { runtime.join("containers") } else { runtime };
         let config = dir("XDG_CONFIG_HOME").or_else(|| below_home(".config")).map(|dir| dir.join("containers"));
-        Places {
+        AuthFiles {
             only: dir("REGISTRY_AUTH_FILE"),
             podman: std::iter::once(runtime).chain(config).map(|dir| dir.join("auth.json")).collect(),
             docker: dir("DOCKER_CONFIG").or_else(|| below_home(".docker")).map(|dir| dir.join("config.json")),
@@ -51,9 +51,9 @@ mod tests {
 
     fn files(variables: &[(&str, &str)]) -> (Vec<String>, Option<String>) {
         let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        let places = Places::new(variable, 7);
+        let auth_files = AuthFiles::new(variable, 7);
         let text = |path: &Path| path.to_str().unwrap().to_owned();
-        (places.files().iter().map(|path| text(path)).collect(), places.for_login().map(text))
+        (auth_files.files().iter().map(|path| text(path)).collect(), auth_files.for_login().map(text))
     }
 
     #[test]

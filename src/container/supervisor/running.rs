@@ -1,8 +1,8 @@
-//! The supervisor's watch over a container that runs.
+//! A running container as its supervisor sees it: PID 1 is its child, and its terminal's master is open here.
 
 use crate::container::control::Control;
 use crate::container::flow::{End, Flow};
-use crate::container::front::{Behind, Front};
+use crate::container::frontend::{Backend, Frontend};
 use crate::error::{Error, Result};
 use crate::sys::channel::{Channel, Message, Next};
 use crate::sys::fd::OwnedFd;
@@ -19,11 +19,11 @@ pub struct Ended {
     pub status: Status,
     /// Whether the user typed Ctrl-C and the command died of it, so that the shell has to know.
     pub interrupted: bool,
-    /// What of the output could not be written.
+    /// Why output could not be written.
     pub lost: Option<Error>,
 }
 
-/// Somebody at the other end of a channel who is in front of the container's terminal.
+/// The client: a process at the other end of a channel, which has the user's terminal.
 pub struct Client {
     pub channel: Channel,
     /// Leads to the client's own terminal.
@@ -36,20 +36,20 @@ impl Client {
     }
 }
 
-/// The container, seen from the process that made it.
-pub struct Near<'a> {
+/// A container whose command runs.
+pub struct RunningContainer<'a> {
     child: &'a Child,
-    /// Of its terminal.
+    /// The master of its terminal.
     master: Option<OwnedFd>,
-    /// What PID 1 says of the command, if a shell may want to know.
+    /// PID 1's reports about the command, if a shell may need them.
     reports: Option<Channel>,
     is_stopped: Option<u8>,
     killed_by: Option<u8>,
 }
 
-impl Behind for Near<'_> {
+impl Backend for RunningContainer<'_> {
     fn signal(&self, number: i32) {
-        // These two are about our own streams (moby, cli/command/container/signals.go).
+        // These two concern our own streams (moby, cli/command/container/signals.go).
         if ![libc::SIGPIPE, libc::SIGURG].contains(&number) {
             // It may have ended just now; its SIGCHLD is on the way.
             let _ = self.child.signal(number);
@@ -67,8 +67,8 @@ impl Behind for Near<'_> {
         self.master = None;
     }
 
-    fn forget_stops(&mut self) -> Result<()> {
-        self.hear()?;
+    fn discard_stops(&mut self) -> Result<()> {
+        self.read_reports()?;
         self.is_stopped = None;
         Ok(())
     }
@@ -76,13 +76,13 @@ impl Behind for Near<'_> {
 
 const READ: Readiness = Readiness { read: true, write: false };
 
-impl<'a> Near<'a> {
-    pub fn new(child: &'a Child, master: Option<OwnedFd>, reports: Option<Channel>) -> Near<'a> {
-        Near { child, master, reports, is_stopped: None, killed_by: None }
+impl<'a> RunningContainer<'a> {
+    pub fn new(child: &'a Child, master: Option<OwnedFd>, reports: Option<Channel>) -> RunningContainer<'a> {
+        RunningContainer { child, master, reports, is_stopped: None, killed_by: None }
     }
 
-    /// Takes what PID 1 has reported by now.
-    fn hear(&mut self) -> Result<()> {
+    /// Reads what PID 1 has reported so far.
+    fn read_reports(&mut self) -> Result<()> {
         while let Some(reports) = &self.reports
             && let Some(next) = reports.next()?
         {
@@ -90,61 +90,61 @@ impl<'a> Near<'a> {
                 Next::Message(Message::Stopped(signal)) => self.is_stopped = Some(signal),
                 Next::Message(Message::Killed(signal)) => self.killed_by = Some(signal),
                 Next::Message(_) => {}
-                // PID 1 has ended, or is the command itself.
+                // PID 1 has ended, or it is the command itself.
                 Next::Gone => self.reports = None,
             }
         }
         Ok(())
     }
 
-    /// Watches with the caller's streams in this process. `flows`: pipes between them and the container's.
-    pub fn watch_here(mut self, flows: Vec<Flow>, interactive: bool, explicit: bool) -> Result<Ended> {
+    /// Watches the container where this process has the caller's streams. `flows` copy between them and the container's.
+    pub fn watch_with_streams(mut self, flows: Vec<Flow>, interactive: bool, explicit: bool) -> Result<Ended> {
         if flows.is_empty() && self.master.is_none() && self.reports.is_none() {
             return Ok(Ended { status: self.wait()?, interrupted: false, lost: None });
         }
         let signals = SignalFd::new()?;
-        let mut front = Front::new(flows, explicit);
+        let mut frontend = Frontend::new(flows, explicit);
         if let Some(master) = self.master.as_ref().map(OwnedFd::try_clone).transpose()? {
-            front.connect(&master, interactive, &self)?;
+            frontend.connect(&master, interactive, &self)?;
         }
         let status = loop {
-            let timeout = front.timeout(&self);
-            let ready = self.poll(&signals, &front, timeout)?;
+            let timeout = frontend.timeout(&self);
+            let ready = self.poll(&signals, &frontend, timeout)?;
             let mut ended = None;
             while let Some(signal) = signals.next() {
                 match signal.number {
-                    // Another child's may have come before; PID 1 can be waited for once.
+                    // PID 1 can be waited for only once; another SIGCHLD may be another child's.
                     libc::SIGCHLD if ended.is_some() => {}
                     libc::SIGCHLD => ended = self.child.try_wait()?,
-                    _ => front.take(signal, &mut self)?,
+                    _ => frontend.handle_signal(signal, &mut self)?,
                 }
             }
             if let Some(status) = ended {
                 break status;
             }
-            self.hear()?;
+            self.read_reports()?;
             if self.is_stopped.take().is_some() {
-                front.stop(&mut self)?;
+                frontend.stop(&mut self)?;
             }
-            front.copy(&ready, &mut self)?;
+            frontend.copy(&ready, &mut self)?;
         };
-        self.hear()?;
-        front.killed_by = self.killed_by;
-        front.finish(&signals, &mut self)?;
-        Ok(Ended { status, interrupted: front.is_interrupted(), lost: front.lost.take() })
+        self.read_reports()?;
+        frontend.killed_by = self.killed_by;
+        frontend.finish(&signals, &mut self)?;
+        Ok(Ended { status, interrupted: frontend.is_interrupted(), lost: frontend.lost.take() })
     }
 
-    /// Waits for a signal, a report, or one of the front's flows; tells which of these are ready.
-    fn poll(&self, signals: &SignalFd, front: &Front, timeout: i32) -> Result<Vec<Readiness>> {
+    /// Waits for a signal, a report, or one of the frontend's flows. Returns which flows are ready.
+    fn poll(&self, signals: &SignalFd, frontend: &Frontend, timeout: i32) -> Result<Vec<Readiness>> {
         let mut wanted = vec![(signals.as_fd(), READ)];
-        wanted.extend(front.wants());
+        wanted.extend(frontend.wants());
         wanted.extend(self.reports.as_ref().map(|reports| (reports.as_fd(), READ)));
         let mut ready = poll::poll_all(&wanted, timeout)?;
         ready.remove(0);
         Ok(ready)
     }
 
-    /// Waits where there is nothing but signals.
+    /// Waits where nothing but signals can arrive.
     fn wait(&self) -> Result<Status> {
         loop {
             match signal::wait_any()? {
@@ -158,15 +158,18 @@ impl<'a> Near<'a> {
         }
     }
 
-    /// Watches for a client, and goes on without it. `dir`: the container's, where the control socket is.
-    pub fn watch_for(mut self, client: Client, dir: &Path) -> Result<Ended> {
+    /// Watches the container for a client, and goes on when the client detaches. The control socket is made in `dir`, the
+    /// container's directory.
+    pub fn watch_for_client(mut self, client: Client, dir: &Path) -> Result<Ended> {
         let signals = SignalFd::new()?;
         let mut control = Control::listen(dir)?;
         let mut attached = Some(client.channel);
         let mut flows = self.flows_to(client.terminal)?;
         let status = loop {
             let mut wanted = vec![(signals.as_fd(), READ), (control.listener(), READ)];
-            wanted.extend(self.reports.iter().chain(&attached).chain(&control.visitors).map(|one| (one.as_fd(), READ)));
+            wanted.extend(
+                self.reports.iter().chain(&attached).chain(&control.connections).map(|one| (one.as_fd(), READ)),
+            );
             let others = wanted.len();
             let nothing = (signals.as_fd(), Readiness::default());
             wanted.extend(flows.iter().map(|flow| flow.wants().unwrap_or(nothing)));
@@ -174,7 +177,7 @@ impl<'a> Near<'a> {
             let mut ended = None;
             while let Some(signal) = signals.next() {
                 match signal.number {
-                    // Another child's may have come before; PID 1 can be waited for once.
+                    // PID 1 can be waited for only once; another SIGCHLD may be another child's.
                     libc::SIGCHLD if ended.is_some() => {}
                     libc::SIGCHLD => ended = self.child.try_wait()?,
                     other => self.signal(other),
@@ -184,33 +187,33 @@ impl<'a> Near<'a> {
                 break status;
             }
             for (flow, _) in flows.iter_mut().zip(&ready[others..]).filter(|(_, ready)| ready.read || ready.write) {
-                // What becomes of the client shows on its channel.
+                // A client that is gone shows on its channel.
                 let _ = flow.step(&mut |_| ());
             }
             if ready[1].read {
-                control.let_in()?;
+                control.accept()?;
             }
-            self.serve_visitors(&mut control);
-            self.hear()?;
+            self.handle_connections(&mut control);
+            self.read_reports()?;
             match (self.is_stopped.take(), &attached) {
                 (Some(signal), Some(client)) => drop(client.send(&Message::Stopped(signal), &[])),
-                // There is no shell that could continue it.
+                // No shell could continue it.
                 (Some(signal), None) if i32::from(signal) != libc::SIGSTOP => self.signal(libc::SIGCONT),
                 _ => {}
             }
-            match attached.as_ref().map(|client| self.obey(client)).transpose()?.flatten() {
+            match attached.as_ref().map(|client| self.handle_client(client)).transpose()?.flatten() {
                 None => {}
-                Some(Left::Detached) => {
+                Some(ClientGone::Detached) => {
                     attached = None;
-                    // What was typed before still goes through.
+                    // Keys typed before still reach the container.
                     flows.retain(|flow| !flow.is_output());
-                    flows.extend(self.flow_to_nobody()?);
+                    flows.extend(self.discard_output()?);
                 }
-                Some(Left::HungUp) => {
+                Some(ClientGone::HungUp) => {
                     flows.clear();
                     self.hang_up();
                 }
-                Some(Left::Dead) => {
+                Some(ClientGone::Dead) => {
                     (attached, flows) = (None, Vec::new());
                     self.hang_up();
                 }
@@ -218,13 +221,13 @@ impl<'a> Near<'a> {
         };
         flows.retain(Flow::is_output);
         if let Some(client) = &attached {
-            show_the_rest(&mut flows, client)?;
+            flush_output(&mut flows, client)?;
         }
         control.close(dir);
         Ok(Ended { status, interrupted: false, lost: None })
     }
 
-    /// Between the container's terminal and a client's.
+    /// The flows between the container's terminal and a client's.
     fn flows_to(&self, terminal: OwnedFd) -> Result<Vec<Flow>> {
         let Some(master) = &self.master else { return Ok(Vec::new()) };
         fs::set_nonblocking(master.as_fd())?;
@@ -234,33 +237,33 @@ impl<'a> Near<'a> {
         Ok(vec![output.of_terminal(), input])
     }
 
-    /// A program that writes does not wait for somebody to come.
-    fn flow_to_nobody(&self) -> Result<Option<Flow>> {
+    /// A flow that discards the terminal's output, so that programs without a client do not block.
+    fn discard_output(&self) -> Result<Option<Flow>> {
         let Some(master) = &self.master else { return Ok(None) };
         let null = fs::open(c"/dev/null", libc::O_WRONLY, 0)?;
         Ok(Some(Flow::new(End::Ours(master.try_clone()?), End::Ours(null)).of_terminal()))
     }
 
-    /// Does what the client wants.
-    fn obey(&mut self, client: &Channel) -> Result<Option<Left>> {
+    /// Handles the client's messages; returns how it has left, if it has.
+    fn handle_client(&mut self, client: &Channel) -> Result<Option<ClientGone>> {
         while let Some(next) = client.next()? {
             match next {
                 Next::Message(Message::Signal(number)) => self.signal(number),
                 Next::Message(Message::Resize(size)) => self.resize(WindowSize::of_words(size)),
-                Next::Message(Message::Detach) => return Ok(Some(Left::Detached)),
-                Next::Message(Message::HangUp) => return Ok(Some(Left::HungUp)),
+                Next::Message(Message::Detach) => return Ok(Some(ClientGone::Detached)),
+                Next::Message(Message::HangUp) => return Ok(Some(ClientGone::HungUp)),
                 Next::Message(_) => {}
-                Next::Gone => return Ok(Some(Left::Dead)),
+                Next::Gone => return Ok(Some(ClientGone::Dead)),
             }
         }
         Ok(None)
     }
 
-    /// Does what those want who have come to the control socket.
-    fn serve_visitors(&self, control: &mut Control) {
-        control.visitors.retain(|visitor| {
+    /// Handles messages from the control socket.
+    fn handle_connections(&self, control: &mut Control) {
+        control.connections.retain(|connection| {
             loop {
-                match visitor.next() {
+                match connection.next() {
                     Ok(Some(Next::Message(Message::Signal(number)))) => self.signal(number),
                     Ok(Some(Next::Message(_)) | None) => return true,
                     Ok(Some(Next::Gone)) | Err(_) => return false,
@@ -270,8 +273,8 @@ impl<'a> Near<'a> {
     }
 }
 
-/// What was written before the end still goes to the client, until that one wants no more.
-fn show_the_rest(flows: &mut [Flow], client: &Channel) -> Result<()> {
+/// Copies the rest of the output to the client, until a signal says that the user does not want it.
+fn flush_output(flows: &mut [Flow], client: &Channel) -> Result<()> {
     while flows.iter_mut().map(Flow::fill).filter(|waits| *waits).count() > 0 {
         let mut wanted = vec![(client.as_fd(), READ)];
         wanted.extend(flows.iter().filter_map(Flow::wants));
@@ -290,10 +293,11 @@ fn show_the_rest(flows: &mut [Flow], client: &Channel) -> Result<()> {
 }
 
 /// How a client has left.
-enum Left {
-    /// By its keys.
+enum ClientGone {
+    /// By the detach keys.
     Detached,
     /// Its terminal is gone, but it waits for the end.
     HungUp,
+    /// Its process has ended.
     Dead,
 }

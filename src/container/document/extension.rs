@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 object! {
     #[derive(Default)]
-    pub struct Own {
+    pub struct Extension {
         id: Option<String> = "id",
         name: Option<String> = "name",
         /// What the user called the image, the root file system or the bundle.
@@ -34,7 +34,7 @@ object! {
         /// Whether ccrun makes /etc/hosts, /etc/hostname and /etc/resolv.conf.
         host_files: Option<bool> = "hostFiles",
         /// What is to be known of some of `mounts`, by destination.
-        mounts: BTreeMap<String, OwnMount> = "mounts",
+        mounts: BTreeMap<String, MountExtension> = "mounts",
         /// Devices of the host's that are bound.
         devices: Vec<BoundDevice> = "devices",
         /// What `linux.seccomp` is, or what is in its place.
@@ -56,8 +56,8 @@ object! {
         /// What `inspect` shows, in Docker's words.
         inspect: Option<Value> = "inspect",
     }
-    pub struct OwnMount {
-        kind: OwnMountKind = "kind",
+    pub struct MountExtension {
+        kind: MountKind = "kind",
         /// Its name, if it is a volume that has one.
         volume: Option<String> = "volume",
         /// Whether an empty volume begins with what the image has at its place.
@@ -92,7 +92,7 @@ words! {
         /// `linux.seccomp` is a profile in Docker's words.
         Profile = "profile",
     }
-    pub enum OwnMountKind("a kind of mount") {
+    pub enum MountKind("a kind of mount") {
         /// A bind whose owners are mapped to the container's ids.
         Mapped = "mapped",
         Volume = "volume",
