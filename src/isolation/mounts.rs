@@ -139,6 +139,11 @@ impl Fresh {
 
 /// A new file system as a detached mount: `options` are its own (`size=64m,mode=755`), `attributes` the mount's.
 pub fn fresh(fstype: &CStr, options: &str, attributes: u64) -> Result<OwnedFd> {
+    let said = |error: Error| error.context(format_args!("file system {}", fstype.to_string_lossy()));
+    make_fresh(fstype, options, attributes).map_err(said)
+}
+
+fn make_fresh(fstype: &CStr, options: &str, attributes: u64) -> Result<OwnedFd> {
     let context = mount::fsopen(fstype)?;
     // What stands first in `mount`'s list: programs look there for "proc".
     mount::fsconfig_set(context.as_fd(), c"source", fstype)?;
@@ -150,7 +155,7 @@ pub fn fresh(fstype: &CStr, options: &str, attributes: u64) -> Result<OwnedFd> {
             None => mount::fsconfig_set_flag(context.as_fd(), &crate::sys::cstr(option)?)?,
         }
     }
-    mount::fsmount(context.as_fd(), fstype, attributes)
+    mount::fsmount(context.as_fd(), attributes)
 }
 
 /// Attaches the detached `tree` on `place`: a directory on a directory, anything else on anything else.

@@ -110,5 +110,7 @@ pub fn capset(capabilities: u64) -> Result<()> {
     let data = [[low, low, 0], [high, high, 0]];
     // SAFETY: version 3 takes a header of two words and two triples of words; 0 means this process.
     let ret = unsafe { libc::syscall(libc::SYS_capset, &raw const header, &raw const data) };
-    returned(ret, format_args!("capset({capabilities:#x})")).map(drop)
+    let header = "{version=_LINUX_CAPABILITY_VERSION_3, pid=0}";
+    let call = format_args!("capset({header}, {{effective={0:#x}, permitted={0:#x}, inheritable=0}})", capabilities);
+    returned(ret, call).map(drop)
 }

@@ -12,7 +12,7 @@ mod statfs;
 mod statx;
 mod temporary;
 
-use super::shown::{AtFlags, Fd, OpenFlags, Resolve};
+use super::shown::{AtFlags, Fd, FlockOperation, OpenFlags, Resolve};
 use super::{answered, report, returned};
 use crate::error::{Error, Result};
 use crate::sys::fd::OwnedFd;
@@ -302,7 +302,7 @@ pub fn flock(fd: BorrowedFd<'_>, operation: i32) -> Result<()> {
     loop {
         // SAFETY: no memory is passed.
         let done = unsafe { libc::flock(fd, operation) };
-        match returned(done.into(), format_args!("flock({}, {operation})", Fd(fd))) {
+        match returned(done.into(), format_args!("flock({}, {})", Fd(fd), FlockOperation(operation))) {
             Err(error) if error.errno() == Some(libc::EINTR) => continue,
             answer => return answer.map(drop),
         }

@@ -10,7 +10,7 @@ pub fn version() -> (u32, u32) {
     let mut name: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel fills the structure, which is ours; it cannot fail.
     let ret = unsafe { libc::uname(&mut name) };
-    report::infallible(ret, format_args!("uname()"));
+    report::infallible(ret, format_args!("uname({{sysname=\"Linux\", ...}})"));
     // SAFETY: the kernel ends the text with a NUL.
     let release = unsafe { CStr::from_ptr(name.release.as_ptr()) }.to_string_lossy();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));

@@ -18,14 +18,14 @@ pub fn unshare(flags: i32) -> Result<()> {
 pub fn setdomainname(name: &str) -> Result<()> {
     // SAFETY: the pointer and the length are of one string.
     let ret = unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) };
-    returned(ret.into(), format_args!("setdomainname({name:?})")).map(drop)
+    returned(ret.into(), format_args!("setdomainname({name:?}, {})", name.len())).map(drop)
 }
 
 /// sethostname(2), in the UTS namespace of this process.
 pub fn sethostname(name: &str) -> Result<()> {
     // SAFETY: the pointer and the length are of one string.
     let ret = unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) };
-    returned(ret.into(), format_args!("sethostname({name:?})")).map(drop)
+    returned(ret.into(), format_args!("sethostname({name:?}, {})", name.len())).map(drop)
 }
 
 /// gethostname(2): the name of the machine in the UTS namespace of this process.

@@ -1,7 +1,9 @@
 //! Waiting for descriptors: poll(2).
 
 use super::returned;
+use super::shown::Fd;
 use crate::error::Result;
+use std::fmt::{self, Display, Formatter};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// What can be done with a descriptor, or what is waited for.
@@ -29,12 +31,31 @@ pub fn poll_all(fds: &[(BorrowedFd<'_>, Readiness)], timeout: i32) -> Result<Vec
     let mut polled: Vec<libc::pollfd> = fds.iter().map(polled).collect();
     // SAFETY: the pointer and the length are of one live array.
     let ret = unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout) };
-    match returned(ret.into(), format_args!("poll()")) {
+    match returned(ret.into(), format_args!("poll([{}], {}, {timeout})", Polled(fds), fds.len())) {
         Err(error) if error.errno() != Some(libc::EINTR) => Err(error),
         Err(_) => Ok(vec![Readiness::default(); fds.len()]),
         Ok(_) => Ok(polled
             .iter()
             .map(|p| Readiness { read: p.revents & !libc::POLLOUT != 0, write: p.revents & libc::POLLOUT != 0 })
             .collect()),
+    }
+}
+
+/// What is waited for, as strace(1) shows it.
+struct Polled<'a>(&'a [(BorrowedFd<'a>, Readiness)]);
+
+impl Display for Polled<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (at, (fd, wanted)) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "" } else { ", " };
+            let events = match (wanted.read, wanted.write) {
+                (true, true) => "POLLIN|POLLOUT",
+                (true, false) => "POLLIN",
+                (false, true) => "POLLOUT",
+                (false, false) => "0",
+            };
+            write!(f, "{separator}{{fd={}, events={events}}}", Fd(fd.as_raw_fd()))?;
+        }
+        Ok(())
     }
 }

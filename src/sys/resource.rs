@@ -1,6 +1,7 @@
 //! Limits and priority of a process, and its CPUs: prlimit(2), getpriority(2), setpriority(2), sched_getaffinity(2).
 
 use super::returned;
+use super::shown::LimitCall;
 use crate::error::Result;
 use libc::pid_t;
 
@@ -22,7 +23,7 @@ pub fn prlimit(pid: pid_t, resource: u32, new: Option<Rlimit>) -> Result<Rlimit>
     let mut old = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel reads the new limit, if there is one, and `old` has room for what it writes.
     let ret = unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, set, &raw mut old) };
-    returned(ret, format_args!("prlimit64({pid}, {resource}, {new:?})"))?;
+    returned(ret, format_args!("prlimit64({pid}, {})", LimitCall(resource, new.map(|new| (new.soft, new.hard)))))?;
     Ok(Rlimit { soft: old.rlim_cur, hard: old.rlim_max })
 }
 

@@ -26,6 +26,16 @@ impl Display for Fd {
     }
 }
 
+/// A descriptor of what has no path: its number in an explanation, and in errors a word for it.
+#[derive(Clone, Copy)]
+pub(super) struct Detached(pub RawFd, pub &'static str);
+
+impl Display for Detached {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if super::report::is_on() { write!(f, "{}", self.0) } else { f.write_str(self.1) }
+    }
+}
+
 /// The flags of open(2).
 #[derive(Clone, Copy)]
 pub(super) struct OpenFlags(pub i32);
@@ -53,6 +63,59 @@ impl Display for OpenFlags {
         NAMES.iter().filter(|(flag, _)| self.0 & flag != 0).try_for_each(|(_, name)| write!(f, "|{name}"))?;
         // Every open has it, which no error needs to say.
         if super::report::is_on() { f.write_str("|O_CLOEXEC") } else { Ok(()) }
+    }
+}
+
+/// The operation of flock(2).
+pub(super) struct FlockOperation(pub i32);
+
+impl Display for FlockOperation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 & !libc::LOCK_NB {
+            libc::LOCK_SH => "LOCK_SH",
+            libc::LOCK_EX => "LOCK_EX",
+            _ => "LOCK_UN",
+        })?;
+        if self.0 & libc::LOCK_NB != 0 { f.write_str("|LOCK_NB") } else { Ok(()) }
+    }
+}
+
+/// The limits of getrlimit(2) by their numbers.
+const RLIMITS: [&str; 16] = [
+    "CPU",
+    "FSIZE",
+    "DATA",
+    "STACK",
+    "CORE",
+    "RSS",
+    "NPROC",
+    "NOFILE",
+    "MEMLOCK",
+    "AS",
+    "LOCKS",
+    "SIGPENDING",
+    "MSGQUEUE",
+    "NICE",
+    "RTPRIO",
+    "RTTIME",
+];
+
+/// A limit by its name, and what it is to be.
+pub(super) struct LimitCall(pub u32, pub Option<(u64, u64)>);
+
+impl Display for LimitCall {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "RLIMIT_{}, ", RLIMITS.get(self.0 as usize).unwrap_or(&"?"))?;
+        let value = |f: &mut Formatter<'_>, value: u64| match value {
+            u64::MAX => f.write_str("RLIM64_INFINITY"),
+            value => write!(f, "{value}"),
+        };
+        let Some((soft, hard)) = self.1 else { return f.write_str("NULL") };
+        f.write_str("{rlim_cur=")?;
+        value(f, soft)?;
+        f.write_str(", rlim_max=")?;
+        value(f, hard)?;
+        f.write_str("}")
     }
 }
 

@@ -107,6 +107,7 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Res
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = &raw mut iov;
     message.msg_iovlen = 1;
+    let sent = fds.len().min(MAX_FDS);
     if !fds.is_empty() {
         let fds: Vec<i32> = fds.iter().take(MAX_FDS).map(|fd| fd.as_raw_fd()).collect();
         let size = std::mem::size_of_val(&fds[..]);
@@ -123,7 +124,11 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Res
     }
     // SAFETY: `message` points at live memory for the time of the call.
     let ret = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
-    returned(ret as i64, format_args!("sendmsg({}, {} bytes)", Fd(socket.as_raw_fd()), bytes.len())).map(drop)
+    returned(
+        ret as i64,
+        format_args!("sendmsg({}, {} bytes, {} descriptors, MSG_NOSIGNAL)", Fd(socket.as_raw_fd()), bytes.len(), sent),
+    )
+    .map(drop)
 }
 
 /// recvmsg(2): the next message, at most `buffer.len()` bytes of it, and its descriptors (close-on-exec).
@@ -140,7 +145,10 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<
     let read = loop {
         // SAFETY: `message` points at live memory for the time of the call.
         let ret = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-        match returned(ret as i64, format_args!("recvmsg({})", Fd(socket.as_raw_fd()))) {
+        match returned(
+            ret as i64,
+            format_args!("recvmsg({}, {} bytes, MSG_CMSG_CLOEXEC)", Fd(socket.as_raw_fd()), ret.max(0)),
+        ) {
             Err(error) if error.errno() == Some(libc::EINTR) => {}
             other => break other?,
         }
