@@ -1,7 +1,7 @@
-//! How a container is made: three tables of steps, run in their order by three processes.
+//! The steps of a start: three tables, each run in order by one of three processes.
 //!
 //! The supervisor clones PID 1, PID 1 clones the command, and each runs its own table. `ccrun run --explain` prints
-//! a step when it begins, with the system calls that it makes; `ccrun help steps` prints the tables.
+//! each step when it begins, with its system calls; `ccrun help steps` prints the tables.
 
 mod command;
 mod init;
@@ -21,11 +21,11 @@ pub enum Side {
     Command,
 }
 
-/// What a reader should know about a step.
+/// The explanation of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Lesson {
     pub name: &'static str,
-    /// Why it is needed, and why it comes at this place.
+    /// Why it is needed, and why in this order.
     pub why: &'static str,
     /// The man page or the kernel's document.
     pub man: &'static str,
@@ -39,25 +39,25 @@ pub struct Step<F> {
     run: F,
 }
 
-/// What happens in a table.
+/// An event in a table.
 pub enum Event {
-    /// A step begins: its place in the table, counted from 1.
+    /// A step begins. `number` is its place in the table, counted from 1.
     Begins { side: Side, number: usize, lesson: &'static Lesson },
-    /// The last step has been run.
+    /// The last step is done.
     Ended { side: Side },
 }
 
-/// Receives each event when it happens; an error ends the start.
+/// Called with each event; an error ends the start.
 pub type Listener = fn(&Event) -> Result<()>;
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
-/// Names the listener; the first one stays.
+/// Sets the listener, unless one is set.
 pub fn listen(listener: Listener) {
     let _ = LISTENER.set(listener);
 }
 
-/// From this step of the command's on its signals, limits and filter are those of the program.
+/// From this step on, the command has the signals, limits and filter of the program.
 pub const CLEAN_UP: &str = "signals and descriptors";
 
 const fn step<F>(name: &'static str, challenge: Option<u8>, man: &'static str, why: &'static str, run: F) -> Step<F> {
@@ -223,12 +223,12 @@ pub fn lessons() -> Vec<(Side, Vec<&'static Lesson>)> {
     vec![(Side::Supervisor, of(SUPERVISOR)), (Side::Init, of(INIT)), (Side::Command, of(COMMAND))]
 }
 
-/// What an earlier step has left.
+/// A value that an earlier step must have made.
 fn required<T>(from_before: Option<T>) -> Result<T> {
     from_before.ok_or_else(|| Error::new("a step comes before the one that it needs"))
 }
 
-/// Runs a table from its beginning, to its end or the first error.
+/// Runs a table to its end or the first error.
 fn run_all<F: Copy>(side: Side, table: &'static [Step<F>], mut run: impl FnMut(F) -> Result<()>) -> Result<()> {
     for (at, Step { lesson, run: function }) in table.iter().enumerate() {
         if let Some(listener) = LISTENER.get() {
