@@ -33,7 +33,7 @@ impl Bundle {
         &self.dir
     }
 
-    /// What only the one who runs it can say, in place of what the document says.
+    /// ccrun's own properties, for the caller to set.
     pub fn extension(&mut self) -> &mut Extension {
         &mut self.document.ccrun
     }
@@ -42,7 +42,7 @@ impl Bundle {
         &self.document
     }
 
-    /// What the document describes; an error that lists all that is missing.
+    /// The specification that the document describes. The error lists everything that ccrun cannot do.
     pub fn spec(&self) -> Result<(ContainerSpec, Vec<Unknown>)> {
         let said = |error: Error| error.context(format_args!("bundle {}", self.dir.display()));
         let (spec, missing, unknown) =
@@ -68,7 +68,7 @@ impl Bundle {
     }
 }
 
-/// The text of a config.json: a regular file, as a FIFO would keep us waiting.
+/// Reads a config.json. It must be a regular file, because a FIFO would block us.
 fn text(path: &Path) -> Result<Vec<u8>> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = fs::open(&crate::sys::cstr(path)?, flags, 0)?;

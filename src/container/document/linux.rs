@@ -1,4 +1,4 @@
-//! What is Linux's own: `linux`.
+//! The properties for Linux: `linux`.
 
 use super::object::{Absolute, At, object, words};
 use super::process::Id;
@@ -24,7 +24,7 @@ object! {
         rootfs_propagation: Option<Propagation> = "rootfsPropagation",
         mount_label: Option<String> = "mountLabel",
     } keeps unread: ["intelRdt", "memoryPolicy", "netDevices", "personality", "timeOffsets"]
-    /// A namespace of the container's: a new one, or without that the one that `path` leads to.
+    /// A namespace of the container: the one at `path`, or else a new one.
     pub struct Namespace {
         kind: NamespaceKind = "type",
         path: Option<Absolute> = "path",
@@ -75,7 +75,7 @@ words! {
 }
 
 impl Linux {
-    /// The entry of a kind, if it is not the host's.
+    /// The entry of a kind. Without one the container has the host's.
     pub fn namespace(&self, kind: NamespaceKind) -> Option<&Namespace> {
         self.namespaces.iter().find(|namespace| namespace.kind == kind)
     }
