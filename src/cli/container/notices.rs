@@ -1,11 +1,11 @@
-//! What is told to the user of a container's life and is no error.
+//! The texts of notices about a container.
 
 use crate::container::notice::{Biggest, Notice, OutOfMemory, Used};
 use crate::decimal;
 use crate::error::errno_name;
 use std::time::Duration;
 
-/// The line for it.
+/// The text of a notice.
 pub fn text(notice: &Notice) -> String {
     match notice {
         Notice::NoSwappiness => "Your kernel does not support memory swappiness capabilities or the cgroup is not \
