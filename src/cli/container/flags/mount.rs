@@ -190,7 +190,7 @@ fn bind(path: PathBuf, target: &Path) -> Result<Source> {
     }
 }
 
-/// What the user should know of these mounts.
+/// Notes for the user about these mounts.
 pub fn notes(mounts: &[Mount]) -> Vec<String> {
     let sources = mounts.iter().filter_map(|mount| match &mount.source {
         Source::Bind(path) if devices::are_in(path) => Some(path),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn tmpfs_options_cannot_be_anything() {
+    fn unknown_tmpfs_options_are_refused() {
         let made = |text| match tmpfs(text).unwrap().source {
             Source::Tmpfs(made) => made,
             other => panic!("{other:?}"),

@@ -1,4 +1,4 @@
-//! The limits of a new container: those that `update` can change, and those that it keeps.
+//! The limits of a new container: those that `update` can change, and those that it cannot.
 
 use super::block_io;
 use super::limits;
@@ -42,7 +42,7 @@ pub fn shm_size(parsed: &Parsed) -> Result<u64> {
     Ok(parsed.get(SHM_SIZE)?.unwrap_or(64 << 20))
 }
 
-/// A path from the top of the tree of cgroups, with a slash or without.
+/// A path from the top of the cgroup hierarchy, with or without a leading slash.
 pub fn cgroup_parent(parsed: &Parsed) -> Result<Option<PathBuf>> {
     let Some(text) = parsed.text(CGROUP_PARENT)?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let path = Path::new(text.trim_start_matches('/'));
