@@ -239,7 +239,7 @@ impl DetachedMounts {
         let mut all = Vec::new();
         loop {
             let (Message::Mounts { keys, is_last }, fds) = channel.receive_from("the supervisor")? else {
-                return Err(Error::new("the supervisor sent something else than mounts"));
+                return Err(Error::new("the supervisor sent an unexpected message instead of mounts"));
             };
             all.extend(keys.into_iter().zip(fds));
             if is_last {

@@ -107,7 +107,7 @@ fn lock_host(dir: &Path) -> Result<()> {
 pub fn receive(channel: &Channel, intermediate: &Child) -> Result<Child> {
     let (message, fds) = channel.receive_from("the process that makes PID 1")?;
     let (Message::Started(pid), Some(pidfd)) = (message, fds.into_iter().next()) else {
-        return Err(Error::new("PID 1 was not introduced"));
+        return Err(Error::new("the process that makes PID 1 did not send its pidfd"));
     };
     intermediate.wait()?;
     Ok(Child::of_pidfd(pid, pidfd))
@@ -144,7 +144,7 @@ pub fn take(intermediate: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Re
     let ready = intermediate.receive_from("the process that makes PID 1")?;
     supervisor.receive_from("the supervisor")?;
     let (Message::Mounts { keys, .. }, _) = ready else {
-        return Err(Error::new("PID 1 was told nothing of its mounts"));
+        return Err(Error::new("PID 1 received no mounts"));
     };
     let take = |at: usize| {
         let place = fs::open(&crate::sys::cstr(dir.join(PLACES).join(at.to_string()))?, libc::O_PATH, 0)?;

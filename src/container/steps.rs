@@ -72,11 +72,11 @@ type Command = for<'a, 'b> fn(&'a mut command::Prepare<'b>) -> Result<()>;
 #[rustfmt::skip]
 pub static SUPERVISOR: &[Step<Supervisor>] = &[
     step("volumes", None, "mkdir(2)",
-        "Makes the directories of new volumes. As the caller, because the host's directories are the caller's business.",
+        "Makes the directories of new volumes. As the caller, who will own missing directories of the host.",
         supervisor::make_volumes),
     step("record", None, "cgroups(7)",
-        "Plans the cgroups and writes the container down. Before anything of it is made, so that the next command \
-         can remove whatever a killed ccrun leaves.",
+        "Plans the cgroups and writes the container's record. Before making anything, so that the next command can \
+         remove whatever a killed ccrun leaves.",
         supervisor::save_container),
     step("cgroup", Some(6), "cgroups(7)",
         "Makes the cgroup and writes its limits. Before the first process of the container, so that none runs without them.",
@@ -89,12 +89,12 @@ pub static SUPERVISOR: &[Step<Supervisor>] = &[
          the others, or their root could not change them.",
         supervisor::clone_init),
     step("id maps", Some(5), "user_namespaces(7)",
-        "Says which ids of the host the container's ids are: root inside is nobody outside. Only the parent may write \
-         more than one line, and PID 1 waits for it.",
+        "Maps the container's ids to ids of the host: root inside is nobody outside. Only the parent may write more \
+         than one line, and PID 1 waits for it.",
         supervisor::write_id_maps),
     step("id-mapped mounts", Some(3), "mount_setattr(2), open_tree(2)",
-        "As root: copies of the image's, the directory's and the volumes' mounts that show their files under the \
-         container's ids. It takes the user namespace, which has its ids now.",
+        "As root: makes copies of the image's, the directory's and the volumes' mounts that show their files under the \
+         container's ids. They need the user namespace, whose id maps are written now.",
         supervisor::make_mounts),
     step("hand over", None, "unix(7), SCM_RIGHTS",
         "Sends these mounts to PID 1, which goes on with them.",
@@ -108,44 +108,44 @@ pub static SUPERVISOR: &[Step<Supervisor>] = &[
 #[rustfmt::skip]
 pub static INIT: &[Step<Init>] = &[
     step("name and session", Some(4), "setsid(2), PR_SET_NAME(2const)",
-        "Shows as ccrun, and leads the session that will own the container's terminal. First, while the host's /proc \
-         still tells where the command line is.",
+        "Renames itself to ccrun, and leads the session that will own the container's terminal. First, because the \
+         address of the command line is read from the host's /proc.",
         init::name_itself),
     step("private mounts", Some(3), "mount_namespaces(7)",
         "Stops the propagation of mounts in both directions. Before the first mount, or the host would see it.",
         init::make_mounts_private),
     step("host's devices", Some(3), "open(2)",
-        "Opens /dev/null and its like by descriptor. A user namespace cannot make devices; these will be bound.",
+        "Opens /dev/null and similar devices. A user namespace cannot make devices, so these will be bound.",
         init::open_devices),
     step("priority and cgroup", Some(6), "sched(7), cgroups(7)",
-        "Gives up importance that the caller had, and enters the cgroup. While its own /proc files can still be written.",
+        "Gives up a raised priority of the caller's, and enters the cgroup. While its own /proc files can still be written.",
         init::join_cgroup),
     step("wait for ids", Some(5), "user_namespaces(7)",
         "Waits for the id maps, and for the mounts that only the host's root can make. Until then it has no ids.",
         init::receive_mounts),
     step("shut off", Some(4), "PR_SET_DUMPABLE(2const)",
-        "Cannot be traced or looked into from here on: its memory and descriptors are the host's. Not earlier, because \
-         the /proc files of such a process are root's and the caller could not write the id maps.",
+        "Becomes undumpable, so that nothing inside can trace it or read its memory and descriptors, which are the host's. \
+         Not earlier: its /proc files now belong to root, and the caller could not write the id maps.",
         init::shut_off),
     step("sources", Some(3), "open(2)",
-        "Opens the layers, directories and devices on the host. Still as the caller, who may go there.",
+        "Opens the layers, directories and devices on the host. Still as the caller, who may enter the store.",
         init::open_sources),
     step("become root", Some(5), "setresuid(2), PR_SET_PDEATHSIG(2const)",
         "Becomes the container's root, so that what it makes belongs to it, and asks to be killed when the supervisor \
-         ends. A change of ids clears that wish, so it comes after.",
+         ends. A change of ids clears that request, so it comes after.",
         init::become_root),
     step("root file system", Some(3), "overlayfs (kernel documentation)",
-        "Mounts the layers below a directory of the container's own that takes every write.",
+        "Mounts the layers below a directory of the container's own, which takes every write.",
         init::mount_root),
     step("proc", Some(4), "proc(5)",
-        "Mounts the new PID namespace's /proc and covers what tells of the host or changes it.",
+        "Mounts the new PID namespace's /proc, and covers the files that reveal or change the host.",
         init::mount_proc),
     step("sys", Some(3), "sysfs(5)",
         "Mounts /sys read-only. It shows the network namespace that we are in.",
         init::mount_sys),
     step("cgroup view", Some(6), "cgroup_namespaces(7)",
-        "Makes our own cgroup the top of what is seen in /sys/fs/cgroup. After joining it: the namespace begins where \
-         its maker is.",
+        "Makes our own cgroup the top of /sys/fs/cgroup. After joining it: the root of the namespace is the cgroup of the \
+         process that makes it.",
         init::mount_cgroups),
     step("dev", Some(3), "devpts(5), tmpfs(5)",
         "Mounts a small /dev with the devices that were opened, its own pseudoterminals, shared memory and queues.",
@@ -155,11 +155,11 @@ pub static INIT: &[Step<Init>] = &[
          of all others, and shallow places first: each may hide what was there before.",
         init::mount_volumes),
     step("terminal", Some(8), "pty(7)",
-        "Opens a terminal of the container's own and sends its other end to the supervisor. While /dev is at hand.",
+        "Opens a terminal of the container's own and sends its other end to the supervisor. While /dev is still open.",
         init::open_terminal),
     step("pivot_root", Some(3), "pivot_root(2)",
-        "Makes the container's root / and detaches the host's. There is no way out by cd .., because nothing of the \
-         host is mounted any more. After all that is taken from the host.",
+        "Makes the container's root / and detaches the host's. cd .. does not lead out, because nothing of the host is \
+         mounted any more. After all steps that need the host's files.",
         init::pivot),
     step("hostname", Some(2), "uts_namespaces(7)",
         "Names the machine in the new UTS namespace.",
@@ -185,14 +185,14 @@ pub static COMMAND: &[Step<Command>] = &[
         "Connects descriptors 0, 1 and 2.",
         command::connect_streams),
     step("working directory", Some(8), "chdir(2)",
-        "Enters the working directory, and makes it if it is missing. While we are root and may.",
+        "Enters the working directory, and makes it if it is missing. While we are still root.",
         command::enter_directory),
     step("single id", Some(5), "seccomp_unotify(2), user_namespaces(7)",
         "Where only one id exists: root's calls are answered by PID 1 from here on, and another user gets a user \
          namespace of their own.",
         command::become_single),
     step("bounding set", Some(5), "capabilities(7)",
-        "Drops what no program may ever gain. First of all that is given up: it takes CAP_SETPCAP.",
+        "Drops the capabilities that no program may ever gain. First, because it needs CAP_SETPCAP.",
         command::bound_capabilities),
     step("groups and user", Some(5), "setgroups(2), setresgid(2), setresuid(2)",
         "Becomes the user. Groups first: without root they cannot be changed any more.",
@@ -208,7 +208,7 @@ pub static COMMAND: &[Step<Command>] = &[
         "Sets --ulimit. Late, because our own work above must not run into them.",
         command::set_limits),
     step("power", Some(5), "seccomp(2), capabilities(7)",
-        "Loads the system call filter and gives up the last capabilities. At the very end: both judge us, too.",
+        "Loads the system call filter and drops the last capabilities. At the very end: both apply to us, too.",
         command::give_up_power),
     step("execve", Some(1), "execve(2)",
         "Becomes the program. It is searched for in PATH inside the container.",

@@ -30,7 +30,7 @@ pub fn text(notice: &Notice) -> String {
             format!("no overlay on the store's file system ({reason}): copying the files instead")
         }
         Notice::UselessDevice(path) => {
-            let why = "can be opened by nobody in the container: its owner and mode on this host are against it";
+            let why = "cannot be opened by anybody in the container, because of its owner and mode on this host";
             format!("--device {} {why}", path.display())
         }
         Notice::OutputLost(error) => format!("output of the container was lost: {error}"),

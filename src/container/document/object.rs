@@ -166,7 +166,7 @@ impl Json for OsString {
         let pairs = digits.as_bytes().chunks(2);
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok().filter(|byte| *byte != 0);
         let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
-        bytes.map(OsString::from_vec).ok_or_else(|| at.error("holds no bytes in hexadecimal digits"))
+        bytes.map(OsString::from_vec).ok_or_else(|| at.error("is not a string of hexadecimal bytes"))
     }
 
     fn write(&self) -> Option<Value> {

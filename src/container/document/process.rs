@@ -57,7 +57,7 @@ impl ProcessEntry {
                 return Err(at.error(format!("the soft limit {} is above the hard one, {}", one.soft, one.hard)));
             }
             if self.rlimits[..number].iter().any(|before| before.kind == one.kind) {
-                return Err(at.member("type").error(format!("RLIMIT_{name} stands there twice")));
+                return Err(at.member("type").error(format!("RLIMIT_{name} is listed twice")));
             }
         }
         Ok(())

@@ -138,7 +138,7 @@ pub fn save_container(start: &mut Start<'_>) -> Result<()> {
     let cgroup = Cgroup::plan(&name, &spec.limits, spec.cgroup_parent.as_deref())?;
     // Its processes would be killed at the end.
     if let Some(taken) = cgroup.paths().find(|path| spec.cgroup_name.is_some() && fs::exists(path)) {
-        return Err(Error::new(format_args!("cgroup {} is there already", taken.display())));
+        return Err(Error::new(format_args!("cgroup {} already exists", taken.display())));
     }
     start.state.cgroup = cgroup.paths().map(Path::to_owned).collect();
     *start.cgroup = cgroup;
@@ -286,7 +286,7 @@ pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
             Message::NoOverlay(errno) => (start.notify)(Notice::NoOverlay(errno)),
             Message::UselessDevice(path) => (start.notify)(Notice::UselessDevice(path)),
             Message::User { uid, gid, groups } => start.state.user = Some((uid, gid, groups)),
-            other => return Err(Error::new(format_args!("PID 1 said something else than it should: {other:?}"))),
+            other => return Err(Error::new(format_args!("PID 1 sent an unexpected message: {other:?}"))),
         }
     }
     // The ids behind a user's name are known only now.

@@ -19,7 +19,7 @@ pub const CGROUP_PARENT: One =
 pub fn read(parsed: &Parsed) -> Result<Limits> {
     if parsed.is_on(OOM_KILL_DISABLE) {
         return Err(Error::new("--oom-kill-disable is not supported").hint(
-            "a container at its limit would stand still for ever, and cgroup v2 has no such switch; \
+            "a container at its limit would hang forever, and cgroup v2 has no such switch; \
              --oom-score-adj spares one when the machine itself is out of memory",
         ));
     }

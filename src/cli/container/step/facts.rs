@@ -65,7 +65,7 @@ impl Facts {
         }
         mounts(&self.mounts, before.map(|facts| &facts.mounts), &mut lines);
         if lines.is_empty() {
-            lines.push("nothing that is looked at has changed since the step before".to_owned());
+            lines.push("nothing has changed since the step before".to_owned());
         }
         lines.iter().map(|line| format!("    {line}\n")).collect()
     }

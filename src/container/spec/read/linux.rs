@@ -30,7 +30,7 @@ pub fn namespaces(linux: &Linux, missing: &mut Missing) -> Namespaces {
         }
     }
     let has = |kind| linux.namespace(kind).is_some();
-    let no_user = "no user namespace is asked for, and ccrun runs nothing as the host's root";
+    let no_user = "there is no user namespace, and ccrun runs nothing as the host's root";
     missing.refuse(!has(NamespaceKind::User), "linux.namespaces", no_user);
     for kind in [NamespaceKind::Pid, NamespaceKind::Mount, NamespaceKind::Ipc, NamespaceKind::Uts] {
         missing.refuse(!has(kind), "linux.namespaces", format_args!("the host's {} namespace", kind.word()));
@@ -47,9 +47,9 @@ pub fn ids(linux: &Linux, missing: &mut Missing) -> Option<IdMap> {
         let total: u64 = mappings.iter().map(|mapping| u64::from(mapping.size)).sum();
         missing.refuse(total == 1, &place, "a single id");
         let is_host_root = mappings.iter().any(|mapping| mapping.host_id.0 == 0);
-        missing.refuse(is_host_root, &place, "the host's root is in it, and ccrun runs nothing as that");
+        missing.refuse(is_host_root, &place, "it includes the host's root, and ccrun runs nothing as the host's root");
         let has_root = mappings.iter().any(|mapping| mapping.container_id.0 == 0);
-        missing.refuse(!has_root, &place, "no id of the host stands for the container's root");
+        missing.refuse(!has_root, &place, "the container's root has no id on the host");
         let extent = |mapping: &IdMapping| Extent {
             inside: mapping.container_id.0,
             outside: mapping.host_id.0,
@@ -71,10 +71,10 @@ pub fn cgroup(linux: &Linux, missing: &mut Missing) -> Option<(PathBuf, String)>
     let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
     match (path.parent(), name) {
         _ if is_systemds => {
-            missing.push(place, format_args!("'{text}' is a unit of systemd's, which ccrun does not ask"))
+            missing.push(place, format_args!("'{text}' is a systemd unit, which ccrun does not support"))
         }
         (Some(parent), Some(name)) if is_plain => return Some((parent.to_owned(), name.to_owned())),
-        _ => missing.push(place, format_args!("'{text}' is not the path of a group")),
+        _ => missing.push(place, format_args!("'{text}' is not the path of a cgroup")),
     }
     None
 }
@@ -120,7 +120,7 @@ pub fn settings(
         } else if setting.is_of_namespace(own_network) {
             settings.push(setting);
         } else {
-            missing.push(format_args!("linux.sysctl.{name}"), "is not of a namespace of the container's own");
+            missing.push(format_args!("linux.sysctl.{name}"), "does not belong to a namespace of the container's own");
         }
     }
     (settings, domain)

@@ -69,13 +69,13 @@ pub fn translate(
             "sysfs" => missing.refuse(
                 !own_network && !is_ours,
                 &place,
-                "sysfs without a network namespace of the container's own",
+                "sysfs needs a network namespace of the container's own",
             ),
             "cgroup" => {
                 let is_ours = made == Fresh { options: String::new(), attributes: CGROUP };
-                let why = "cgroups are shown with the options ro, nosuid, noexec and nodev alone";
+                let why = "cgroups can only have the options ro, nosuid, noexec and nodev";
                 missing.refuse(!is_ours, &place, why);
-                missing.refuse(kernel[SYS].is_none(), &place, "/sys/fs/cgroup without a sysfs on /sys before it");
+                missing.refuse(kernel[SYS].is_none(), &place, "/sys/fs/cgroup needs a sysfs on /sys before it");
             }
             _ => {}
         }
@@ -84,11 +84,7 @@ pub fn translate(
     let [proc, sys, dev, pts, mqueue, cgroup] = kernel;
     let mut needed = |number: usize, made: Option<Fresh>| {
         let (kind, place) = KERNEL[number];
-        missing.refuse(
-            made.is_none(),
-            "mounts",
-            format_args!("no {kind} on {place}, without which ccrun starts nothing"),
-        );
+        missing.refuse(made.is_none(), "mounts", format_args!("no {kind} on {place}, which ccrun needs"));
         made.unwrap_or_default()
     };
     let (proc, top, pts) = (needed(0, proc), needed(2, dev), needed(3, pts));

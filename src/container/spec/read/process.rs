@@ -14,7 +14,7 @@ pub fn translate(entry: &ProcessEntry, ccrun: &Extension, missing: &mut Missing)
     missing.refuse(
         has_terminal && !streams.contains(&Stream::Terminal),
         "process.terminal",
-        "a bundle's process gets no terminal",
+        "a bundle's process cannot have a terminal",
     );
     let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let no_labels = "ccrun sets no label of a security module";
@@ -61,7 +61,7 @@ fn ulimits(entry: &ProcessEntry, is_ours: bool, missing: &mut Missing) -> Result
     let mut ulimits = Vec::new();
     for (at, one) in entry.rlimits.iter().enumerate() {
         let name = one.kind.word();
-        let no_space = "ccrun sets no limit of address space (RLIMIT_AS), because the memory limit does better";
+        let no_space = "ccrun does not limit address space (RLIMIT_AS); use the memory limit";
         missing.refuse(name == RlimitKind::AS, format_args!("process.rlimits[{at}]"), no_space);
         if name != RlimitKind::AS {
             ulimits.push(Ulimit { name, limit: Rlimit { soft: one.soft, hard: one.hard } });
@@ -102,7 +102,11 @@ pub fn capabilities(entry: &ProcessEntry, ccrun: &Extension, missing: &mut Missi
     let is_root = entry.user.uid.is_none_or(|uid| uid.0 == 0);
     if is_root && entry.no_new_privileges == Some(true) {
         let less = bounding.without(set(permitted)) != Set::default();
-        missing.refuse(less, "process.capabilities.permitted", "is less than the bounding set, beside noNewPrivileges");
+        missing.refuse(
+            less,
+            "process.capabilities.permitted",
+            "is smaller than the bounding set, with noNewPrivileges",
+        );
     }
     bounding
 }
