@@ -22,10 +22,10 @@ pub struct Bundle {
 impl Bundle {
     /// Reads DIR/config.json.
     pub fn read(dir: &Path) -> Result<Bundle> {
-        let said = |error: Error| error.context(format_args!("bundle {}", dir.display()));
+        let in_context = |error: Error| error.context(format_args!("bundle {}", dir.display()));
         let dir =
             std::fs::canonicalize(dir).map_err(|error| Error::io(format_args!("bundle {}", dir.display()), &error))?;
-        let document = text(&dir.join("config.json")).and_then(|text| Document::parse(&text)).map_err(said)?;
+        let document = text(&dir.join("config.json")).and_then(|text| Document::parse(&text)).map_err(in_context)?;
         Ok(Bundle { dir, document })
     }
 
@@ -44,25 +44,25 @@ impl Bundle {
 
     /// The specification that the document describes. The error lists everything that ccrun cannot do.
     pub fn spec(&self) -> Result<(ContainerSpec, Vec<Unknown>)> {
-        let said = |error: Error| error.context(format_args!("bundle {}", self.dir.display()));
+        let in_context = |error: Error| error.context(format_args!("bundle {}", self.dir.display()));
         let (spec, missing, unknown) =
-            self.root().and_then(|root| read(&self.document, root, &self.dir)).map_err(said)?;
+            self.root().and_then(|root| read(&self.document, root, &self.dir)).map_err(in_context)?;
         if missing.is_empty() {
             return Ok((spec, unknown));
         }
-        Err(said(Error::new(format_args!("ccrun cannot do what config.json asks for: {}", missing.join("; ")))))
+        Err(in_context(Error::new(format_args!("ccrun cannot do what config.json asks for: {}", missing.join("; ")))))
     }
 
     fn root(&self) -> Result<Root> {
         let path = self.dir.join(&self.document.root.path.0);
-        let said = |what: &str| Error::new(format_args!("root.path: {} {what}", path.display()));
+        let refused = |what: &str| Error::new(format_args!("root.path: {} {what}", path.display()));
         let found = std::fs::canonicalize(&path)
             .map_err(|error| Error::io(format_args!("root.path: {}", path.display()), &error))?;
         if found == Path::new("/") {
-            return Err(said("is this machine's own root").hint("a container would write to it"));
+            return Err(refused("is this machine's own root").hint("a container would write to it"));
         }
         if !found.is_dir() {
-            return Err(said("is not a directory"));
+            return Err(refused("is not a directory"));
         }
         Ok(Root::Directory { path: found, writable: true })
     }

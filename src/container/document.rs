@@ -75,11 +75,11 @@ object! {
 impl Document {
     /// Reads the text of a config.json.
     pub fn parse(text: &[u8]) -> Result<Document> {
-        let said = |error: Error| error.context("config.json");
-        let value =
-            serde_json::from_slice(text).map_err(|error| said(Error::new(format_args!("is not JSON: {error}"))))?;
-        let document = Document::read(&value, &At::TOP).map_err(said)?;
-        document.check().map_err(said)?;
+        let in_context = |error: Error| error.context("config.json");
+        let value = serde_json::from_slice(text)
+            .map_err(|error| in_context(Error::new(format_args!("is not JSON: {error}"))))?;
+        let document = Document::read(&value, &At::TOP).map_err(in_context)?;
+        document.check().map_err(in_context)?;
         Ok(document)
     }
 

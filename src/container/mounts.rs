@@ -84,13 +84,13 @@ fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is
             mount::mount_setattr(source.as_fd(), true, MOUNT_ATTR_RDONLY, None)?;
         }
     }
-    let said = |error: Error| match &wanted.source {
+    let in_context = |error: Error| match &wanted.source {
         Source::Bind(path) | Source::Direct(Direct { path, .. }) => {
             error.context(format_args!("{} of the host", path.display()))
         }
         _ => error,
     };
-    mounts::attach(source.as_fd(), place.as_fd()).map_err(said)
+    mounts::attach(source.as_fd(), place.as_fd()).map_err(in_context)
 }
 
 fn mount_tmpfs(root: BorrowedFd<'_>, wanted: &Mount, tmpfs: &Tmpfs) -> Result<()> {

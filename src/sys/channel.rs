@@ -56,7 +56,7 @@ pub enum Message {
     Ended(u8),
     /// A signal for the container.
     Signal(i32),
-    /// The size of the container's terminal, as [`super::tty::WindowSize::to_words`] gives it.
+    /// The size of the container's terminal, from [`super::tty::WindowSize::to_words`].
     Resize([u16; 4]),
     /// The sender leaves; the container goes on.
     Detach,

@@ -93,8 +93,8 @@ pub fn begin(parsed: &Parsed, is_stepped: bool) -> Result<()> {
         }
     }
     let _ = EXPLANATION.set(explanation);
-    listen(hear_step);
-    report::listen(hear_call);
+    listen(on_event);
+    report::listen(on_call);
     Ok(())
 }
 
@@ -134,7 +134,7 @@ pub fn name(side: Side) -> &'static str {
 }
 
 /// The listener for events of the tables.
-pub fn hear_step(event: &Event) -> Result<()> {
+pub fn on_event(event: &Event) -> Result<()> {
     let Some(explanation) = EXPLANATION.get() else { return Ok(()) };
     let now = explanation.began.elapsed();
     match event {
@@ -187,7 +187,7 @@ fn header(lane: usize, number: usize, lesson: &Lesson, colors: bool, whole: bool
     text + "\n"
 }
 
-fn hear_call(call: &Call<'_>) {
+fn on_call(call: &Call<'_>) {
     let Some(explanation) = EXPLANATION.get() else { return };
     // While reports are on, descriptors are shown by their numbers.
     let text = call.text.to_string();
@@ -277,7 +277,7 @@ impl Explanation {
 
     /// One event of the trace.
     fn line(&self, event: &serde_json::Value) {
-        self.say(&format!("{event},\n"));
+        self.write_or_keep(&format!("{event},\n"));
     }
 
     /// Writes a text of this process. After a text of another process it repeats the heading of the step. `lane` 0: the
@@ -303,7 +303,7 @@ impl Explanation {
         }
     }
 
-    fn say(&self, text: &str) {
+    fn write_or_keep(&self, text: &str) {
         if KEEPS.get() { self.keep(text) } else { self.write(text) }
     }
 

@@ -98,7 +98,7 @@ pub fn begin(parsed: &Parsed, security: &Security) -> Result<()> {
         return explain::begin(parsed, false);
     }
     let terminal = terminal()?;
-    listen(hear);
+    listen(on_event);
     explain::begin(parsed, true)?;
     let proc = procfs::open().ok().map(|proc| explain::duplicate(proc.as_fd())).transpose()?;
     let [one, two, three] = [socket::socketpair()?, socket::socketpair()?, socket::socketpair()?];
@@ -128,14 +128,14 @@ pub fn failed(error: Error) -> Error {
     error
 }
 
-fn hear(event: &Event) -> Result<()> {
-    let Some(stepper) = STEPPER.get() else { return explain::hear_step(event) };
+fn on_event(event: &Event) -> Result<()> {
+    let Some(stepper) = STEPPER.get() else { return explain::on_event(event) };
     match event {
         Event::Begins { side, number, .. } => {
-            stepper.stop(*side, number_of(*side, *number), || explain::hear_step(event))
+            stepper.stop(*side, number_of(*side, *number), || explain::on_event(event))
         }
         Event::Ended { side } => {
-            explain::hear_step(event)?;
+            explain::on_event(event)?;
             if *side == Side::Supervisor {
                 stepper.end();
             }
@@ -152,7 +152,7 @@ impl Stepper {
         }
         let pid = self.proc.as_ref().and_then(|proc| own_pid(proc.as_fd())).unwrap_or(0);
         let channel = &self.channels[lane(side)];
-        say(channel, &[&[COMES, step], &pid.to_ne_bytes()[..]].concat())?;
+        send(channel, &[&[COMES, step], &pid.to_ne_bytes()[..]].concat())?;
         if answer(channel)? != GO_ON {
             return Err(Error::new("the user has ended the start"));
         }
@@ -160,15 +160,15 @@ impl Stepper {
         let now = Facts::of(View::read(self.proc.as_ref().map(AsFd::as_fd)));
         let before = BEFORE.take().filter(|(of, _)| *of == side).map(|(_, facts)| facts);
         loop {
-            say(channel, &[READY])?;
+            send(channel, &[READY])?;
             match answer(channel)? {
                 GO_ON => break,
-                TELL => tell(channel, &now.since(before.as_ref()))?,
+                TELL => send_text(channel, &now.since(before.as_ref()))?,
                 _ => return Err(Error::new("the user has ended the start")),
             }
         }
         if self.left_out.is_some_and(|left_out| left_out == step + 1) {
-            say(channel, &[LEFT_OUT, step + 1])?;
+            send(channel, &[LEFT_OUT, step + 1])?;
         }
         BEFORE.set(Some((side, now)));
         Ok(())
@@ -180,7 +180,7 @@ impl Stepper {
             return None;
         }
         let channel = &self.channels[0];
-        let quit = say(channel, &[ENDED]).and_then(|()| answer(channel)).ok();
+        let quit = send(channel, &[ENDED]).and_then(|()| answer(channel)).ok();
         while quit.is_some() && answer(channel).is_ok() {}
         // Only its parent can wait for it.
         let _ = process::wait4(self.prompter, libc::__WALL);
@@ -197,7 +197,7 @@ fn lane(side: Side) -> usize {
     }
 }
 
-fn say(channel: &OwnedFd, message: &[u8]) -> Result<()> {
+fn send(channel: &OwnedFd, message: &[u8]) -> Result<()> {
     socket::send(channel.as_fd(), message, &[]).map_err(|_| gone())
 }
 
@@ -213,12 +213,12 @@ fn gone() -> Error {
     Error::new("the process that asks before each step has ended")
 }
 
-fn tell(channel: &OwnedFd, mut text: &str) -> Result<()> {
+fn send_text(channel: &OwnedFd, mut text: &str) -> Result<()> {
     while !text.is_empty() {
         let most = text.len().min(MOST_BYTES - 1);
         let end = (1..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
         let (piece, rest) = text.split_at(end);
-        say(channel, &[&[TELLS], piece.as_bytes()].concat())?;
+        send(channel, &[&[TELLS], piece.as_bytes()].concat())?;
         text = rest;
     }
     Ok(())

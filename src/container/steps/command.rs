@@ -261,19 +261,19 @@ fn run(args: &[CString], env: &[CString]) -> Error {
 
 /// Docker's message and exit status for a program that cannot be started.
 fn explain(error: Error, file: &CStr, shown: &str) -> Error {
-    let said = |text: &str| format!("exec: \"{shown}\": {text}");
+    let message = |text: &str| format!("exec: \"{shown}\": {text}");
     match error.errno() {
-        Some(libc::ENOENT) if exists(file) => Error::new(said("no such file or directory"))
+        Some(libc::ENOENT) if exists(file) => Error::new(message("no such file or directory"))
             .hint("the file is there, but the interpreter or dynamic loader that it names is not")
             .with_status(127),
         Some(libc::ENOENT | libc::ENOTDIR) => {
-            Error::new(said(&format!("stat {shown}: no such file or directory"))).with_status(127)
+            Error::new(message(&format!("stat {shown}: no such file or directory"))).with_status(127)
         }
-        Some(libc::EACCES) => Error::new(said("permission denied")).with_status(126),
-        Some(libc::ENOEXEC) => Error::new(said("exec format error"))
+        Some(libc::EACCES) => Error::new(message("permission denied")).with_status(126),
+        Some(libc::ENOEXEC) => Error::new(message("exec format error"))
             .hint("it is made for another kind of processor, or is a script without a #! line")
             .with_status(126),
-        _ => error.context(said("cannot be run")).with_status(126),
+        _ => error.context(message("cannot be run")).with_status(126),
     }
 }
 

@@ -94,7 +94,7 @@ impl Prompter {
         }
         let is_ready = |at: usize| ready.get(at).is_some_and(|ready| *ready);
         while let Some(number) = self.signals.read() {
-            self.hear(number)?;
+            self.on_signal(number)?;
         }
         for channel in (0..3).filter(|channel| is_ready(channel + 1)) {
             self.receive(channel)?;
@@ -176,7 +176,7 @@ impl Prompter {
         Ok(())
     }
 
-    fn hear(&mut self, number: i32) -> Result<()> {
+    fn on_signal(&mut self, number: i32) -> Result<()> {
         match number {
             libc::SIGINT | libc::SIGQUIT | libc::SIGTERM | libc::SIGHUP => {
                 self.print("\n");
