@@ -22,10 +22,10 @@ pub struct Bundle {
 impl Bundle {
     /// Reads DIR/config.json.
     pub fn read(dir: &Path) -> Result<Bundle> {
-        let said = |error: Error| error.context(format_args!("bundle {}", dir.display()));
+        let in_context = |error: Error| error.context(format_args!("bundle {}", dir.display()));
         let dir =
             std::fs::canonicalize(dir).map_err(|error| Error::io(format_args!("bundle {}", dir.display()), &error))?;
-        let document = text(&dir.join("config.json")).and_then(|text| Document::parse(&text)).map_err(said)?;
+        let document = text(&dir.join("config.json")).and_then(|text| Document::parse(&text)).map_err(in_context)?;
         Ok(Bundle { dir, document })
     }
 
@@ -33,7 +33,7 @@ impl Bundle {
         &self.dir
     }
 
-    /// What only the one who runs it can say, in place of what the document says.
+    /// ccrun's own properties, for the caller to set.
     pub fn extension(&mut self) -> &mut Extension {
         &mut self.document.ccrun
     }
@@ -42,33 +42,33 @@ impl Bundle {
         &self.document
     }
 
-    /// What the document describes; an error that lists all that is missing.
+    /// The specification that the document describes. The error lists everything that ccrun cannot do.
     pub fn spec(&self) -> Result<(ContainerSpec, Vec<Unknown>)> {
-        let said = |error: Error| error.context(format_args!("bundle {}", self.dir.display()));
+        let in_context = |error: Error| error.context(format_args!("bundle {}", self.dir.display()));
         let (spec, missing, unknown) =
-            self.root().and_then(|root| read(&self.document, root, &self.dir)).map_err(said)?;
+            self.root().and_then(|root| read(&self.document, root, &self.dir)).map_err(in_context)?;
         if missing.is_empty() {
             return Ok((spec, unknown));
         }
-        Err(said(Error::new(format_args!("ccrun cannot do what config.json asks for: {}", missing.join("; ")))))
+        Err(in_context(Error::new(format_args!("ccrun cannot do what config.json asks for: {}", missing.join("; ")))))
     }
 
     fn root(&self) -> Result<Root> {
         let path = self.dir.join(&self.document.root.path.0);
-        let said = |what: &str| Error::new(format_args!("root.path: {} {what}", path.display()));
+        let refused = |what: &str| Error::new(format_args!("root.path: {} {what}", path.display()));
         let found = std::fs::canonicalize(&path)
             .map_err(|error| Error::io(format_args!("root.path: {}", path.display()), &error))?;
         if found == Path::new("/") {
-            return Err(said("is this machine's own root").hint("a container would write to it"));
+            return Err(refused("is this machine's own root").hint("a container would write to it"));
         }
         if !found.is_dir() {
-            return Err(said("is not a directory"));
+            return Err(refused("is not a directory"));
         }
         Ok(Root::Directory { path: found, writable: true })
     }
 }
 
-/// The text of a config.json: a regular file, as a FIFO would keep us waiting.
+/// Reads a config.json. It must be a regular file, because a FIFO would block us.
 fn text(path: &Path) -> Result<Vec<u8>> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = fs::open(&crate::sys::cstr(path)?, flags, 0)?;

@@ -56,7 +56,7 @@ pub fn connect(dir: &Path) -> Result<Channel> {
 /// Calls `act` with a path of the socket that is short enough for a socket address: through a descriptor of its
 /// directory (unix(7)).
 fn through<T>(dir: &Path, act: impl Fn(&std::ffi::CStr) -> Result<T>) -> Result<T> {
-    let said = |error: Error| error.context(format_args!("{}/{NAME}", dir.display()));
+    let in_context = |error: Error| error.context(format_args!("{}/{NAME}", dir.display()));
     let opened = fs::open(&crate::sys::cstr(dir)?, libc::O_PATH | libc::O_DIRECTORY, 0)?;
-    act(&crate::sys::cstr(format!("/proc/self/fd/{}/{NAME}", opened.as_raw_fd()))?).map_err(said)
+    act(&crate::sys::cstr(format!("/proc/self/fd/{}/{NAME}", opened.as_raw_fd()))?).map_err(in_context)
 }

@@ -1,9 +1,9 @@
-//! The document that describes a container, in the words of the OCI runtime specification (config.md,
-//! config-linux.md): numbers and paths, and no policy.
+//! The document that describes a container: the config.json of the OCI runtime specification (config.md,
+//! config-linux.md). Numbers and paths, no policy.
 //!
 //! Properties that the specification does not know are ignored, as it demands. A value of the wrong type, or one that
-//! the specification does not allow, is an error that names its place: `config.json: mounts[2].destination: …`.
-//! What is ccrun's own stands in one object, `ccrun`.
+//! the specification does not allow, is an error that names its path: `config.json: mounts[2].destination: …`.
+//! ccrun's own properties are in one object, `ccrun`.
 
 mod extension;
 mod linux;
@@ -75,11 +75,11 @@ object! {
 impl Document {
     /// Reads the text of a config.json.
     pub fn parse(text: &[u8]) -> Result<Document> {
-        let said = |error: Error| error.context("config.json");
-        let value =
-            serde_json::from_slice(text).map_err(|error| said(Error::new(format_args!("is not JSON: {error}"))))?;
-        let document = Document::read(&value, &At::TOP).map_err(said)?;
-        document.check().map_err(said)?;
+        let in_context = |error: Error| error.context("config.json");
+        let value = serde_json::from_slice(text)
+            .map_err(|error| in_context(Error::new(format_args!("is not JSON: {error}"))))?;
+        let document = Document::read(&value, &At::TOP).map_err(in_context)?;
+        document.check().map_err(in_context)?;
         Ok(document)
     }
 
@@ -87,7 +87,7 @@ impl Document {
         self.write().unwrap_or_default()
     }
 
-    /// The rules that concern several properties.
+    /// Checks the rules that concern several properties.
     fn check(&self) -> Result<()> {
         self.process.check(&At::TOP.member("process"))?;
         self.linux.check(&At::TOP.member("linux"))?;
@@ -121,7 +121,7 @@ impl Hooks {
 pub struct Version(String);
 
 impl Version {
-    /// The one whose words ccrun writes.
+    /// The version that ccrun writes.
     pub fn ours() -> Version {
         Version("1.2.0".to_owned())
     }
@@ -154,7 +154,7 @@ impl Json for Location {
     }
 }
 
-/// What sethostname(2) and setdomainname(2) take.
+/// A name that sethostname(2) and setdomainname(2) accept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hostname(pub String);
 
@@ -173,5 +173,5 @@ impl Json for Hostname {
     }
 }
 
-/// Properties that ccrun knows by name only: kept as they are, to be refused.
+/// Properties that ccrun knows by name only: kept unchanged, so that they can be refused.
 pub type Unread = Map<String, Value>;

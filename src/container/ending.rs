@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::containers::{ProcessId, State};
 use crate::sys::channel::Message;
+use crate::sys::fs;
 use crate::sys::poll;
 use crate::sys::proc::stat::Stat;
 use crate::sys::process::{self, Child};
@@ -22,13 +23,13 @@ pub fn signal(store: &Store, id: &str, number: i32) -> Result<()> {
 /// Sends a signal, then SIGKILL if that has not ended the container in time (`None`: whatever that takes), and waits
 /// until its supervisor has seen to the rest. One that does not run is fine.
 pub fn stop(store: &Store, id: &str, number: i32, patience: Option<Duration>) -> Result<()> {
-    let Some(init) = init(store, id)? else { return store.wait_for_end(id).map(drop) };
+    let Some(init) = init(store, id)? else { return wait(store, id) };
     init.signal(number)?;
     let timeout = patience.map_or(-1, |patience| i32::try_from(patience.as_millis()).unwrap_or(i32::MAX));
     if !poll::poll(&[init.as_fd()], timeout)?[0] {
         init.signal(libc::SIGKILL)?;
     }
-    store.wait_for_end(id).map(drop)
+    wait(store, id)
 }
 
 /// Ends a running container by SIGKILL, and waits until its supervisor has seen to the rest.
@@ -39,7 +40,13 @@ pub fn kill(store: &Store, id: &str) -> Result<()> {
     } else if let Some(init) = init(store, id)? {
         init.signal(libc::SIGKILL)?;
     }
-    store.wait_for_end(id).map(drop)
+    wait(store, id)
+}
+
+/// Waits until the supervisor has seen to the rest, which may be that nothing is left.
+fn wait(store: &Store, id: &str) -> Result<()> {
+    let ended = store.wait_for_end(id).map(drop);
+    if fs::exists(store.root().join("containers").join(id)) { ended } else { Ok(()) }
 }
 
 /// The PID 1 of a container that runs, or starts at this moment.

@@ -21,7 +21,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Everything on the host that goes into the container, opened.
+/// All files and directories of the host that the container uses, opened.
 pub struct Sources {
     pub dir: OwnedFd,
     lower: Lower,
@@ -31,18 +31,18 @@ pub struct Sources {
 }
 
 enum Lower {
-    /// Directories to be seen through, the topmost first.
+    /// Directories for overlay, the topmost first.
     Layers(Vec<OwnedFd>),
     /// Some of the directories in the supervisor's mount of all layers, the topmost first.
     Named(OwnedFd, Vec<CString>),
-    /// A mount to be the root as it is.
+    /// A mount that is the root itself.
     Writable(OwnedFd),
     Host,
 }
 
 impl Sources {
-    /// Opens them as the user who called, in the mount namespace of the container.
-    /// `files`: what stands for the files among the host's mounts, if they are locked.
+    /// Opens them as the caller, in the container's mount namespace. `files`: copies of the files among the host's
+    /// mounts, if these are locked.
     pub fn open(plan: &Plan<'_>, mut detached: DetachedMounts, files: Vec<OwnedFd>) -> Result<Sources> {
         let mut dir = open_directory(plan.dir)?;
         if let Some(tree) = detached.take(DetachedMounts::DIRECTORY) {
@@ -73,7 +73,7 @@ impl Sources {
     }
 }
 
-/// The detached mount for the `-v` or `--mount` that stands at place `at`; a tmpfs has none.
+/// The detached mount for `wanted`, the specification's mount number `at`; a tmpfs has none.
 fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, detached: &mut DetachedMounts) -> Result<Option<OwnedFd>> {
     let sent = match &wanted.source {
         Source::Tmpfs(_) => return Ok(None),
@@ -98,7 +98,7 @@ fn open_source(plan: &Plan<'_>, at: usize, wanted: &Mount, detached: &mut Detach
 
 pub const READ_ONLY: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
 
-/// What a user's container has of the host: the root file system, and each directory that is bound.
+/// Detached mounts of the host's files for a user's container: its root file system, and its binds.
 pub fn bind_all(plan: &Plan<'_>) -> Result<DetachedMounts> {
     let root = match &plan.spec.root {
         Root::Directory { path, .. } => {
@@ -117,7 +117,7 @@ pub fn bind_all(plan: &Plan<'_>) -> Result<DetachedMounts> {
     root.map(Ok).into_iter().chain(binds.map(bind)).collect()
 }
 
-/// Mounts the root file system; gives it opened.
+/// Mounts the root file system, and returns it opened.
 pub fn mount_root(plan: &Plan<'_>, sources: &Sources, supervisor: &Channel) -> Result<OwnedFd> {
     let dir = sources.dir.as_fd();
     let place = fs::openat(dir, c"rootfs", O_PATH | O_DIRECTORY, 0)?;
@@ -160,7 +160,7 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, supervisor: &Channel) -> R
     let overlay = Overlay { lower: layers, upper, work, volatile: plan.spec.remove };
     match overlay.mount(place.as_fd()) {
         Ok(()) => reopen(dir, c"rootfs"),
-        // With a copy it would only become fuller.
+        // A copy would need even more space.
         Err(error) if matches!(error.errno(), Some(libc::ENOSPC | libc::EDQUOT)) => Err(error),
         Err(error) => {
             let _ = supervisor.send(&Message::NoOverlay(error.errno().unwrap_or(0)), &[]);
@@ -175,8 +175,7 @@ pub fn mount_root(plan: &Plan<'_>, sources: &Sources, supervisor: &Channel) -> R
     }
 }
 
-/// Makes all mounts of the host's view read-only, which are many for a user. What is mounted on them later needs its
-/// place before that.
+/// Makes all mounts of the host's view read-only (a user's has many). Makes the mount points of later mounts first.
 fn shut_view(plan: &Plan<'_>, sources: &Sources, root: BorrowedFd<'_>) -> Result<()> {
     let kind = |source: &Option<OwnedFd>| match source.as_ref().map(|source| fs::fstat(source.as_fd())) {
         Some(Ok(stat)) if !stat.is_dir() => Kind::File,
@@ -184,7 +183,7 @@ fn shut_view(plan: &Plan<'_>, sources: &Sources, root: BorrowedFd<'_>) -> Result
     };
     let places = plan.spec.mounts.iter().zip(&sources.mounts).map(|(wanted, source)| (&wanted.target, kind(source)));
     for (place, kind) in places.chain([(&plan.spec.process.cwd, Kind::Directory)]) {
-        // What is wrong with it is said when it is used.
+        // An error shows when the mount point is used.
         let _ = mounts::mount_point(root, place, kind);
     }
     mount::mount_setattr(root, true, MOUNT_ATTR_RDONLY, None)
@@ -199,11 +198,11 @@ fn adopt_top(lower: BorrowedFd<'_>, upper: BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Attaches a mount of the supervisor's where the root file system will cover it: overlay takes only what is in our
-/// own namespace.
+/// Attaches a mount of the supervisor's where the root file system will cover it: overlay accepts only layers in our own
+/// mount namespace.
 fn attach(tree: &OwnedFd, place: BorrowedFd<'_>) -> Result<()> {
     match mount::move_mount(tree.as_fd(), place) {
-        // A plain directory, of a user who may not map ids, is in our namespace already.
+        // The plain directory of a user, who may not map ids, is in our namespace already.
         Err(error) if error.errno() == Some(libc::EINVAL) => Ok(()),
         other => other,
     }
@@ -213,13 +212,13 @@ fn open_dir(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     fs::openat(dir, name, O_RDONLY | O_DIRECTORY, 0)
 }
 
-/// Opens what has been mounted on `name`: a descriptor from before still shows what lies below.
+/// Opens the new mount on `name`: a descriptor from before still shows the directory below it.
 fn reopen(dir: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     fs::openat(dir, name, O_PATH | O_DIRECTORY, 0)
 }
 
-/// Gives the upper directory the owner, mode and extended attributes that `/` has in what it covers, the topmost of
-/// `layers` first.
+/// Gives the upper directory the owner, mode and extended attributes that `/` has in the layers below (overlay takes
+/// these from the upper directory alone). `layers`: the topmost first.
 fn copy_root_attributes(root: &Root, layers: &[OwnedFd], upper: BorrowedFd<'_>) -> Result<()> {
     match root {
         Root::Image(Stack { root: Some((attributes, at)), .. }) => {
@@ -231,7 +230,7 @@ fn copy_root_attributes(root: &Root, layers: &[OwnedFd], upper: BorrowedFd<'_>) 
         Root::Directory { .. } | Root::Host => {
             let Some(top) = layers.first() else { return Ok(()) };
             let fs::Stat { uid, gid, mode, mtime, .. } = fs::fstat(top.as_fd())?;
-            // What the id map does not have stays container root's.
+            // Ids outside the id map become container root's.
             let known = |id| if id == Nobody::ID { 0 } else { id };
             let own = Attributes { uid: known(uid), gid: known(gid), mode: mode & 0o7777, mtime, xattrs: false };
             own.give(None, upper)

@@ -27,7 +27,7 @@ pub trait Backend {
     /// Sets the size of its terminal.
     fn resize(&self, size: WindowSize);
 
-    /// Closes its terminal, whose user is gone.
+    /// Hangs up its terminal: the user is gone.
     fn hang_up(&mut self);
 
     /// Drops reports that the command has stopped: they are out of date.

@@ -1,6 +1,5 @@
-//! Id-mapped mounts, which the supervisor, being root, makes for the container: detached copies of what lies on the
-//! host, whose files show the container's ids. Only root may map ids so, and only in the host's own namespaces;
-//! so they are made here, and sent to the child as descriptors.
+//! Id-mapped mounts: detached copies of the host's mounts whose files show the container's ids. Only the host's root may
+//! make them, and only in the host's own namespaces. So the supervisor makes them, and sends them to PID 1 as descriptors.
 
 use super::notice::Notice;
 use super::spec::{ContainerSpec, Direct, Mount, Root, Source};
@@ -21,17 +20,17 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-/// Ids of the container's own, and the store's directories as they show them.
+/// The container's own ids, and mounts of the store's directories that show them.
 pub struct OwnIds {
     pub map: IdMap,
-    /// Held as long as it runs, if the ids are of the pool.
+    /// Held as long as the container runs, if the ids are from the pool.
     pub range: Option<Range>,
     shift: Shift,
-    /// The container's directory, and the one of all layers if it has any: one mount for however many there are.
+    /// The container's directory, and the directory of all layers if it has any: one mount for all of them.
     dirs: DetachedMounts,
 }
 
-/// Takes a range for the container, where the store's files can be shown under it. `map`: that of the store.
+/// Takes a range of ids for the container, if the store's files can be mapped to it. `map`: the store's.
 pub fn take_range(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) -> Result<Option<OwnIds>> {
     let (base, _) = map.root_ids();
     if !ranges::are_possible() {
@@ -47,7 +46,7 @@ pub fn take_range(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) 
     {
         let path = store.dir("layers")?;
         let layers = open_directory(&path)?;
-        // Nobody goes through a directory whose owner an id-mapped mount cannot show.
+        // Nobody can enter a directory whose owner is outside the id-mapped mount's map.
         if fs::fstat(layers.as_fd())?.uid != base {
             store.give_to_root(&path)?;
         }
@@ -57,7 +56,7 @@ pub fn take_range(store: &Store, spec: &ContainerSpec, dir: &Path, map: &IdMap) 
     Ok(Some(OwnIds { map: range.map(), range: Some(range), shift, dirs }))
 }
 
-/// The container's own directory under ids that are given, of a container that has nothing else of the store.
+/// The container's directory mapped to the given `ids`, for a container that uses nothing else of the store.
 pub fn with_ids(dir: &Path, map: &IdMap, ids: &IdMap) -> Result<OwnIds> {
     let shift = Shift::of_roots(map, ids)?;
     let mut dirs = DetachedMounts::default();
@@ -66,7 +65,7 @@ pub fn with_ids(dir: &Path, map: &IdMap, ids: &IdMap) -> Result<OwnIds> {
     Ok(OwnIds { map: ids.clone(), range: None, shift, dirs })
 }
 
-/// A file or directory as it is.
+/// A copy of the mount of a file or directory, without an id map.
 fn clone_as_is(wanted: &Direct) -> Result<OwnedFd> {
     let source = fs::open(&crate::sys::cstr(&wanted.path)?, libc::O_PATH, 0)?;
     let tree = clone_tree(source.as_fd(), wanted.recursive, wanted.attributes_below, None)?;
@@ -74,7 +73,7 @@ fn clone_as_is(wanted: &Direct) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-/// Makes all mounts of `spec` for the container.
+/// Makes all detached mounts that `spec` asks for.
 pub fn make_mounts(
     store: &Store,
     spec: &ContainerSpec,
@@ -96,7 +95,7 @@ pub fn make_mounts(
     if directory.is_none() && host.is_empty() && !spec.mounts.iter().any(|wanted| is_bind(wanted) || shift.is_some()) {
         return Ok(detached);
     }
-    // What is the host's own belongs to the ids that the container's namespace has in it.
+    // The host's own files are mapped by the container's user namespace.
     let userns = fs::open(&crate::sys::cstr(format!("/proc/{}/ns/user", child.pid()))?, libc::O_RDONLY, 0)?;
     map_host_owners(host, userns.as_fd(), &spec.process.cwd, notify);
     if let Some(path) = directory {
@@ -121,11 +120,11 @@ pub fn make_mounts(
     }
     for (at, wanted) in spec.mounts.iter().enumerate() {
         let target = wanted.target.as_os_str();
-        // The child fills a volume before it makes it read-only.
+        // PID 1 fills a volume before it makes it read-only.
         let read_only = wanted.read_only && !wanted.is_filled();
         let attributes = MOUNT_ATTR_NODEV | if read_only { MOUNT_ATTR_RDONLY } else { 0 };
         let (path, map) = match (volume_dir(store, dir, at, &wanted.source)?, &wanted.source) {
-            // Behind the base range it is a directory like any other, which the child opens.
+            // Without ids of its own the container uses volumes unmapped, and PID 1 opens them.
             (Some(path), _) if shift.is_some() => (path, shift),
             (None, Source::Bind(path)) => (path.clone(), Some(userns.as_fd())),
             (None, Source::Direct(wanted)) => {
@@ -147,8 +146,8 @@ pub fn make_mounts(
     Ok(detached)
 }
 
-/// Maps the owners of the host's files, as far as their file systems can: what is said is only what concerns the
-/// command's own directory.
+/// Maps the owners of the host's files, as far as their file systems can. Gives notice only of the file system with the
+/// command's working directory.
 fn map_host_owners(host: &[Copy], userns: BorrowedFd<'_>, cwd: &Path, notify: &mut dyn FnMut(Notice)) {
     for Copy { point, tree, .. } in host {
         let Some(tree) = tree else { continue };
@@ -160,7 +159,7 @@ fn map_host_owners(host: &[Copy], userns: BorrowedFd<'_>, cwd: &Path, notify: &m
     }
 }
 
-/// A copy of what cannot be shown under other ids as a whole: what is mounted below `/` can not, but `/` itself can.
+/// Copies a mount that cannot be id-mapped as a whole: maps at least the top mount, and gives notice.
 fn clone_unmapped(
     source: BorrowedFd<'_>,
     (path, userns): (&Path, BorrowedFd<'_>),
@@ -177,12 +176,12 @@ fn clone_unmapped(
     Ok(tree)
 }
 
-/// The directory of an anonymous volume, the mount at place `at`, below the container's.
+/// The directory of an anonymous volume (the mount number `at`), below the container's.
 pub fn anonymous_volume(at: usize) -> PathBuf {
     Path::new("volumes").join(at.to_string())
 }
 
-/// The directory of a volume, the mount at place `at`; `None` for what is not the store's.
+/// The directory of a volume (the mount number `at`); `None` for other kinds of mounts.
 pub fn volume_dir(store: &Store, dir: &Path, at: usize, source: &Source) -> Result<Option<PathBuf>> {
     Ok(match source {
         Source::Volume(name) => Some(store.dir("volumes")?.join(name).join("_data")),
@@ -191,7 +190,7 @@ pub fn volume_dir(store: &Store, dir: &Path, at: usize, source: &Source) -> Resu
     })
 }
 
-/// Mounts of the supervisor's for the container, by what each is for: one of the constants, or its target.
+/// Detached mounts for the container, by key: one of the constants, or the mount's target.
 #[derive(Default)]
 pub struct DetachedMounts(Vec<(OsString, OwnedFd)>);
 
@@ -207,7 +206,7 @@ impl DetachedMounts {
         self.0.push((key.into(), mount));
     }
 
-    /// Gives away the one for `key`, if there is one.
+    /// Removes and returns the mount for `key`, if there is one.
     pub fn take(&mut self, key: impl AsRef<OsStr>) -> Option<OwnedFd> {
         let at = self.0.iter().position(|(own, _)| own == key.as_ref())?;
         Some(self.0.remove(at).1)
@@ -221,7 +220,7 @@ impl DetachedMounts {
         self.0.iter().map(|(key, _)| key.clone()).collect()
     }
 
-    /// Sends them to PID 1, which goes on when it has them all.
+    /// Sends them to PID 1, which waits for all of them.
     pub fn send(&self, channel: &Channel) -> Result<()> {
         let mut parts = self.0.chunks(socket::MAX_FDS).peekable();
         loop {
@@ -236,12 +235,12 @@ impl DetachedMounts {
         }
     }
 
-    /// PID 1's side: waits for them.
+    /// Receives them, in PID 1.
     pub fn receive(channel: &Channel) -> Result<DetachedMounts> {
         let mut all = Vec::new();
         loop {
             let (Message::Mounts { keys, is_last }, fds) = channel.receive_from("the supervisor")? else {
-                return Err(Error::new("the supervisor sent something else than mounts"));
+                return Err(Error::new("the supervisor sent an unexpected message instead of mounts"));
             };
             all.extend(keys.into_iter().zip(fds));
             if is_last {

@@ -1,8 +1,7 @@
-//! What is in force for a running container: what the kernel says of its processes, not what was planned.
+//! The limits and privileges in force for a running container, as the kernel reports them, not as they were planned.
 //!
-//! /proc tells it (proc(5)), but not everything to everybody: PID 1 cannot be looked into,
-//! not even by the user who started it, so that what only a tracer may see of it is told
-//! to root alone. What could not be read is said instead.
+//! They are read from /proc (proc(5)), where not every user may read everything. PID 1 is undumpable, so only root can
+//! read those of its files that need ptrace access. The report lists what could not be read.
 
 pub(super) mod parse;
 
@@ -21,7 +20,7 @@ use std::path::PathBuf;
 /// A running container as it is.
 pub struct InForce {
     pub command: RunningProcess,
-    /// PID 1, if it is another than the command.
+    /// PID 1, if it is not the command itself.
     pub init: Option<RunningProcess>,
     pub uid_map: Vec<Extent>,
     pub gid_map: Vec<Extent>,
@@ -30,16 +29,16 @@ pub struct InForce {
     pub mounts: Mounts,
     /// The lines of /proc/PID/cgroup: `hierarchy:controllers:path`.
     pub cgroups: Vec<String>,
-    /// The files that hold the limits of the container's own cgroups, with what stands in them.
+    /// The files with the limits of the container's own cgroups, and their contents.
     pub cgroup_limits: Vec<(PathBuf, String)>,
 }
 
 /// One process.
 pub struct RunningProcess {
-    /// As the host numbers it, and as the container does.
+    /// Its pid on the host and in the container.
     pub pid: pid_t,
     pub inner_pid: pid_t,
-    /// Host ids: real, effective, saved and file system's.
+    /// Host ids: real, effective, saved and file system uid.
     pub uids: Vec<u32>,
     pub gids: Vec<u32>,
     pub groups: Vec<u32>,
@@ -47,14 +46,14 @@ pub struct RunningProcess {
     pub no_new_privileges: bool,
     /// 0 none, 1 strict, 2 filter.
     pub seccomp_mode: u32,
-    /// How many filters; older kernels do not tell.
+    /// The number of filters; older kernels do not report it.
     pub seccomp_filters: Option<u32>,
-    /// Whether its user may look into it.
+    /// Whether other processes of its user may look into it.
     pub dumpable: Option<bool>,
     pub namespaces: Vec<Namespace>,
     pub limits: Vec<Ulimit>,
     pub oom_score_adj: Option<i32>,
-    /// What the kernel would not tell us.
+    /// The errors of what could not be read.
     pub unreadable: Vec<String>,
 }
 
@@ -70,13 +69,13 @@ pub struct Capabilities {
 
 pub struct Namespace {
     pub kind: &'static str,
-    /// What the link in /proc/PID/ns says: `pid:[4026531836]`.
+    /// The target of the link in /proc/PID/ns: `pid:[4026531836]`.
     pub id: String,
-    /// Whether it is another than ours.
+    /// Whether it is not ours.
     pub own: bool,
 }
 
-/// What is shut of the kernel's files.
+/// The kernel's files that are hidden or read-only.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Mounts {
     pub masked: Vec<String>,
@@ -84,7 +83,7 @@ pub struct Mounts {
     pub read_only_root: bool,
 }
 
-/// By their names in /proc/PID/ns.
+/// The kinds of namespaces, by their names in /proc/PID/ns.
 pub const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
 
 /// Reads it all. The container must be running.
@@ -94,7 +93,7 @@ pub fn read(store: &Store, id: &str) -> Result<InForce> {
     let state = &container.state;
     let processes = state.supervisor.zip(state.init).filter(|_| state.is_running() && state.is_alive);
     let (supervisor, init) = processes.map(|(supervisor, init)| (supervisor.pid, init.pid)).ok_or_else(ended)?;
-    // The number is sure to be its child's, and not a stranger's, as long as the supervisor lives; see the end, too.
+    // While the supervisor lives, the pid cannot be reused. So it is checked again at the end.
     let is_ours = || process::parent_of(init) == Some(supervisor);
     let command = if container.has_init() { first_child(init) } else { Some(init) };
     let Some(command) = command.filter(|_| is_ours()) else { return Err(ended()) };
@@ -116,7 +115,7 @@ fn look_at(container: &Container, init: pid_t, command: pid_t) -> Result<InForce
     })
 }
 
-/// The command: what was started first of PID 1's children. The others are orphans that it took in later.
+/// The command: the oldest of PID 1's children. The others are orphans that it has inherited.
 fn first_child(init: pid_t) -> Option<pid_t> {
     let children = text(init, &format!("task/{init}/children")).ok()?;
     let pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
@@ -147,7 +146,7 @@ impl RunningProcess {
             }
         }
         let uids: Vec<u32> = parse::numbers(&status, "Uid");
-        // The file is root's if the process cannot be dumped.
+        // The file belongs to root if the process is undumpable.
         let owner = std::fs::metadata(format!("/proc/{pid}/environ")).map(|meta| meta.uid());
         Ok(RunningProcess {
             pid,

@@ -90,7 +90,7 @@ fn prepare(plan: &Plan<'_>, supervisor: &Channel) -> Result<Vec<OsString>> {
     Ok(detached.keys())
 }
 
-/// Makes all of the host read-only but the store: PID 1 binds single files of it.
+/// Makes all mounts of the host read-only but the store: PID 1 binds single files from them.
 fn lock_host(dir: &Path) -> Result<()> {
     let store = dir.join("../..");
     let kept = clone_tree(open_directory(&store)?.as_fd(), true, 0, None)?;
@@ -103,20 +103,20 @@ fn lock_host(dir: &Path) -> Result<()> {
     mounts::attach(kept.as_fd(), open_directory(&store)?.as_fd())
 }
 
-/// The supervisor's side: PID 1, which the intermediate process has made, when that has ended.
+/// Receives PID 1 in the supervisor, and waits until the intermediate process has ended.
 pub fn receive(channel: &Channel, intermediate: &Child) -> Result<Child> {
     let (message, fds) = channel.receive_from("the process that makes PID 1")?;
     let (Message::Started(pid), Some(pidfd)) = (message, fds.into_iter().next()) else {
-        return Err(Error::new("PID 1 was not introduced"));
+        return Err(Error::new("the process that makes PID 1 did not send its pidfd"));
     };
     intermediate.wait()?;
     Ok(Child::of_pidfd(pid, pidfd))
 }
 
-/// Where the mounts are attached, below the container's directory.
+/// The directory below the container's where the mounts are attached.
 pub const PLACES: &str = "outer";
 
-/// Makes the places that the mounts will be attached to.
+/// Makes the mount points for the detached mounts.
 pub fn make_places(dir: &Path, detached: &DetachedMounts, host: &[Copy]) -> Result<()> {
     let dir = dir.join(PLACES);
     fs::mkdir(&dir, 0o777).map_err(|error| error.renamed(format_args!("make the directory {}", dir.display())))?;
@@ -132,19 +132,19 @@ pub fn make_places(dir: &Path, detached: &DetachedMounts, host: &[Copy]) -> Resu
     Ok(())
 }
 
-/// Files of the host's that are mounts of their own. Its directories are only seen through overlays.
+/// The host's mounts that are files. Its directories are only seen through overlays.
 pub fn files(host: &[Copy]) -> impl Iterator<Item = &OwnedFd> {
     host.iter().filter(|copy| copy.shown == Shown::File).filter_map(|copy| copy.tree.as_ref())
 }
 
-/// PID 1's side: waits for its ids, and takes copies of what is attached in `dir`: all that was sent, then the files
-/// of `host`, in whose place they come.
+/// Waits in PID 1 for the id maps, and copies the attached mounts. Returns those that were sent, and the files that
+/// replace those of `plan.host`.
 pub fn take(intermediate: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Result<(DetachedMounts, Vec<OwnedFd>)> {
     let (dir, host) = (plan.dir, plan.host);
     let ready = intermediate.receive_from("the process that makes PID 1")?;
     supervisor.receive_from("the supervisor")?;
     let (Message::Mounts { keys, .. }, _) = ready else {
-        return Err(Error::new("PID 1 was told nothing of its mounts"));
+        return Err(Error::new("PID 1 received no mounts"));
     };
     let take = |at: usize| {
         let place = fs::open(&crate::sys::cstr(dir.join(PLACES).join(at.to_string()))?, libc::O_PATH, 0)?;

@@ -17,14 +17,15 @@ use libc::{O_DIRECTORY, O_RDONLY};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-/// What is mounted into the root file system.
+/// One mount on the root file system.
 enum Extra<'a> {
-    /// A file of the container's own in /etc.
+    /// The container's own file in /etc.
     Own(OwnedFd),
+    /// A mount of the specification, with its source.
     Asked(&'a Mount, Option<OwnedFd>),
 }
 
-/// Volumes, binds, tmpfs and the container's own files in /etc.
+/// Mounts volumes, binds, tmpfs and the container's own files in /etc.
 pub fn mount_all(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> Result<()> {
     let spec = plan.spec;
     let own = match spec.own_files {
@@ -51,7 +52,7 @@ pub fn mount_all(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> Res
         mounted.map_err(|error| error.context(format_args!("mount on {}", target.display())))?;
     }
     if spec.read_only {
-        // While it can still be made; what is wrong with it is said later.
+        // While it can still be made. An error shows when the command enters it.
         let _ = mounts::mount_point(root, &spec.process.cwd, Kind::Directory);
     }
     set_root_time(&spec.root, root)?;
@@ -61,7 +62,7 @@ pub fn mount_all(plan: &Plan<'_>, sources: Sources, root: BorrowedFd<'_>) -> Res
     Ok(())
 }
 
-/// `is_image`: whether the root mount alone has all of the container's own files.
+/// Mounts `wanted`. `is_image`: whether the root is one mount, and not a view of the host's many.
 fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is_image: bool) -> Result<()> {
     let Some(source) = source else {
         let Source::Tmpfs(tmpfs) = &wanted.source else { return Ok(()) };
@@ -72,7 +73,7 @@ fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is
     procfs::check_target(place.as_fd(), &wanted.target, Some(source.as_fd()))?;
     if is_root(root, place.as_fd())? {
         return match wanted.source {
-            // An image that wants one over the root is not heard.
+            // A volume of an image over the root is ignored.
             Source::Anonymous => Ok(()),
             _ => Err(Error::new("a link of the image leads to '/', where nothing can be mounted")),
         };
@@ -83,13 +84,13 @@ fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is
             mount::mount_setattr(source.as_fd(), true, MOUNT_ATTR_RDONLY, None)?;
         }
     }
-    let said = |error: Error| match &wanted.source {
+    let in_context = |error: Error| match &wanted.source {
         Source::Bind(path) | Source::Direct(Direct { path, .. }) => {
             error.context(format_args!("{} of the host", path.display()))
         }
         _ => error,
     };
-    mounts::attach(source.as_fd(), place.as_fd()).map_err(said)
+    mounts::attach(source.as_fd(), place.as_fd()).map_err(in_context)
 }
 
 fn mount_tmpfs(root: BorrowedFd<'_>, wanted: &Mount, tmpfs: &Tmpfs) -> Result<()> {
@@ -104,19 +105,19 @@ fn mount_tmpfs(root: BorrowedFd<'_>, wanted: &Mount, tmpfs: &Tmpfs) -> Result<()
     let mode = covered.map_or(Ok(0o1777), |covered| fs::fstat(covered.as_fd()).map(|stat| stat.mode & 0o7777))?;
     let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;
     procfs::check_target(place.as_fd(), &wanted.target, None)?;
-    // A mode that the user gives comes later and counts.
+    // A mode in the user's options comes later and wins.
     let options = format!("mode={mode:o},{}", tmpfs.options);
     mounts::attach(mounts::fresh(c"tmpfs", &options, attributes)?.as_fd(), place.as_fd())
 }
 
-/// Whether a link has led back to the container's root itself.
+/// Whether `place` is the container's root itself, to which a link may lead.
 fn is_root(root: BorrowedFd<'_>, place: BorrowedFd<'_>) -> Result<bool> {
     let statx = |fd| fs::statx(Some(fd), c"", libc::AT_EMPTY_PATH, fs::STATX_BASIC_STATS | fs::STATX_MNT_ID);
     Ok(statx(root)?.is_same_place(&statx(place)?))
 }
 
-/// An empty volume begins with what the image has at its place, and with that directory's owner and mode: without
-/// what is mounted there or below, which is not the image's.
+/// Fills an empty volume with the image's files at `target`, and gives it that directory's owner and mode. Files of
+/// other mounts there are left out.
 fn fill(
     volume: BorrowedFd<'_>,
     root: BorrowedFd<'_>,
@@ -129,7 +130,7 @@ fn fill(
     if fs::entries_of(volume.as_fd()).next().transpose()?.is_some() {
         return Ok(());
     }
-    // The host's view is made of mounts, and so is a directory of a user's who cannot take it without them.
+    // The host's view consists of mounts. A user may not be able to copy a root mount without those below it.
     let bare = if is_image { mount::open_tree(root, c"", false).ok() } else { None };
     let from = match &bare {
         Some(bare) => mounts::find_inside(bare.as_fd(), target)?,
@@ -143,7 +144,7 @@ fn fill(
     }
 }
 
-/// Gives `/` the time that the image says; the last to be done there, for every mount point that is made changes it.
+/// Sets the modification time of `/` to the image's. Must come last: making a mount point changes it.
 fn set_root_time(root: &Root, dir: BorrowedFd<'_>) -> Result<()> {
     let Root::Image(Stack { root: Some((Attributes { mtime, .. }, _)), .. }) = root else { return Ok(()) };
     let dir = fs::openat(dir, c".", O_RDONLY | O_DIRECTORY, 0)?;

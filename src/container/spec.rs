@@ -1,5 +1,5 @@
-//! What a container is to be, everything settled: made by a front end from what the user asked for and what the image
-//! says, or read from a document. The words are those of the OCI runtime specification (config.md).
+//! The specification of a container, with every default applied: made from the command line and the image, or read from a
+//! document. The words are those of the OCI runtime specification (config.md).
 
 pub mod read;
 #[cfg(test)]
@@ -28,21 +28,21 @@ pub const DEFAULT_UMASK: u32 = 0o022;
 pub enum Root {
     /// The layers of an image.
     Image(Stack),
-    /// A directory of the user's; `writable`: writes go through to it.
+    /// A directory of the user; `writable`: the container writes to it directly.
     Directory { path: PathBuf, writable: bool },
     /// This machine's own root.
     Host,
 }
 
-/// What one of the command's standard streams is connected to.
+/// The target of one of the command's standard streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stream {
     /// /dev/null.
     Null,
-    /// The caller's own, which must not be a terminal.
+    /// The caller's own stream, which must not be a terminal.
     #[default]
     Inherit,
-    /// A pipe; the supervisor copies between it and the caller's.
+    /// A pipe; the supervisor copies between it and the caller's stream.
     Pipe,
     /// The container's terminal.
     Terminal,
@@ -52,39 +52,39 @@ pub enum Stream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     pub args: Vec<OsString>,
-    /// `NAME=value`; HOME is added by whoever knows the user.
+    /// `NAME=value`; HOME is added once the user's home is known.
     pub env: Vec<OsString>,
     pub cwd: PathBuf,
     /// `user`, `uid`, `user:group`, …; empty: root.
     pub user: String,
-    /// Names or numbers of the groups that it is in beside its user's own.
+    /// Names or numbers of additional groups.
     pub groups: Vec<String>,
     /// Whether it keeps the caller's supplementary groups, which have no names or numbers inside.
     pub keep_groups: bool,
-    /// Whether `groups` are all that it is in beside its primary group, whatever the files in /etc say.
+    /// Whether `groups` are its only supplementary groups, whatever /etc/group says.
     pub only_groups: bool,
     pub umask: u32,
     pub ulimits: Vec<Ulimit>,
-    /// Its descriptors 0, 1 and 2.
+    /// Descriptors 0, 1 and 2.
     pub streams: [Stream; 3],
-    /// Whether the user asked for stdin or a terminal, and does not only sit at one.
+    /// Whether the user asked for stdin or a terminal by a flag.
     pub explicit: bool,
-    /// Whether what the user types goes to the container's terminal.
+    /// Whether keys go to the container's terminal.
     pub interactive: bool,
-    /// How readily the kernel ends it when the machine is out of memory, -1000 to 1000.
+    /// How readily the kernel kills it when the machine is out of memory, -1000 to 1000.
     pub oom_score_adj: Option<i32>,
 }
 
-/// What the command may do at most, whoever it becomes.
+/// The limits of the command's privileges, whatever user it becomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Security {
-    /// The bounding set; what it runs with as uid 0.
+    /// The bounding set, which is also what it has as uid 0.
     pub capabilities: Set,
-    /// Whether set-user-id programs and file capabilities give nothing inside.
+    /// Whether set-user-id programs and file capabilities have no effect.
     pub no_new_privileges: bool,
-    /// What judges its system calls.
+    /// The system call filter.
     pub seccomp: Seccomp,
-    /// Whether it sees all devices that it may open.
+    /// Whether it gets all devices that it may open.
     pub privileged: bool,
 }
 
@@ -93,14 +93,14 @@ pub struct Security {
 pub enum Seccomp {
     /// Docker's default profile.
     Default,
-    /// There is none.
+    /// No filter.
     Unconfined,
-    /// A profile, in the words of the OCI runtime specification or of Docker.
+    /// A profile, in the format of the OCI runtime specification or of Docker.
     Profile(serde_json::Value),
 }
 
 impl Seccomp {
-    /// The filter for a command that has at most these capabilities.
+    /// Compiles the filter for a command with at most these capabilities.
     pub fn compile(&self, capabilities: Set) -> Result<Option<Filter>> {
         match self {
             Seccomp::Default => Filter::docker(capabilities).map(Some),
@@ -110,19 +110,19 @@ impl Seccomp {
     }
 }
 
-/// What is mounted into the container, in the order given.
+/// A mount in the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
     pub source: Source,
     /// Absolute, inside the container.
     pub target: PathBuf,
     pub read_only: bool,
-    /// Whether an empty volume begins with what the image has at its place.
+    /// Whether an empty volume is filled with the image's files.
     pub copy: bool,
 }
 
 impl Mount {
-    /// Whether it is a volume that begins with what the image has at its place.
+    /// Whether it is a volume that is filled with the image's files if it is empty.
     pub fn is_filled(&self) -> bool {
         self.copy && matches!(self.source, Source::Volume(_) | Source::Anonymous)
     }
@@ -132,9 +132,9 @@ impl Mount {
 pub enum Source {
     /// A file or directory of the host, with its owners mapped to the container's ids.
     Bind(PathBuf),
-    /// One as it is.
+    /// A file or directory of the host, without an id map.
     Direct(Direct),
-    /// A device that every container has.
+    /// One of the devices that every container has.
     Device(KnownDevice),
     /// A volume by name, in the store.
     Volume(String),
@@ -143,13 +143,13 @@ pub enum Source {
     Tmpfs(Tmpfs),
 }
 
-/// A file or directory of the host as it is: nothing about it is changed but what is said here.
+/// A bind of the host's files with exactly these attributes, and without an id map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Direct {
     pub path: PathBuf,
-    /// Whether what is mounted below it comes along.
+    /// Whether to include the mounts below it.
     pub recursive: bool,
-    /// `MOUNT_ATTR_…` of its mount, and of those below it.
+    /// `MOUNT_ATTR_…` of its mount, and of the mounts below it.
     pub attributes: u64,
     pub attributes_below: u64,
 }
@@ -160,16 +160,16 @@ pub struct Kernel {
     pub proc: Fresh,
     pub sys: Option<Fresh>,
     pub dev: Dev,
-    /// Whether the container's cgroups are on /sys/fs/cgroup.
+    /// Whether to mount the container's cgroups on /sys/fs/cgroup.
     pub cgroup: bool,
 }
 
 /// A file system in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tmpfs {
-    /// Options of tmpfs(5) itself. Without a mode it takes that of the directory that it covers.
+    /// Options of tmpfs(5) itself. The default mode is that of the directory that it covers.
     pub options: String,
-    /// Whether programs on it may be run, set-user-id bits and device nodes count; by default none of that.
+    /// Whether to allow programs, set-user-id bits and device nodes; by default none.
     pub exec: bool,
     pub suid: bool,
     pub dev: bool,
@@ -177,60 +177,60 @@ pub struct Tmpfs {
     pub attributes: u64,
 }
 
-/// Everything about a container that is settled before it is made.
+/// The specification of a container.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContainerSpec {
     pub id: String,
     pub name: String,
-    /// What the user called the image or root file system; for `ps`.
+    /// The image or root file system, as the user named it; for `ps`.
     pub image: String,
     /// The image's id, if it is an image.
     pub image_id: Option<String>,
     /// Empty: the host's.
     pub hostname: String,
-    /// Of NIS; the host's if there is none.
+    /// The NIS domain name; the host's if there is none.
     pub domainname: Option<String>,
     pub root: Root,
     pub read_only: bool,
     pub process: Process,
     pub kernel: Kernel,
-    /// Whether /etc/hosts, /etc/hostname and /etc/resolv.conf are made by ccrun, and what covers another mount comes
-    /// before it. Else the mounts are made in their order.
+    /// Whether ccrun makes /etc/hosts, /etc/hostname and /etc/resolv.conf, and sorts the mounts so that none hides
+    /// another. Otherwise the mounts are made in their order.
     pub own_files: bool,
     pub mounts: Vec<Mount>,
     pub shut: Shut,
     pub settings: Vec<Setting>,
-    /// The ids of the container, if they are given. The host's files are then as they are, with ids of this map.
+    /// The container's id map, if the document has one. The host's files are then not id-mapped.
     pub ids: Option<IdMap>,
     pub devices: Vec<Device>,
     pub network: Network,
     pub limits: Limits,
-    /// Below which group of the host's the container's own is to be, from the top of each tree.
+    /// The parent of the container's cgroup, from the top of each hierarchy.
     pub cgroup_parent: Option<PathBuf>,
-    /// What that group is called, if that is settled.
+    /// The name of the container's cgroup, if the document has one.
     pub cgroup_name: Option<String>,
-    /// Whether the container sees its group as the top one.
+    /// Whether the container has a cgroup namespace, in which its own cgroup is the root.
     pub cgroup_namespace: bool,
-    /// Whether the user wants to be told what it has used.
+    /// Whether to print its resource use at its end.
     pub stats: bool,
     pub security: Security,
-    /// Whether PID 1 is ccrun (else the command itself).
+    /// Whether PID 1 is ccrun; otherwise it is the command itself.
     pub init: bool,
-    /// Whether nothing of the container is kept after its end.
+    /// Whether to remove the container when it ends.
     pub remove: bool,
-    /// What asks the command to end; SIGTERM if the image does not say.
+    /// The signal that asks the command to end; SIGTERM if there is none.
     pub stop_signal: Option<String>,
     /// What `inspect` shows of it (see [`Container::shown`](crate::store::containers::Container::shown)).
     pub shown: serde_json::Value,
 }
 
 impl ContainerSpec {
-    /// What of `shut` can be shut only when everything is mounted, because it is not one of the kernel's files, or a
-    /// mount is made on the way to it.
+    /// The paths of `shut` that can be masked or made read-only only after all mounts: those that are not below one of the
+    /// kernel's file systems, and those below another mount.
     pub fn shut_late(&self) -> Vec<&Path> {
         let cgroup = self.kernel.cgroup.then_some(Path::new("/sys/fs/cgroup"));
         let mounted: Vec<&Path> = self.mounts.iter().map(|mount| mount.target.as_path()).chain(cgroup).collect();
-        // Below a file system of the kernel's own a path is looked up in that, as soon as it is mounted.
+        // A path below one of the kernel's file systems is handled as soon as that is mounted.
         let is_below = |path: &Path| {
             let top = if path.starts_with("/sys") { "/sys" } else { "/proc" };
             let is_there = top == "/proc" || self.kernel.sys.is_some();

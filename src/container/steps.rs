@@ -1,7 +1,7 @@
-//! How a container is made: three tables of steps, run in their order by three processes.
+//! The steps of a start: three tables, each run in order by one of three processes.
 //!
 //! The supervisor clones PID 1, PID 1 clones the command, and each runs its own table. `ccrun run --explain` prints
-//! a step when it begins, with the system calls that it makes; `ccrun help steps` prints the tables.
+//! each step when it begins, with its system calls; `ccrun help steps` prints the tables.
 
 mod command;
 mod init;
@@ -21,11 +21,11 @@ pub enum Side {
     Command,
 }
 
-/// What a reader should know about a step.
+/// The explanation of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Lesson {
     pub name: &'static str,
-    /// Why it is needed, and why it comes at this place.
+    /// Why it is needed, and why in this order.
     pub why: &'static str,
     /// The man page or the kernel's document.
     pub man: &'static str,
@@ -39,25 +39,25 @@ pub struct Step<F> {
     run: F,
 }
 
-/// What happens in a table.
+/// An event in a table.
 pub enum Event {
-    /// A step begins: its place in the table, counted from 1.
+    /// A step begins. `number` is its place in the table, counted from 1.
     Begins { side: Side, number: usize, lesson: &'static Lesson },
-    /// The last step has been run.
+    /// The last step is done.
     Ended { side: Side },
 }
 
-/// Receives each event when it happens; an error ends the start.
+/// Called with each event; an error ends the start.
 pub type Listener = fn(&Event) -> Result<()>;
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
-/// Names the listener; the first one stays.
+/// Sets the listener, unless one is set.
 pub fn listen(listener: Listener) {
     let _ = LISTENER.set(listener);
 }
 
-/// From this step of the command's on its signals, limits and filter are those of the program.
+/// From this step on, the command has the signals, limits and filter of the program.
 pub const CLEAN_UP: &str = "signals and descriptors";
 
 const fn step<F>(name: &'static str, challenge: Option<u8>, man: &'static str, why: &'static str, run: F) -> Step<F> {
@@ -72,7 +72,7 @@ type Command = for<'a, 'b> fn(&'a mut command::Prepare<'b>) -> Result<()>;
 #[rustfmt::skip]
 pub static SUPERVISOR: &[Step<Supervisor>] = &[
     step("volumes", None, "mkdir(2)",
-        "Makes the directories of new volumes. As the caller, because the host's directories are the caller's business.",
+        "Makes the directories of new volumes. As the caller, who will own missing directories of the host.",
         supervisor::make_volumes),
     step("record", None, "cgroups(7)",
         "Plans the cgroups and writes the container down. Before anything is made outside its directory, so that the \
@@ -89,12 +89,12 @@ pub static SUPERVISOR: &[Step<Supervisor>] = &[
          the others, or their root could not change them.",
         supervisor::clone_init),
     step("id maps", Some(5), "user_namespaces(7)",
-        "Says which ids of the host the container's ids are: root inside is nobody outside. Only the parent may write \
-         more than one line, and PID 1 waits for it.",
+        "Maps the container's ids to ids of the host: root inside is nobody outside. Only the parent may write more \
+         than one line, and PID 1 waits for it.",
         supervisor::write_id_maps),
     step("id-mapped mounts", Some(3), "mount_setattr(2), open_tree(2)",
-        "As root: copies of the image's, the directory's and the volumes' mounts that show their files under the \
-         container's ids. It takes the user namespace, which has its ids now.",
+        "As root: makes copies of the image's, the directory's and the volumes' mounts that show their files under the \
+         container's ids. They need the user namespace, whose id maps are written now.",
         supervisor::make_mounts),
     step("hand over", None, "unix(7), SCM_RIGHTS",
         "Sends these mounts to PID 1, which goes on with them.",
@@ -108,44 +108,44 @@ pub static SUPERVISOR: &[Step<Supervisor>] = &[
 #[rustfmt::skip]
 pub static INIT: &[Step<Init>] = &[
     step("name and session", Some(4), "setsid(2), PR_SET_NAME(2const)",
-        "Shows as ccrun, and leads the session that will own the container's terminal. First, while the host's /proc \
-         still tells where the command line is.",
+        "Renames itself to ccrun, and leads the session that will own the container's terminal. First, because the \
+         address of the command line is read from the host's /proc.",
         init::name_itself),
     step("private mounts", Some(3), "mount_namespaces(7)",
         "Stops the propagation of mounts in both directions. Before the first mount, or the host would see it.",
         init::make_mounts_private),
     step("host's devices", Some(3), "open(2)",
-        "Opens /dev/null and its like by descriptor. A user namespace cannot make devices; these will be bound.",
+        "Opens /dev/null and similar devices. A user namespace cannot make devices, so these will be bound.",
         init::open_devices),
     step("priority and cgroup", Some(6), "sched(7), cgroups(7)",
-        "Gives up importance that the caller had, and enters the cgroup. While its own /proc files can still be written.",
+        "Gives up a raised priority of the caller's, and enters the cgroup. While its own /proc files can still be written.",
         init::join_cgroup),
     step("wait for ids", Some(5), "user_namespaces(7)",
         "Waits for the id maps, and for the mounts that only the host's root can make. Until then it has no ids.",
         init::receive_mounts),
     step("shut off", Some(4), "PR_SET_DUMPABLE(2const)",
-        "Cannot be traced or looked into from here on: its memory and descriptors are the host's. Not earlier, because \
-         the /proc files of such a process are root's and the caller could not write the id maps.",
+        "Becomes undumpable, so that nothing inside can trace it or read its memory and descriptors, which are the host's. \
+         Not earlier: its /proc files now belong to root, and the caller could not write the id maps.",
         init::shut_off),
     step("sources", Some(3), "open(2)",
-        "Opens the layers, directories and devices on the host. Still as the caller, who may go there.",
+        "Opens the layers, directories and devices on the host. Still as the caller, who may enter the store.",
         init::open_sources),
     step("become root", Some(5), "setresuid(2), PR_SET_PDEATHSIG(2const)",
         "Becomes the container's root, so that what it makes belongs to it, and asks to be killed when the supervisor \
-         ends. A change of ids clears that wish, so it comes after.",
+         ends. A change of ids clears that request, so it comes after.",
         init::become_root),
     step("root file system", Some(3), "overlayfs (kernel documentation)",
-        "Mounts the layers below a directory of the container's own that takes every write.",
+        "Mounts the layers below a directory of the container's own, which takes every write.",
         init::mount_root),
     step("proc", Some(4), "proc(5)",
-        "Mounts the new PID namespace's /proc and covers what tells of the host or changes it.",
+        "Mounts the new PID namespace's /proc, and covers the files that reveal or change the host.",
         init::mount_proc),
     step("sys", Some(3), "sysfs(5)",
         "Mounts /sys read-only. It shows the network namespace that we are in.",
         init::mount_sys),
     step("cgroup view", Some(6), "cgroup_namespaces(7)",
-        "Makes our own cgroup the top of what is seen in /sys/fs/cgroup. After joining it: the namespace begins where \
-         its maker is.",
+        "Makes our own cgroup the top of /sys/fs/cgroup. After joining it: the root of the namespace is the cgroup of the \
+         process that makes it.",
         init::mount_cgroups),
     step("dev", Some(3), "devpts(5), tmpfs(5)",
         "Mounts a small /dev with the devices that were opened, its own pseudoterminals, shared memory and queues.",
@@ -155,11 +155,11 @@ pub static INIT: &[Step<Init>] = &[
          of all others, and shallow places first: each may hide what was there before.",
         init::mount_volumes),
     step("terminal", Some(8), "pty(7)",
-        "Opens a terminal of the container's own and sends its other end to the supervisor. While /dev is at hand.",
+        "Opens a terminal of the container's own and sends its other end to the supervisor. While /dev is still open.",
         init::open_terminal),
     step("pivot_root", Some(3), "pivot_root(2)",
-        "Makes the container's root / and detaches the host's. There is no way out by cd .., because nothing of the \
-         host is mounted any more. After all that is taken from the host.",
+        "Makes the container's root / and detaches the host's. cd .. does not lead out, because nothing of the host is \
+         mounted any more. After all steps that need the host's files.",
         init::pivot),
     step("hostname", Some(2), "uts_namespaces(7)",
         "Names the machine in the new UTS namespace.",
@@ -185,14 +185,14 @@ pub static COMMAND: &[Step<Command>] = &[
         "Connects descriptors 0, 1 and 2.",
         command::connect_streams),
     step("working directory", Some(8), "chdir(2)",
-        "Enters the working directory, and makes it if it is missing. While we are root and may.",
+        "Enters the working directory, and makes it if it is missing. While we are still root.",
         command::enter_directory),
     step("single id", Some(5), "seccomp_unotify(2), user_namespaces(7)",
         "Where only one id exists: root's calls are answered by PID 1 from here on, and another user gets a user \
          namespace of their own.",
         command::become_single),
     step("bounding set", Some(5), "capabilities(7)",
-        "Drops what no program may ever gain. First of all that is given up: it takes CAP_SETPCAP.",
+        "Drops the capabilities that no program may ever gain. First, because it needs CAP_SETPCAP.",
         command::bound_capabilities),
     step("groups and user", Some(5), "setgroups(2), setresgid(2), setresuid(2)",
         "Becomes the user. Groups first: without root they cannot be changed any more.",
@@ -208,7 +208,7 @@ pub static COMMAND: &[Step<Command>] = &[
         "Sets --ulimit. Late, because our own work above must not run into them.",
         command::set_limits),
     step("power", Some(5), "seccomp(2), capabilities(7)",
-        "Loads the system call filter and gives up the last capabilities. At the very end: both judge us, too.",
+        "Loads the system call filter and drops the last capabilities. At the very end: both apply to us, too.",
         command::give_up_power),
     step("execve", Some(1), "execve(2)",
         "Becomes the program. It is searched for in PATH inside the container.",
@@ -223,12 +223,12 @@ pub fn lessons() -> Vec<(Side, Vec<&'static Lesson>)> {
     vec![(Side::Supervisor, of(SUPERVISOR)), (Side::Init, of(INIT)), (Side::Command, of(COMMAND))]
 }
 
-/// What an earlier step has left.
+/// A value that an earlier step must have made.
 fn required<T>(from_before: Option<T>) -> Result<T> {
     from_before.ok_or_else(|| Error::new("a step comes before the one that it needs"))
 }
 
-/// Runs a table from its beginning, to its end or the first error.
+/// Runs a table to its end or the first error.
 fn run_all<F: Copy>(side: Side, table: &'static [Step<F>], mut run: impl FnMut(F) -> Result<()>) -> Result<()> {
     for (at, Step { lesson, run: function }) in table.iter().enumerate() {
         if let Some(listener) = LISTENER.get() {

@@ -1,7 +1,7 @@
 //! The command's stdin, stdout and stderr.
 //!
-//! The caller's terminal never enters a container: a process that holds it could read what is typed at the caller's
-//! shell, or leave it in raw mode. Where one of the caller's streams cannot be passed on, the command gets a pipe, and
+//! The caller's terminal never enters a container: a process that has it open could read the keys for the caller's shell,
+//! or leave it in raw mode. Where one of the caller's streams cannot be passed on, the command gets a pipe, and
 //! the supervisor copies.
 
 use super::flow::{End, Flow};

@@ -1,5 +1,5 @@
-//! Who `--user` and an image's `User` mean, looked up in the container's own
-//! /etc/passwd and /etc/group: names of the host mean nothing inside.
+//! Looks up `--user` and an image's `User` in the container's own /etc/passwd and /etc/group: the host's names mean
+//! nothing inside.
 
 use super::spec::Process;
 use crate::error::{Error, Result};
@@ -7,27 +7,27 @@ use crate::sys::accounts::{self, Group};
 use crate::sys::fs;
 use std::os::fd::AsFd;
 
-/// The longest passwd or group file that is read; an image may hold one without an end (CVE-2026-47262).
+/// The longest passwd or group file that is read; an image's may be endless (CVE-2026-47262).
 const MOST_BYTES: usize = 1 << 20;
-/// The longest line of one, as in moby; but a group may have more members than that.
+/// The longest line of a passwd file, as in moby. A group file may have longer ones, for its members.
 const LONGEST_LINE: usize = 64 << 10;
-/// The largest id that Docker takes (moby/sys, user/user.go).
+/// The largest id that Docker accepts (moby/sys, user/user.go).
 const LAST_ID: u32 = i32::MAX as u32;
 
-/// A user as the kernel wants it.
+/// A user by ids, as the kernel takes it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct User {
     pub uid: u32,
     pub gid: u32,
-    /// All groups, its own first (CVE-2022-36109), each once.
+    /// All groups, the primary one first (CVE-2022-36109), without duplicates.
     pub groups: Vec<u32>,
-    /// Those among them that were asked for by themselves.
+    /// The groups that --group-add or the document asks for.
     pub added: Vec<u32>,
     pub home: String,
 }
 
-/// Finds the process's user and groups in this process's own root. Its user is empty (root), or `user`, `uid`,
-/// `user:group`, `uid:gid` or a mix. A number is never looked up as a name (CVE-2016-3697).
+/// Finds the user and groups of `process` in the files below our own root directory. The user is empty (root), or
+/// `user`, `uid`, `user:group`, `uid:gid` or a mix. A number is never looked up as a name (CVE-2016-3697).
 pub fn find(process: &Process) -> Result<User> {
     let passwd = read("etc/passwd")?;
     if passwd.lines().any(|line| line.len() > LONGEST_LINE) {
@@ -67,7 +67,7 @@ fn resolve(text: &str, additional: &[String], passwd: &str, group: &str) -> Resu
         (None, _) => 0,
     };
     let mut groups = vec![gid];
-    // Who names a group gets that one alone.
+    // A named group replaces all memberships.
     if let (None, Some(entry)) = (wanted_group, entry) {
         groups.extend(memberships(entry.name, group)?);
     }
@@ -88,7 +88,7 @@ fn resolve(text: &str, additional: &[String], passwd: &str, group: &str) -> Resu
     Ok(User { uid, gid, groups, added, home: home.unwrap_or("/").to_owned() })
 }
 
-/// The lines of a passwd or group file that count for Docker: comments and blank lines do not.
+/// The lines of a passwd or group file without comments and blank lines, as in Docker.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
@@ -97,7 +97,7 @@ fn groups(text: &str) -> impl Iterator<Item = Group<'_>> {
     lines(text).map(Group::parse)
 }
 
-/// The group of that number or name, `None` if there is none of that name.
+/// The gid of a number or name, `None` if no group has that name.
 fn group_id(wanted: &str, group: &str) -> Result<Option<u32>> {
     if let Some(gid) = id(wanted)? {
         return Ok(Some(gid));
@@ -111,13 +111,13 @@ fn memberships(name: &str, group: &str) -> Result<Vec<u32>> {
     ids.filter_map(Result::transpose).collect()
 }
 
-/// The id in a line of a group file, `None` if there is no number. A number that is no id is an error: taken for 0, it
+/// The gid in a line of a group file, `None` if it is not a number. A number out of range is an error: read as 0, it
 /// would be root's.
 fn gid_of(group: Group<'_>) -> Result<Option<u32>> {
     id(group.gid).map_err(|error| error.context(format_args!("group {} in the image's /etc/group", group.name)))
 }
 
-/// The number that `text` is, `None` if it is a name. One that is no id is an error, never a name.
+/// `text` as an id, `None` if it is a name. A number out of range is an error, never a name.
 fn id(text: &str) -> Result<Option<u32>> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -132,8 +132,8 @@ fn id(text: &str) -> Result<Option<u32>> {
     }
 }
 
-/// A regular file of at most 1 MiB; nothing if it is missing. It is the image's: a FIFO there must not stop us, and
-/// no link of /proc may lead to a file that we have open.
+/// Reads a regular file of at most 1 MiB; returns an empty text if it is missing. The image is not trusted: a FIFO must
+/// not block us, and no magic link may lead to a file that we have open.
 fn read(path: &str) -> Result<String> {
     let (root, name) = (fs::open(c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?, crate::sys::cstr(path)?);
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY;
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_docker_is_understood() {
+    fn every_form_that_docker_accepts_is_read() {
         assert_eq!(user(""), Ok((0, 0, vec![0], "/root".into())));
         assert_eq!(user("bob"), Ok((1000, 1001, vec![1001, 50, 10], "/home/bob".into())));
         assert_eq!(user("1000"), Ok((1000, 1001, vec![1001, 50, 10], "/home/bob".into())));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_a_number_even_if_a_user_is_called_so() {
+    fn a_number_is_never_a_name() {
         assert_eq!(user("4242").unwrap().0, 4242);
         assert_eq!(user("+7").unwrap().0, 7);
         for text in ["4294967296", "4294967295", "2147483648", "-1", "99999999999:0", "0:-1", "-99999999999999999999"] {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_does_not_fit_is_nobodys_and_never_roots() {
+    fn an_id_out_of_range_is_an_error_and_never_root() {
         let passwd = "a:x:2147483648:0::/:\nb:x:5:4294967296::/:\nc:x:-1:0::/:\nd:x:6:x::/:\ne:x:7\nf:x:8:::/:\n\
                       g:x:99999999999999999999:0::/:\nh:x:9:9::/:\nbig:x:4294967296:0::/root:\n";
         let group = "wide:x:4294967296:h\nodd:x:y:e\nlow:x:-5:\n";
@@ -218,7 +218,7 @@ mod tests {
         }
         assert!(find("0", &["wide".into()]).unwrap_err().contains("must be in range"));
         assert!(find("d", &[]).unwrap_err().contains("user d has no valid gid"));
-        // No field is no group but root's, as in Docker; and who is not asked for hinders nobody.
+        // A missing gid is root's, as in Docker. Bad entries of other users do no harm.
         for (user, uid) in [("e", 7), ("f", 8), ("7", 7)] {
             let found = find(user, &[]).unwrap();
             assert_eq!((found.uid, found.gid, found.groups), (uid, 0, vec![0]), "{user}");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_named() {
+    fn errors_name_what_is_missing() {
         assert_eq!(user("eve").unwrap_err(), "unable to find user eve: no matching entries in passwd file");
         assert_eq!(user("0x0").unwrap_err(), "unable to find user 0x0: no matching entries in passwd file");
         assert_eq!(user("bob:grp").unwrap_err(), "unable to find group grp: no matching entries in group file");

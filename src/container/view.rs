@@ -1,10 +1,10 @@
-//! What the kernel says of this process, read by the process itself: no other can look into PID 1.
+//! A process's own state, read from the kernel by the process itself: no other process can look into PID 1.
 //!
-//! Nearly all of it stands in /proc/self. The container's /proc is not there for most of a start, and the host's is gone
-//! after pivot_root; but a descriptor of the host's, opened before the first clone, stays good in every process that
-//! inherits it, and its `self` is always whoever asks. These files can be read by their own process even where
-//! PR_SET_DUMPABLE has made them root's: they are open to all, or the kernel lets a process look into itself
-//! (proc(5), ptrace(2)). So it takes no power that the process may have given up.
+//! Nearly all of it is in /proc/self. The container's /proc is missing for most of a start, and the host's is gone after
+//! pivot_root. But a descriptor of the host's /proc, opened before the first clone, stays valid in every process that
+//! inherits it, and its `self` is always the reader. A process can read its own files even where PR_SET_DUMPABLE has made
+//! them root's: they are world-readable, or the kernel lets a process look into itself (proc(5), ptrace(2)). So this
+//! needs no privilege that the process may have dropped.
 
 use super::in_force::{Capabilities, NAMESPACES, parse};
 use crate::error::{Error, Result};
@@ -16,9 +16,9 @@ use crate::sys::{cred, cstr, fs, namespace, process};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
-/// One process as it is now. What could not be read says why.
+/// The state of one process now. Fields that could not be read hold the error.
 pub struct View {
-    /// Each kind with its `kind:[number]`.
+    /// The kind and id (`kind:[number]`) of each namespace.
     pub namespaces: Vec<(&'static str, Result<String>)>,
     pub uid_map: Result<Vec<Extent>>,
     pub gid_map: Result<Vec<Extent>>,
@@ -27,7 +27,7 @@ pub struct View {
     pub dumpable: Result<bool>,
     pub hostname: Result<String>,
     pub directory: Result<PathBuf>,
-    /// What descriptors 0, 1 and 2 are.
+    /// The targets of descriptors 0, 1 and 2.
     pub streams: [Result<String>; 3],
     /// The lines of /proc/self/cgroup: `hierarchy:controllers:path`.
     pub cgroups: Result<Vec<String>>,
@@ -35,14 +35,14 @@ pub struct View {
     pub mounts: Result<Vec<MountPoint>>,
 }
 
-/// What stands in /proc/self/status. Ids are those of the process's own user namespace.
+/// The contents of /proc/self/status. Ids are those of the process's own user namespace.
 pub struct Status {
-    /// In each PID namespace, the host's first.
+    /// Its pid in each PID namespace, the host's first.
     pub pids: Vec<pid_t>,
-    /// Its session and process group in its own PID namespace, 0 if they began outside.
+    /// Its session and process group in its own PID namespace, 0 if their leaders are outside.
     pub session: pid_t,
     pub group: pid_t,
-    /// Real, effective, saved and file system's.
+    /// Real, effective, saved and file system uid.
     pub uids: Vec<u32>,
     pub gids: Vec<u32>,
     pub groups: Vec<u32>,
@@ -50,9 +50,9 @@ pub struct Status {
     pub no_new_privileges: bool,
     /// 0 none, 1 strict, 2 filter.
     pub seccomp_mode: u32,
-    /// How many filters; older kernels do not say.
+    /// The number of filters; older kernels do not report it.
     pub seccomp_filters: Option<u32>,
-    /// Whether signals are blocked: the bits of SigBlk.
+    /// The blocked signals: the bits of SigBlk.
     pub blocked_signals: u64,
 }
 
@@ -63,10 +63,10 @@ pub struct MountPoint {
     pub point: String,
     pub kind: String,
     pub source: String,
-    /// The directory of the file system that is shown.
+    /// The directory of the file system that is mounted.
     pub root: String,
     pub options: String,
-    /// Whether what is mounted below it shows in other mount namespaces, or theirs here.
+    /// Whether mounts below it propagate to other mount namespaces, or from them.
     pub is_shared: bool,
 }
 
@@ -99,7 +99,7 @@ pub fn own_pid(proc: BorrowedFd<'_>) -> Option<pid_t> {
     String::from_utf8(fs::readlinkat(proc, c"self").ok()?).ok()?.parse().ok()
 }
 
-/// Leaves a kind out that this kernel does not have.
+/// Leaves out a kind of namespace that this kernel does not have.
 fn known(kind: &'static str, id: Result<String>) -> Option<(&'static str, Result<String>)> {
     match id {
         Err(error) if error.errno() == Some(libc::ENOENT) => None,
@@ -146,7 +146,7 @@ impl Status {
 impl MountPoint {
     fn of(mount: mountinfo::Mount<'_>) -> MountPoint {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        // Both lists begin with rw or ro; the mount's own is what counts first.
+        // Both lists begin with rw or ro; the mount's own wins.
         let own: Vec<&[u8]> = mount.options().collect();
         let of_fs = mount.fs_options().filter(|option| *option != b"rw" && !own.contains(option));
         let options: Vec<&[u8]> = own.iter().copied().chain(of_fs).collect();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mounts_options_are_told_once() {
+    fn a_mounts_options_are_listed_once() {
         let line = b"36 35 98:0 /dir /jail\\040x ro,noatime master:1 - proc none rw,hidepid=2,ro\n";
         let mount = MountPoint::of(mountinfo::mounts(line).next().unwrap());
         let texts = (&*mount.point, &*mount.kind, &*mount.source, &*mount.root, &*mount.options);

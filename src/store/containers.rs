@@ -1,9 +1,8 @@
-//! Containers on disk: what they hold, what they are called, whether they live.
+//! Containers on disk: their files, their names, and whether they are alive.
 //!
-//! A container lives while its supervisor holds the lock of `live/<id>`; locks die
-//! with their holder, so that no state file has to be believed. Whoever finds a
-//! `live` file that can be locked has found a container whose supervisor was
-//! killed, and tidies up after it.
+//! A container is alive while its supervisor holds the lock of `live/<id>`. Locks end with their process, so no state
+//! file has to be trusted. A `live` file that can be locked belongs to a container whose supervisor was killed: the next
+//! command cleans up after it.
 
 mod saved;
 mod state;
@@ -25,7 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub use saved::Container;
 pub use state::{ProcessId, State, Status};
 
-/// The directory of a container and the lock that says that it lives.
+/// A live container: its directory, and the lock that marks it as alive.
 pub struct Live {
     pub dir: PathBuf,
     id: String,
@@ -33,15 +32,15 @@ pub struct Live {
 }
 
 impl Store {
-    /// Makes the directory of the new container `id`, with `upper`, `work` and `rootfs` in it for its root
-    /// file system, and marks it as living.
+    /// Makes the directory of the new container `id`, with `upper`, `work` and `rootfs` for its root file system, and
+    /// marks it as alive.
     pub fn create_container(&self, id: &str, name: &str) -> Result<Live> {
         let lock = self.lock_live(id)?;
         let made = self.take_name(name, id).and_then(|()| self.make_container_dir(id));
         match made {
             Ok(dir) => Ok(Live { dir, id: id.to_owned(), lock }),
             Err(error) => {
-                // What cannot be removed now still has its mark of life, by which a sweeper finds it.
+                // If this fails, `live/<id>` is still there, and a sweep finds it.
                 let _ = self.remove_container(id);
                 Err(error)
             }
@@ -62,7 +61,7 @@ impl Store {
         self.root().join("live").join(id)
     }
 
-    /// Makes and locks `live/<id>`. A sweeper may take it in the moment between, and then it is made again.
+    /// Makes and locks `live/<id>`. Makes it again if a sweep removes it before it is locked.
     fn lock_live(&self, id: &str) -> Result<OwnedFd> {
         let path = self.dir("live")?.join(id);
         loop {
@@ -72,8 +71,8 @@ impl Store {
         }
     }
 
-    /// Gives the name to the container `id`, or says who has it. A name is a symbolic link, as that is made
-    /// whole in one step and refused if it is there.
+    /// Gives the name to the container `id`; the error names the container that has it. A name is a symbolic link, which
+    /// is made atomically and never replaces another.
     fn take_name(&self, name: &str, id: &str) -> Result<()> {
         let path = self.dir("names")?.join(name);
         match fs::symlink(id, &path) {
@@ -88,7 +87,7 @@ impl Store {
                          to remove (or rename) that container to be able to reuse that name."
                     )));
                 }
-                // Its container is gone: a removal was cut short.
+                // Its container is gone: a removal was interrupted.
                 fs::unlink(&path).map_err(|error| error.renamed(format_args!("remove {}", path.display())))?;
                 self.take_name(name, id)
             }
@@ -96,7 +95,7 @@ impl Store {
         }
     }
 
-    /// Whether a container is called so.
+    /// Whether a container has this name.
     pub fn is_name_taken(&self, name: &str) -> bool {
         self.holder(name).is_some()
     }
@@ -106,10 +105,10 @@ impl Store {
         fs::readlink(self.root().join("names").join(name)).ok()?.into_os_string().into_string().ok()
     }
 
-    /// Writes down what a new container is made from, and its first state.
+    /// Writes the document of a new container, and its first state.
     pub fn save_container(&self, id: &str, document: &Value, state: &State) -> Result<()> {
         let dir = self.root().join("containers").join(id);
-        // Not by way of a rename: half a document is taken for none, and then the container never ran.
+        // Without a rename: half a document counts as none, and such a container has never run.
         fs::write_file(dir.join("config.json"), document.to_string().as_bytes(), 0o666)?;
         fs::write_file(dir.join("state.json"), state.to_text().as_bytes(), 0o666)
     }
@@ -118,12 +117,12 @@ impl Store {
         self.root().join("containers").join(id).join("state.json")
     }
 
-    /// Writes how far a living container has come.
+    /// Writes the state of a live container.
     pub fn save_state(&self, live: &Live, state: &State) -> Result<()> {
         write_file(&self.state_path(&live.id), state.to_text().as_bytes())
     }
 
-    /// Writes how a container ended, and that it lives no more.
+    /// Writes the last state of a container, and unmarks it as alive.
     pub fn finish_container(&self, live: &Live, state: &State) -> Result<()> {
         self.finish(&live.id, state)
     }
@@ -148,18 +147,18 @@ impl Store {
         }
     }
 
-    /// Removes all that there is of a container, which must not be running. If it is interrupted, what is left is
-    /// out of sight.
+    /// Removes a container, which must not be running. If interrupted, it is no longer visible, and a sweep removes the
+    /// rest.
     pub fn remove_container(&self, id: &str) -> Result<()> {
         self.put_container_away(id, None)?.remove(Patience::endless()).map(drop)
     }
 
-    /// The same by its maker, who knows what it is called.
+    /// The same as [`Store::remove_container`], where the container's name is known.
     pub fn remove_named(&self, id: &str, name: &str) -> Result<()> {
         self.put_container_away(id, Some(name))?.remove(Patience::endless()).map(drop)
     }
 
-    /// Takes a container out of sight.
+    /// Makes a container invisible, to be removed.
     fn put_container_away(&self, id: &str, name: Option<&str>) -> Result<Gone<'_>> {
         let names = match name {
             // It may have got another one since.
@@ -180,7 +179,7 @@ impl Store {
         Ok(gone)
     }
 
-    /// What is kept about the container `id`.
+    /// Reads the document and the state of the container `id`.
     pub fn container(&self, id: &str) -> Result<Container> {
         let dir = self.root().join("containers").join(id);
         let path = dir.join("config.json");
@@ -199,11 +198,11 @@ impl Store {
         })
     }
 
-    /// How far the container has come.
+    /// Reads the state of the container `id`.
     pub fn state(&self, id: &str) -> Result<State> {
         match self.saved_state(id)? {
             Some(state) => self.alive(id, state),
-            // One of ccrun 0.3.
+            // A container of ccrun 0.3.
             None => self.container(id).map(|container| container.state),
         }
     }
@@ -220,17 +219,17 @@ impl Store {
         }
     }
 
-    /// `state`, and whether the container lives. One that seems to but has no supervisor any more was killed.
+    /// Returns `state` with `is_alive` set. A container that should be running but has no supervisor was killed.
     fn alive(&self, id: &str, state: State) -> Result<State> {
-        // Shared, so that two who look at once do not take each other for the supervisor.
+        // A shared lock, so that two readers do not take each other for the supervisor.
         match locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)? {
             Taken::Theirs => Ok(State { is_alive: true, ..state }),
-            // Its supervisor was killed, or found the disk full.
+            // Its supervisor was killed, or the disk was full.
             Taken::Ours(_lock) => {
                 let end = fs::read_text(self.live_path(id)).ok().and_then(|text| State::from_text(&text));
                 Ok(end.unwrap_or_else(|| state.killed(None)))
             }
-            // It has just ended, and what was read stood there before that.
+            // It has just ended, and `state` is out of date.
             Taken::Gone if matches!(state.status, Status::Running | Status::Paused) => {
                 let end = fs::read_text(self.state_path(id)).ok().and_then(|text| State::from_text(&text));
                 Ok(end.filter(|end| end.status == Status::Exited).unwrap_or_else(|| state.killed(None)))
@@ -239,7 +238,7 @@ impl Store {
         }
     }
 
-    /// Whether the container has a supervisor.
+    /// Whether the container's supervisor is alive.
     pub fn is_alive(&self, id: &str) -> Result<bool> {
         Ok(matches!(locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)?, Taken::Theirs))
     }
@@ -281,7 +280,7 @@ impl Store {
         Ok(ids)
     }
 
-    /// The id of the container that the user calls `word`: its id, the beginning of it, or its name.
+    /// Finds the container that the user calls `word`: its id, the beginning of its id, or its name.
     pub fn find_container(&self, word: &str) -> Result<String> {
         let gone = || Error::new(format_args!("No such container: {word}"));
         if word.is_empty() || word.contains('/') || word.starts_with('.') {
@@ -299,13 +298,13 @@ impl Store {
         }
     }
 
-    /// Finds the containers whose supervisor was killed, and gives each to `clean_up`, which removes what they
-    /// have outside the store. Those started with --rm are removed, the others end with status 137. Returns the first
-    /// failure, after all others have been tried.
+    /// Cleans up after containers whose supervisor was killed: calls `clean_up`, which removes what they have outside the
+    /// store, removes those started with --rm, and gives the others the status 137. Tries all of them; returns the first
+    /// error.
     pub fn sweep_containers(&self, patience: Patience, clean_up: impl Fn(&Container)) -> Result<()> {
         let mut outcome = Ok(());
         for id in self.names_in("live")?.into_iter().filter(|id| is_id(id)) {
-            // Not ours: it runs, or it has just ended in the ordinary way.
+            // Otherwise it is running, or it has just ended normally.
             let Ok(Taken::Ours(lock)) = locks::take(&self.live_path(&id), 0, LOCK_EX | LOCK_NB) else { continue };
             let container = self.container(&id).ok();
             container.iter().for_each(&clean_up);
@@ -326,7 +325,7 @@ impl Store {
 
     fn remove_swept(&self, id: &str, lock: OwnedFd, patience: Patience) -> Result<()> {
         let gone = self.put_container_away(id, None)?;
-        // From here on nobody takes it for one that runs.
+        // It is no longer visible, and so nobody takes it for a running one.
         drop(lock);
         gone.remove(patience).map(drop)
     }
@@ -344,12 +343,12 @@ impl Live {
     }
 }
 
-/// Whether a name is one that a container's directory has.
+/// Whether `name` is a container id.
 fn is_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-/// The first twelve digits, as Docker shows ids.
+/// The first twelve digits of an id, as Docker shows ids.
 pub fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
@@ -359,7 +358,7 @@ pub fn now() -> u64 {
     u64::try_from(clock().seconds).unwrap_or(0)
 }
 
-/// The present moment.
+/// The current time.
 pub fn clock() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time { seconds: i64::try_from(since.as_secs()).unwrap_or(0), nanoseconds: since.subsec_nanos() }

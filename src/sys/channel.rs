@@ -1,7 +1,7 @@
-//! Typed messages between two of our own processes, and the one place where such a process is forked.
+//! Typed messages between two of our own processes, and the function that forks such a process.
 //!
-//! A channel is one end of a pair of connected sockets (unix(7), SOCK_SEQPACKET): each message arrives whole, with the
-//! descriptors that belong to it, and the end of one side shows at the other.
+//! A channel is one end of a pair of connected sockets (unix(7), SOCK_SEQPACKET): each message arrives whole, with its
+//! descriptors, and each side sees when the other one closes.
 
 use super::fd::OwnedFd;
 use super::process::{self, Child, pid_t};
@@ -12,35 +12,35 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-/// The longest message in bytes; of an error no more is sent.
+/// The longest message in bytes. Longer errors are cut.
 const MOST_BYTES: usize = 16 << 10;
 
-/// What one process tells the other.
+/// A message between two processes.
 #[derive(Debug)]
 pub enum Message {
-    /// What the other has waited for is there.
+    /// The receiver may go on.
     Go,
-    /// Something has failed, and the sender ends.
+    /// The sender has failed, and ends.
     Failed(Error),
-    /// All is done, with this result.
+    /// The sender is done, with this result.
     Done(Vec<u8>),
-    /// Mounts, which the descriptors are, by what each is for; whether they are the last ones.
+    /// The descriptors are mounts, with these keys. `is_last`: no more of them follow.
     Mounts {
         keys: Vec<OsString>,
         is_last: bool,
     },
     /// The descriptor is the master of the container's terminal.
     Terminal,
-    /// A process has been made; the descriptor is its pidfd.
+    /// PID 1 has been cloned; the descriptor is its pidfd.
     Started(pid_t),
-    /// The descriptor is the listener of a system call filter (seccomp_unotify(2)); whoever is behind it has this uid,
-    /// this gid and these groups.
+    /// The descriptor is the listener of the sender's system call filter (seccomp_unotify(2)). The sender has this uid,
+    /// gid and these groups.
     Listener {
         uid: u32,
         gid: u32,
         groups: Vec<u32>,
     },
-    /// Whom the command runs as, by number.
+    /// The ids of the command's user.
     User {
         uid: u32,
         gid: u32,
@@ -48,7 +48,7 @@ pub enum Message {
     },
     /// The command was stopped by this signal.
     Stopped(u8),
-    /// The command was ended by this signal.
+    /// The command was killed by this signal.
     Killed(u8),
     /// The container's command runs.
     Running,
@@ -56,27 +56,27 @@ pub enum Message {
     Ended(u8),
     /// A signal for the container.
     Signal(i32),
-    /// The size of the container's terminal, as [`super::tty::WindowSize::to_words`] gives it.
+    /// The size of the container's terminal, from [`super::tty::WindowSize::to_words`].
     Resize([u16; 4]),
-    /// The sender goes, and the container stays.
+    /// The sender leaves; the container goes on.
     Detach,
     /// The sender's terminal is gone.
     HangUp,
     /// A device that nobody in the container can open.
     UselessDevice(PathBuf),
-    /// There is no overlay here, for this reason (errno): the files are copied.
+    /// Overlay does not work here, for this reason (errno); files are copied.
     NoOverlay(i32),
-    /// A device node is to be made in the directory that the descriptor is.
+    /// A request to make a device node in the directory of the descriptor.
     MakeDevice {
         mode: u32,
         major: u32,
         minor: u32,
         name: CString,
     },
-    /// So many bytes have been downloaded.
+    /// This many bytes have been downloaded.
     Downloading(u64),
     Downloaded,
-    /// The download begins again.
+    /// The download starts again.
     Retrying,
 }
 
@@ -118,17 +118,17 @@ impl Message {
         }
     }
 
-    /// `None` for what none of ours has sent.
+    /// Returns `None` for bytes that are not a message.
     fn decode(bytes: &[u8]) -> Option<Message> {
         let (tag, rest) = bytes.split_first()?;
         let word = |at: usize| rest.get(4 * at..4 * at + 4)?.try_into().ok().map(u32::from_ne_bytes);
-        let behind = |words: usize| rest.get(4 * words..);
+        let after = |words: usize| rest.get(4 * words..);
         Some(match tag {
             b'G' => Message::Go,
             b'E' => Message::Failed(Error::from_bytes(rest)),
             b'D' => Message::Done(rest.to_vec()),
             b'M' => {
-                let keys = behind(1)?.split(|byte| *byte == 0).filter(|key| !key.is_empty());
+                let keys = after(1)?.split(|byte| *byte == 0).filter(|key| !key.is_empty());
                 let keys = keys.map(|key| OsString::from_vec(key.to_vec())).collect();
                 Message::Mounts { keys, is_last: word(0)? == 1 }
             }
@@ -153,7 +153,7 @@ impl Message {
                 mode: word(0)?,
                 major: word(1)?,
                 minor: word(2)?,
-                name: CString::new(behind(3)?).ok()?,
+                name: CString::new(after(3)?).ok()?,
             },
             b'B' => Message::Downloading(u64::from_ne_bytes(rest.try_into().ok()?)),
             b'C' => Message::Downloaded,
@@ -163,14 +163,14 @@ impl Message {
     }
 }
 
-/// What [`Channel::next`] has found.
+/// The result of [`Channel::next`].
 pub enum Next {
     Message(Message),
     /// The other side is closed.
     Gone,
 }
 
-/// One end. The other one sees it close when the last copy is closed.
+/// One end of a channel. The other end sees it close when its last copy is closed.
 pub struct Channel(OwnedFd);
 
 impl Channel {
@@ -182,7 +182,7 @@ impl Channel {
         self.0.try_clone().map(Channel)
     }
 
-    /// Closes this process's copy in a fresh clone, where nobody will drop it.
+    /// Closes the copy in a fresh clone, where nothing drops it.
     pub fn close_copy(&self) {
         process::close(&self.0);
     }
@@ -191,11 +191,11 @@ impl Channel {
         socket::send(self.0.as_fd(), &message.encode(), fds)
     }
 
-    /// The next message with its descriptors; `None` when the other side is gone.
+    /// Waits for the next message; returns it with its descriptors, or `None` if the other side is closed.
     pub fn receive(&self) -> Result<Option<(Message, Vec<OwnedFd>)>> {
         let mut buffer = [0; MOST_BYTES];
         let (size, fds) = match socket::receive(self.0.as_fd(), &mut buffer) {
-            // The other side has closed without reading all; what it has sent before that is still here.
+            // The other side has closed without reading everything. What it has sent before is still to be read.
             Err(error) if error.errno() == Some(libc::ECONNRESET) => socket::receive(self.0.as_fd(), &mut buffer)?,
             received => received?,
         };
@@ -206,7 +206,7 @@ impl Channel {
         Ok(Some((message, fds)))
     }
 
-    /// The next message if there is one now. It ends where the other side does.
+    /// Returns the next message without its descriptors, or `None` if none has arrived yet.
     pub fn next(&self) -> Result<Option<Next>> {
         if !poll::poll(&[self.as_fd()], 0)?[0] {
             return Ok(None);
@@ -214,7 +214,7 @@ impl Channel {
         Ok(Some(self.receive()?.map_or(Next::Gone, |(message, _)| Next::Message(message))))
     }
 
-    /// The same where the other side has failed or is gone: `who` is named then.
+    /// As [`Channel::receive`], but fails if the other side, called `who`, has failed or is closed.
     pub fn receive_from(&self, who: &str) -> Result<(Message, Vec<OwnedFd>)> {
         match self.receive()? {
             Some((Message::Failed(error), _)) => Err(error),
@@ -223,7 +223,7 @@ impl Channel {
         }
     }
 
-    /// Tells the other side that all is over; returns the status to end with.
+    /// Sends the error as [`Message::Failed`]; returns the exit status.
     pub fn fail(&self, error: Error) -> i32 {
         let _ = self.send(&Message::Failed(error), &[]);
         125
@@ -248,8 +248,8 @@ impl AsFd for Channel {
     }
 }
 
-/// Forks a helper with new namespaces (`flags`: `CLONE_NEW*`): it runs `child` with its end of a channel, and ends with
-/// its value. See [`process::clone3`].
+/// Forks a process with new namespaces (`flags`: `CLONE_NEW*`). It runs `child` with its end of a channel, and exits with
+/// the result. See [`process::clone3`].
 pub fn fork(
     flags: i32,
     cgroup: Option<BorrowedFd<'_>>,
@@ -307,7 +307,7 @@ mod tests {
             socket::send(one.as_fd(), garbled, &[]).unwrap();
             assert!(other.receive().is_err(), "{garbled:?}");
         }
-        // Its last words arrive, also if it was not listening.
+        // The last message arrives, even if the sender has not read all of ours.
         one.send(&Message::Go, &[]).unwrap();
         other.send(&Message::Downloaded, &[]).unwrap();
         drop(one);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_helper_talks_and_its_end_shows() {
+    fn a_helper_sends_messages_and_its_end_is_seen() {
         let (child, channel) = fork(0, None, |channel| match channel.receive_from("the parent") {
             Ok((Message::Go, _)) => i32::from(channel.send(&Message::Done(b"x".to_vec()), &[]).is_err()),
             _ => 9,

@@ -1,5 +1,4 @@
-//! The kernel's files about processes, taken apart (proc(5)). All parsers borrow from the text; a damaged line is
-//! passed over.
+//! Parsers for the kernel's files about processes (proc(5)). They borrow from the text, and skip damaged lines.
 
 pub mod mountinfo;
 pub mod stat;
@@ -7,23 +6,23 @@ pub mod stat;
 use super::fs;
 use libc::pid_t;
 
-/// The numbers of all processes that can be seen.
+/// The pids of all visible processes.
 pub fn pids() -> Vec<pid_t> {
     let entries = fs::entries("/proc").unwrap_or_default();
     entries.into_iter().filter_map(|entry| entry.name.to_str().ok()?.parse().ok()).collect()
 }
 
-/// The value behind `name:` in a file like /proc/PID/status or /proc/meminfo.
+/// The value after `name:` in a file like /proc/PID/status or /proc/meminfo.
 pub fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
-/// The same of a number of KiB, in bytes.
+/// The value after `name:`, a number of KiB, in bytes.
 pub fn bytes(text: &str, name: &str) -> Option<u64> {
     value(text, name)?.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The lines of a /proc/PID/uid_map or gid_map: the first id inside, the first id outside, how many
+/// The lines of a /proc/PID/uid_map or gid_map: the first id inside, the first id outside, and the number of ids
 /// (user_namespaces(7)).
 pub fn id_map(text: &str) -> impl Iterator<Item = [u64; 3]> {
     text.lines().filter_map(|line| {
@@ -52,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_among_all() {
+    fn this_process_is_listed() {
         assert!(pids().contains(&crate::sys::process::getpid()));
     }
 }

@@ -18,13 +18,13 @@ pub use libc::{
 };
 pub use session::*;
 
-/// A process that cannot be mistaken for another: a child that is ours to wait for, or any that is to be signalled.
+/// A process by its pidfd, which never refers to another process: a child to wait for, or any process to signal.
 pub struct Child {
     pid: pid_t,
     pidfd: OwnedFd,
 }
 
-/// How a process ended, or that a signal has stopped it.
+/// How a process has ended, or the signal that has stopped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Exited(u8),
@@ -63,7 +63,7 @@ impl Child {
         self.pid
     }
 
-    /// Waits for the end of the child (wait4(2)).
+    /// Waits until the child has ended (wait4(2)).
     pub fn wait(&self) -> Result<Status> {
         match wait4(self.pid, 0)? {
             Some((_, status)) => Ok(status),
@@ -76,7 +76,7 @@ impl Child {
         Ok(wait4(self.pid, libc::WNOHANG)?.map(|(_, status)| status))
     }
 
-    /// pidfd_send_signal(2): cannot hit a stranger that got the same number.
+    /// pidfd_send_signal(2): never reaches another process with the same pid.
     pub fn signal(&self, signal: i32) -> Result<()> {
         let fd = self.pidfd.as_raw_fd();
         // SAFETY: the siginfo pointer may be null: the kernel then fills it in as for kill(2).
@@ -86,7 +86,7 @@ impl Child {
     }
 }
 
-/// pidfd_open(2). Whether it still is the process that was meant is to be checked after this call.
+/// pidfd_open(2). The caller must check afterwards that the pid still belongs to the intended process.
 pub fn pidfd_open(pid: pid_t) -> Result<Child> {
     // SAFETY: no memory is involved.
     let ret = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -102,13 +102,12 @@ impl AsFd for Child {
     }
 }
 
-/// clone3(2) without a shared memory: a fork with new namespaces (`flags`: `CLONE_NEW*`),
-/// whose child may start inside the cgroup v2 directory `cgroup` (Linux 5.7).
-/// The child runs `child` on a copy of this process's memory and ends with its value.
+/// clone3(2) without shared memory: a fork with new namespaces (`flags`: `CLONE_NEW*`). The child can start in the cgroup
+/// v2 directory `cgroup` (Linux 5.7). It runs `child` on a copy of this process's memory and exits with the result.
 ///
-/// Where the kernel or a seccomp filter knows no clone3, clone(2) does the same, and a move of the child.
+/// Falls back to clone(2), and moves the child into the cgroup, if the kernel or a seccomp filter lacks clone3.
 ///
-/// Call it from a single-threaded process only: other threads' locks would stay taken in the copy.
+/// Call it from a single-threaded process only: other threads' locks would stay locked in the copy.
 pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -> i32) -> Result<Child> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     let mut pidfd: i32 = -1;
@@ -116,7 +115,7 @@ pub fn clone3(flags: i32, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags as u32 as u64 | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    // A sibling's end is told to our parent, as ours is.
+    // Our parent gets SIGCHLD for a sibling, as for us.
     args.exit_signal = if flags & CLONE_PARENT == 0 { libc::SIGCHLD as u64 } else { 0 };
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
@@ -165,7 +164,7 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<Child> {
     clone3(0, None, child)
 }
 
-/// [`fork`] of a process whose end is told to nobody: wait4(2) without __WALL does not even find it.
+/// [`fork`] of a process that sends no SIGCHLD when it ends; wait4(2) finds it only with __WALL.
 pub fn fork_unwaited(child: impl FnOnce() -> i32) -> Result<pid_t> {
     // SAFETY: no shared memory and no stack of its own, so that the child returns here on its own copy of this
     // stack, as after fork(2); no flags and no signal.
@@ -177,7 +176,7 @@ pub fn fork_unwaited(child: impl FnOnce() -> i32) -> Result<pid_t> {
     Ok(returned(ret, format_args!("clone(0)"))? as pid_t)
 }
 
-/// The flags as they would stand in C.
+/// The flags as C source.
 pub fn clone_flags(flags: i32) -> String {
     let names = [
         (libc::CLONE_PIDFD, "CLONE_PIDFD"),
@@ -194,7 +193,7 @@ pub fn clone_flags(flags: i32) -> String {
     if set.is_empty() { "0".to_owned() } else { set.join("|") }
 }
 
-/// _exit(2): ends this process at once, without what `exit` would still do for the parent's copy.
+/// _exit(2): ends this process at once, without the cleanup of `exit`, which is for the parent.
 pub fn _exit(status: i32) -> ! {
     // SAFETY: ends the process; nothing of it is used again.
     unsafe { libc::_exit(status) }
@@ -215,12 +214,12 @@ pub fn wait4(pid: pid_t, options: i32) -> Result<Option<(pid_t, Status)>> {
     }
 }
 
-/// What the children that were waited for have used, and theirs.
+/// The resource use of all children that were waited for, and of their children.
 #[derive(Clone, Copy, Debug)]
 pub struct ChildrenUsage {
     pub user: std::time::Duration,
     pub system: std::time::Duration,
-    /// Bytes that the biggest of them held at most.
+    /// The peak memory of the biggest of them, in bytes.
     pub biggest: u64,
 }
 
@@ -236,7 +235,7 @@ pub fn usage_of_children() -> ChildrenUsage {
     ChildrenUsage { user: time(usage.ru_utime), system: time(usage.ru_stime), biggest: usage.ru_maxrss as u64 * 1024 }
 }
 
-/// execve(2). Returns only when it failed.
+/// execve(2). Returns only if it fails.
 pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Error {
     let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
         strings.iter().map(|s| s.as_ptr()).chain(std::iter::once(std::ptr::null())).collect()
@@ -252,13 +251,13 @@ pub fn execve(path: &CStr, argv: &[CString], envp: &[CString]) -> Error {
     }
 }
 
-/// Makes the program that `command` starts end when the process that starts it does, however that ends.
+/// Makes the program that `command` starts end together with the process that starts it, however that ends.
 pub fn die_with_parent(command: &mut std::process::Command) -> &mut std::process::Command {
     use std::os::unix::process::CommandExt;
     let parent = getpid();
     let before_exec = move || {
         super::cred::set_pdeathsig(libc::SIGKILL).map_err(|_| std::io::Error::last_os_error())?;
-        // It may have ended before that.
+        // The parent may have ended before this call.
         if getppid() == parent { Ok(()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
     };
     // SAFETY: between fork and exec the closure makes two system calls and takes no lock and no memory.
@@ -271,7 +270,7 @@ pub fn chdir(path: &CStr) -> Result<()> {
     returned(unsafe { libc::chdir(path.as_ptr()) }.into(), format_args!("chdir({path:?})")).map(drop)
 }
 
-/// getcwd(2): the path of the working directory from the root of this process; `(unreachable)…` if there is none.
+/// getcwd(2): the path of the working directory; `(unreachable)…` if it is outside this process's root directory.
 pub fn getcwd() -> Result<PathBuf> {
     let mut path = [0u8; libc::PATH_MAX as usize];
     // SAFETY: the kernel writes at most as many bytes as `path` has.
@@ -293,15 +292,15 @@ pub fn fchdir(dir: BorrowedFd<'_>) -> Result<()> {
     returned(unsafe { libc::fchdir(dir.as_raw_fd()) }.into(), format_args!("fchdir({})", Fd(dir.as_raw_fd()))).map(drop)
 }
 
-/// close(2) in a fresh clone, whose copy of `fd` nobody will drop: the process ends by execve or _exit.
+/// close(2) in a fresh clone, where nothing drops the copy of `fd`: the process ends by execve or _exit.
 pub fn close(fd: &OwnedFd) {
     // SAFETY: the owner of this copy lives on the parent's stack frames, which the clone never returns to.
     let ret = unsafe { libc::syscall(libc::SYS_close, fd.as_raw_fd()) };
     report::infallible(ret, format_args!("close({})", fd.as_raw_fd()));
 }
 
-/// Overwrites our command line, as `ps` shows it, and our name (prctl(2) PR_SET_NAME): what the supervisor
-/// was called with is nobody's business in the container. Needs /proc.
+/// Overwrites our command line, as `ps` shows it, and our name (prctl(2) PR_SET_NAME): the container must not see the
+/// supervisor's arguments. Needs /proc.
 pub fn set_title(title: &str) -> Result<()> {
     let stat = Stat::own()?;
     // proc_pid_stat(5): arg_start and arg_end.
@@ -320,7 +319,7 @@ pub fn set_title(title: &str) -> Result<()> {
     super::cred::set_name(&super::cstr(title)?)
 }
 
-/// Closes all but these, which become 0 and following, in a clone that has nothing else open to its name.
+/// Closes all descriptors but these, which become 0, 1, … The clone must own no others.
 pub fn keep_only<const N: usize>(fds: [BorrowedFd<'_>; N]) -> Result<[OwnedFd; N]> {
     for (stream, fd) in (0..).zip(fds) {
         dup2(fd, stream)?;
@@ -330,7 +329,7 @@ pub fn keep_only<const N: usize>(fds: [BorrowedFd<'_>; N]) -> Result<[OwnedFd; N
     Ok(std::array::from_fn(|fd| unsafe { OwnedFd::from_raw_fd(fd as i32) }))
 }
 
-/// close_range(2) from `first` on; where the kernel lacks it (before 5.9), one by one.
+/// close_range(2) from `first` on; closes one by one if the kernel lacks it (before 5.9).
 pub fn close_range_from(first: i32) {
     // SAFETY: the caller owns no descriptor at or above `first` any more: this runs in a fresh
     // clone, right before execve or the init loop, and nothing there is dropped afterwards.
@@ -343,7 +342,7 @@ pub fn close_range_from(first: i32) {
     }
 }
 
-/// The CLOSE_RANGE_CLOEXEC form: everything from `first` on is closed by the next execve.
+/// close_range(2) with CLOSE_RANGE_CLOEXEC: the next execve closes all descriptors from `first` on.
 pub fn cloexec_from(first: i32) {
     const CLOSE_RANGE_CLOEXEC: u32 = 4;
     // SAFETY: only sets a flag on descriptors; no descriptor changes its owner.
@@ -368,10 +367,10 @@ pub fn getpid() -> pid_t {
     report::infallible(unsafe { libc::getpid() }, format_args!("getpid()"))
 }
 
-/// Where programs are looked for without PATH, as in a service's or cron's empty environment: where shells look.
+/// The path without PATH, as in a service's or cron's empty environment: the default of shells.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The program `name` in one of PATH's absolute directories: `.` or an empty part could be anybody's.
+/// Finds the program `name` in PATH. Skips relative directories such as `.`, in which others may put programs.
 pub fn find_program(name: &str) -> Option<std::path::PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let path = std::env::var_os("PATH").filter(|path| !path.is_empty()).unwrap_or_else(|| DEFAULT_PATH.into());

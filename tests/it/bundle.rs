@@ -460,7 +460,7 @@ fn a_cgroup_that_is_there_is_not_taken(t: &Sandbox) {
         document["linux"]["cgroupsPath"] = format!("/{group}").into();
         document["linux"]["resources"] = json!({"pids": {"limit": 10}});
     };
-    outcome(t, "taken", "true", taken).error(125, "is there already");
+    outcome(t, "taken", "true", taken).error(125, "already exists");
     assert_eq!(child.try_wait().expect("wait"), None);
     let _ = child.kill();
     let _ = child.wait();

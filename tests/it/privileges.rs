@@ -109,7 +109,7 @@ fn privileged_is_all_that_the_namespace_can_have(t: &Sandbox) {
         let meta = std::fs::metadata(Path::new("/dev").join(name)).expect("a device of the host");
         assert!(
             meta.permissions().mode() & 0o006 != 0 || (t.mode != Mode::Root && meta.gid() == sys::gid()),
-            "{name} can be opened by nobody"
+            "{name} cannot be opened by anybody"
         );
     }
     let kmsg = std::fs::metadata("/dev/kmsg").is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0);
@@ -360,7 +360,7 @@ fn a_root_only_device_can_be_given_by_root(t: &Sandbox) {
 fn a_root_only_device_stays_roots(t: &Sandbox) {
     let device = root_only();
     let out = t.run(&["--device", device, "/bin/sh", "-c", &format!("ls {device}; : <{device}")]).out().exit(1);
-    let note = format!("ccrun: --device {device} can be opened by nobody in the container");
+    let note = format!("ccrun: --device {device} cannot be opened by anybody in the container");
     // On a busy machine the command may be faster than who tells of it.
     assert!(out.stdout == format!("{device}\n") && out.stderr.contains(&note), "{} {}", out.stdout, out.stderr);
     assert!(out.stderr.contains("Permission denied"), "{}", out.stderr);

@@ -1,8 +1,8 @@
-//! `--explain`: each step of a start as it happens, and the system calls that it makes.
+//! `--explain`: prints each step of a start as it happens, with its system calls.
 //!
-//! Three processes take part, each a clone of the one before, so that all have what is set up here. Memory that they
-//! share says whose turn was the last. From where the command has signals, limits and a filter like the program that it
-//! becomes, its text is kept there, and the supervisor writes it: the explanation must not change what happens.
+//! Three processes take part, each a clone of the one before, so that all of them inherit what is set up here. Shared
+//! memory holds which of them wrote last. Once the command has the signals, limits and filter of the program, it must make
+//! no further system calls for the explanation: it keeps its text in the shared memory, and the supervisor writes it.
 
 use crate::cli::args::{Maybe, Parsed, maybe};
 use crate::container::steps::{CLEAN_UP, Event, Lesson, Side, listen};
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 pub const FLAG: Maybe =
     maybe("explain", "FILE", "Print each step of the start with its system calls; a .json is for ui.perfetto.dev");
 
-/// The steps that belong to a lane's number in the shared page.
+/// The side of each lane, in the order of their numbers in the shared page.
 const SIDES: [Side; 3] = [Side::Supervisor, Side::Init, Side::Command];
 
 /// Words of the shared memory.
@@ -32,9 +32,9 @@ const LOCK: usize = 0;
 const LAST_LANE: usize = 1;
 const INIT_ENDED: usize = 2;
 const CLOSED: usize = 3;
-/// Nobody reads any more.
+/// Set when the reader is gone.
 const UNHEARD: usize = 4;
-/// How many bytes are kept, how many of them are a heading, and where the execve that has not returned begins, plus 1.
+/// The number of kept bytes, how many of them are a heading, and the offset plus 1 of an execve that has not returned.
 const KEPT: usize = 5;
 const HEADING: usize = 6;
 const PENDING: usize = 7;
@@ -42,7 +42,7 @@ const PENDING: usize = 7;
 const OPEN: usize = 8;
 const TEXT: usize = 16;
 
-/// How long a reader may let us wait, in milliseconds.
+/// How long to wait for a reader, in milliseconds.
 const PATIENCE: i32 = 5000;
 
 struct Explanation {
@@ -51,22 +51,22 @@ struct Explanation {
     has_colors: bool,
     began: Instant,
     page: &'static memory::Shared,
-    /// Whether it may have to wait for a reader.
+    /// Whether a reader may block a write.
     is_read: bool,
-    /// How long, in milliseconds.
+    /// How long to wait for that reader, in milliseconds.
     patience: i32,
 }
 
 static EXPLANATION: OnceLock<Explanation> = OnceLock::new();
 
 thread_local! {
-    /// Where this process is: its lane, its step, and when the last call or step of it ended.
+    /// The state of this process: its lane, its step, and the end of its last call or step.
     static HERE: Cell<(usize, usize, Duration)> = const { Cell::new((0, 0, Duration::ZERO)) };
     static LESSON: Cell<Option<&'static Lesson>> = const { Cell::new(None) };
     static KEEPS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Begins, if the command line asks for it, or for `--step`.
+/// Starts the explanation, if the command line asks for it or for `--step`.
 pub fn begin(parsed: &Parsed, is_stepped: bool) -> Result<()> {
     let Some(file) = parsed.maybe(FLAG).or(is_stepped.then_some(OsStr::new(""))) else { return Ok(()) };
     let path = Path::new(file);
@@ -82,7 +82,7 @@ pub fn begin(parsed: &Parsed, is_stepped: bool) -> Result<()> {
     let has_colors = file.is_empty() && tty::isatty(fs::standard_stream(2));
     let is_read = fs::fstat(to.as_fd())?.kind() != libc::S_IFREG;
     let page = memory::shared()?;
-    // Who answers questions may stop the output to read it.
+    // A user who answers questions may stop the output to read it.
     let patience = if is_stepped { -1 } else { PATIENCE };
     let explanation = Explanation { to, is_json, has_colors, began: Instant::now(), page, is_read, patience };
     if is_json {
@@ -93,12 +93,12 @@ pub fn begin(parsed: &Parsed, is_stepped: bool) -> Result<()> {
         }
     }
     let _ = EXPLANATION.set(explanation);
-    listen(hear_step);
-    report::listen(hear_call);
+    listen(on_event);
+    report::listen(on_call);
     Ok(())
 }
 
-/// Out of the way of the container's descriptors, as far as the limit of their number allows.
+/// Duplicates a descriptor to a high number, out of the way of the container's, as far as the limit allows.
 pub fn duplicate(stream: BorrowedFd<'_>) -> Result<OwnedFd> {
     let least = [900, 100];
     least.into_iter().find_map(|least| fd::duplicate(stream, least).ok()).map_or_else(|| fd::duplicate(stream, 3), Ok)
@@ -111,12 +111,12 @@ pub fn failed(error: &Error) {
     }
 }
 
-/// The descriptor that it is written to, if there is an explanation.
+/// The descriptor of the explanation, if there is one.
 pub fn descriptor() -> Option<BorrowedFd<'static>> {
     EXPLANATION.get().map(|explanation| explanation.to.as_fd())
 }
 
-/// Writes now what the command has said so far; it must not be saying anything.
+/// Writes the text that the command has kept so far. The command must be waiting.
 pub fn show_kept() {
     if let Some(explanation) = EXPLANATION.get() {
         explanation.lock();
@@ -133,15 +133,15 @@ pub fn name(side: Side) -> &'static str {
     }
 }
 
-/// The listener.
-pub fn hear_step(event: &Event) -> Result<()> {
+/// The listener for events of the tables.
+pub fn on_event(event: &Event) -> Result<()> {
     let Some(explanation) = EXPLANATION.get() else { return Ok(()) };
     let now = explanation.began.elapsed();
     match event {
         Event::Begins { side, number, lesson } => {
             let lane = SIDES.iter().position(|one| one == side).unwrap_or(0) + 1;
             if explanation.is_json {
-                // A clone begins in the step of its parent.
+                // A clone still has its parent's lane.
                 if HERE.get().0 == lane {
                     explanation.end_slice(now);
                 }
@@ -175,7 +175,7 @@ pub fn hear_step(event: &Event) -> Result<()> {
     Ok(())
 }
 
-/// `[supervisor 3] id maps: WHY (user_namespaces(7); challenge step 5)`; later only its name.
+/// `[supervisor 3] id maps: WHY (user_namespaces(7); challenge step 5)`; the name alone unless `whole`.
 fn header(lane: usize, number: usize, lesson: &Lesson, colors: bool, whole: bool) -> String {
     let (bold, plain) = if colors { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     let side = name(SIDES[lane - 1]);
@@ -187,7 +187,7 @@ fn header(lane: usize, number: usize, lesson: &Lesson, colors: bool, whole: bool
     text + "\n"
 }
 
-fn hear_call(call: &Call<'_>) {
+fn on_call(call: &Call<'_>) {
     let Some(explanation) = EXPLANATION.get() else { return };
     // While reports are on, descriptors are shown by their numbers.
     let text = call.text.to_string();
@@ -210,7 +210,7 @@ impl Explanation {
         if value.is_none() {
             self.page[PENDING].store(self.page[KEPT].load(SeqCst) + 1, SeqCst);
         }
-        // An execve that succeeds returns nothing, and nobody is left to say so.
+        // An execve that succeeds does not return: report 0 before it.
         let value = value.unwrap_or(0);
         let result = if value < 0 { format!("-1 {}", errno_name(errno)) } else { value.to_string() };
         if self.is_json {
@@ -227,7 +227,7 @@ impl Explanation {
         HERE.set((lane, number, self.began.elapsed()));
     }
 
-    /// The supervisor's end of it: all that the others have to say is there.
+    /// Ends the explanation, in the supervisor: the other processes have written everything.
     fn end(&self, error: Option<&Error>) {
         if self.page[CLOSED].swap(1, SeqCst) != 0 {
             return;
@@ -260,7 +260,7 @@ impl Explanation {
         }
     }
 
-    /// PID 1's last call may come a moment after the command's.
+    /// Waits for PID 1, whose last call may come a moment after the command's.
     fn wait_for_init(&self) {
         let deadline = Instant::now() + Duration::from_millis(200);
         while self.page[INIT_ENDED].load(SeqCst) == 0 && Instant::now() < deadline {
@@ -278,11 +278,11 @@ impl Explanation {
 
     /// One event of the trace.
     fn line(&self, event: &serde_json::Value) {
-        self.say(&format!("{event},\n"));
+        self.write_or_keep(&format!("{event},\n"));
     }
 
-    /// Says a text of this process's; behind another one's it gets the heading of its step again. `lane` 0: it is a
-    /// heading itself.
+    /// Writes a text of this process. After a text of another process it repeats the heading of the step. `lane` 0: the
+    /// text is a heading.
     fn in_turn(&self, lane: usize, text: &str) {
         if KEEPS.get() {
             return self.keep(text);
@@ -296,7 +296,7 @@ impl Explanation {
         self.page[LOCK].store(0, SeqCst);
     }
 
-    /// Waits for its turn; a process that was killed during its own does not hold the others up for ever.
+    /// Waits for its turn, but not for ever: a process may be killed during its own.
     fn lock(&self) {
         let deadline = Instant::now() + Duration::from_secs(2);
         while self.page[LOCK].compare_exchange(0, 1, SeqCst, SeqCst).is_err() && Instant::now() < deadline {
@@ -304,11 +304,11 @@ impl Explanation {
         }
     }
 
-    fn say(&self, text: &str) {
+    fn write_or_keep(&self, text: &str) {
         if KEEPS.get() { self.keep(text) } else { self.write(text) }
     }
 
-    /// Keeps a text of the command's for the supervisor, the first one with the heading of its step.
+    /// Keeps a text of the command for the supervisor, the first one with the heading of its step.
     fn keep(&self, text: &str) {
         if !self.is_json
             && self.page[KEPT].load(SeqCst) == 0
@@ -322,7 +322,7 @@ impl Explanation {
         self.append(text);
     }
 
-    /// What there is no room for is lost.
+    /// Appends to the kept text, unless the page is full.
     fn append(&self, text: &str) {
         let start = self.page[KEPT].load(SeqCst) as usize;
         if TEXT + (start + text.len()).div_ceil(8) > self.page.len() {
@@ -342,8 +342,8 @@ impl Explanation {
         String::from_utf8_lossy(&bytes.collect::<Vec<u8>>()).into_owned()
     }
 
-    /// Writes in one piece, as far as the kernel takes it so. That nobody reads it any more (`2>&1 | head`), or not for
-    /// seconds, is no reason to fail or to wait.
+    /// Writes in one piece, as far as the kernel allows. Gives up if the reader is gone (`2>&1 | head`) or does not read
+    /// for seconds.
     fn write(&self, text: &str) {
         if self.page[UNHEARD].load(SeqCst) != 0 {
             return;
@@ -352,7 +352,7 @@ impl Explanation {
         let is_ready = || poll::poll_all(&wanted, self.patience).is_ok_and(|ready| ready[0].write);
         if self.is_read && !is_ready() || fs::write_all(self.to.as_fd(), text.as_bytes()).is_err() {
             self.page[UNHEARD].store(1, SeqCst);
-            // It waits as long as all signals are blocked, and would end the program when they are not.
+            // It is pending while signals are blocked, and would kill the program afterwards.
             signal::forget(libc::SIGPIPE);
         }
     }

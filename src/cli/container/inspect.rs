@@ -1,4 +1,4 @@
-//! `ccrun container inspect`: what a container's record holds, laid over all that Docker tells of one.
+//! `ccrun container inspect`: a container's record, merged over the defaults of Docker's output.
 
 mod security;
 
@@ -36,7 +36,7 @@ pub fn find(store: &Store, word: &str, size: bool) -> Result<Option<Value>> {
     describe(store, &store.find_container(word)?, size).map(Some)
 }
 
-/// What is in force for a running container.
+/// The limits and privileges in force for a running container.
 pub fn in_force(store: &Store, word: &str) -> Result<Option<Value>> {
     security::describe(store, word).map(Some)
 }
@@ -45,7 +45,7 @@ pub fn missing(word: &str) -> Error {
     Error::new(format_args!("No such object: {word}"))
 }
 
-/// All of a container; `size` adds how much room it takes.
+/// The whole output for one container; `size` adds the sizes of its files.
 pub fn describe(store: &Store, id: &str, size: bool) -> Result<Value> {
     let container = store.container(id)?;
     let (command, shown) = (container.command(), container.shown());
@@ -57,7 +57,7 @@ pub fn describe(store: &Store, id: &str, size: bool) -> Result<Value> {
         "Created": exact(container.state.created),
         "Path": command.first(),
         "Args": command.get(1..).unwrap_or_default(),
-        "State": told_state(&container.state),
+        "State": shown_state(&container.state),
         "Image": image.map(|id| id.to_string()).unwrap_or_default(),
         "ResolvConfPath": file("resolv.conf"),
         "HostnamePath": file("hostname"),
@@ -71,10 +71,10 @@ pub fn describe(store: &Store, id: &str, size: bool) -> Result<Value> {
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": null,
-        "HostConfig": laid_over(host_config(&container), &shown["HostConfig"]),
+        "HostConfig": merged(host_config(&container), &shown["HostConfig"]),
         "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": file("upper"), "WorkDir": file("work") } },
         "Mounts": mounts(store, &container),
-        "Config": laid_over(config(&container), &shown["Config"]),
+        "Config": merged(config(&container), &shown["Config"]),
         "NetworkSettings": network_settings(container.network()),
     });
     if let Some(signal) = container.stop_signal() {
@@ -86,7 +86,7 @@ pub fn describe(store: &Store, id: &str, size: bool) -> Result<Value> {
     Ok(value)
 }
 
-fn told_state(state: &State) -> Value {
+fn shown_state(state: &State) -> Value {
     let is_running = state.is_running();
     let never = Time { seconds: -62_135_596_800, nanoseconds: 0 };
     json!({
@@ -104,14 +104,14 @@ fn told_state(state: &State) -> Value {
     })
 }
 
-/// The fields of `over` in the place of those of `base`.
-fn laid_over(base: Value, over: &Value) -> Value {
+/// `base` with the fields of `over` replaced or added.
+fn merged(base: Value, over: &Value) -> Value {
     let mut all: Map<String, Value> = base.as_object().cloned().unwrap_or_default();
     all.extend(over.as_object().cloned().unwrap_or_default());
     all.into()
 }
 
-/// What a container has that nothing else was said of.
+/// The default `Config`.
 fn config(container: &Container) -> Value {
     json!({
         "Hostname": "container", "Domainname": "", "User": "", "AttachStdin": false, "AttachStdout": true,
@@ -141,7 +141,7 @@ const HOST_CONFIG: &str = r#"{
     "MemorySwappiness": null, "OomKillDisable": false, "PidsLimit": null, "Ulimits": []
 }"#;
 
-/// Its mounts; where a volume is on this machine is the store's affair.
+/// Its mounts, with the paths of volumes added.
 fn mounts(store: &Store, container: &Container) -> Value {
     let mut mounts = container.shown()["Mounts"].as_array().cloned().unwrap_or_default();
     for mount in mounts.iter_mut().filter(|mount| mount["Type"] == "volume") {

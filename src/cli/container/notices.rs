@@ -1,11 +1,11 @@
-//! What is told to the user of a container's life and is no error.
+//! The texts of notices about a container.
 
 use crate::container::notice::{Biggest, Notice, OutOfMemory, Used};
 use crate::decimal;
 use crate::error::errno_name;
 use std::time::Duration;
 
-/// The line for it.
+/// The text of a notice.
 pub fn text(notice: &Notice) -> String {
     match notice {
         Notice::NoSwappiness => "Your kernel does not support memory swappiness capabilities or the cgroup is not \
@@ -30,7 +30,7 @@ pub fn text(notice: &Notice) -> String {
             format!("no overlay on the store's file system ({reason}): copying the files instead")
         }
         Notice::UselessDevice(path) => {
-            let why = "can be opened by nobody in the container: its owner and mode on this host are against it";
+            let why = "cannot be opened by anybody in the container, because of its owner and mode on this host";
             format!("--device {} {why}", path.display())
         }
         Notice::OutputLost(error) => format!("output of the container was lost: {error}"),

@@ -27,13 +27,13 @@ fn run(parsed: &Parsed) -> Result<u8> {
     prune::report(&remove_stopped(&store, &filters)?, &Gone::default(), &Pruned::default())
 }
 
-/// Removes the containers that do not run and that the filters take.
+/// Removes the stopped containers that match the filters.
 pub fn remove_stopped(store: &Store, filters: &Filters) -> Result<Gone> {
     let until = filters.until()?;
     let mut gone = Gone::default();
     for id in store.container_ids()? {
         let container = store.container(&id).ok();
-        // A damaged one fits no filter.
+        // A damaged one matches no filter.
         let is_taken = filters.is_empty()
             || container.is_some_and(|container| {
                 until.is_none_or(|until| container.state.created.seconds < until)

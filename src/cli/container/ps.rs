@@ -64,11 +64,11 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let mut selection = Selection::read(parsed)?;
     let most = most(parsed)?;
     let (store, _) = store::look(parsed)?;
-    // What killed supervisors have left is not worth a failure here.
+    // Failing to clean up is no reason to fail here.
     let _ = supervisor::sweep(&store);
     selection.find_containers(&store)?;
     let whole = parsed.is_on(NO_TRUNC);
-    // As Docker does: who asks for those that have ended wants to see them.
+    // As in Docker, a filter for ended containers implies --all.
     let all = parsed.is_on(ALL) || most.is_some() || selection.takes_ended();
     let mut found = newest_first(&store)?;
     found.retain(|container| (all || container.state.is_running()) && selection.takes(container));
@@ -92,7 +92,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     Ok(0)
 }
 
-/// How many containers are asked for.
+/// The number of containers to list.
 fn most(parsed: &Parsed) -> Result<Option<usize>> {
     if parsed.is_on(LATEST) {
         return Ok(Some(1));
@@ -105,14 +105,14 @@ fn most(parsed: &Parsed) -> Result<Option<usize>> {
 
 /// All sound containers, the newest first.
 pub fn newest_first(store: &Store) -> Result<Vec<Container>> {
-    // One that cannot be read is just being made or removed, or damaged: `rm -f` takes it.
+    // A container that cannot be read is being made or removed, or is damaged: `rm -f` removes it.
     let mut all: Vec<Container> = store.container_ids()?.iter().filter_map(|id| store.container(id).ok()).collect();
     let key = |container: &Container| Reverse(container.state.created);
     crate::sort::by(&mut all, |a, b| (key(a), &a.id).cmp(&(key(b), &b.id)));
     Ok(all)
 }
 
-/// A container's line, field by field, but its size.
+/// The fields of a container's line, without its size.
 pub fn fields(container: &Container, whole: bool) -> Value {
     let ago = |seconds: i64| duration(now().saturating_sub(u64::try_from(seconds).unwrap_or(0)));
     let State { status, created, started, finished, exit_code, .. } = &container.state;
@@ -123,7 +123,7 @@ pub fn fields(container: &Container, whole: bool) -> Value {
         (Status::Running, _) => up(),
         (Status::Paused, _) => up() + " (Paused)",
         (Status::Exited, Some(finished)) => format!("Exited ({exit_code}) {} ago", ago(finished.seconds)),
-        // Nobody saw it end, and the disk is too full to say when that was noticed.
+        // Its supervisor was killed, and the disk was too full to record when that was noticed.
         (Status::Exited, None) => format!("Exited ({exit_code})"),
     };
     let command = shell_words(&container.command());
@@ -150,7 +150,7 @@ pub fn fields(container: &Container, whole: bool) -> Value {
     })
 }
 
-/// The command as Docker shows it: words with blanks in quotes.
+/// The command as Docker shows it, with quotes around words with blanks.
 fn shell_words(words: &[String]) -> String {
     let quoted = |word: &String| if word.contains(' ') { format!("'{word}'") } else { word.clone() };
     words.iter().map(quoted).collect::<Vec<_>>().join(" ")

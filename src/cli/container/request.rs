@@ -1,4 +1,4 @@
-//! What the user and the image want, put together: the process, and what Docker mounts into every container.
+//! Merges the user's request with the image's config into the process, and lists what Docker mounts in every container.
 
 use crate::container::spec::{DEFAULT_UMASK, Kernel, Process, Stream};
 use crate::error::{Error, Result};
@@ -18,13 +18,13 @@ const KEEP_GROUPS: &str = "keep-groups";
 
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What the user asked for, as far as an image may have a say in it too.
+/// The part of the user's request for which an image has defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     pub command: Vec<OsString>,
-    /// `--entrypoint`; empty: none, not even the image's.
+    /// `--entrypoint`; empty: no entrypoint, not even the image's.
     pub entrypoint: Option<OsString>,
-    /// `-e` and `--env-file`: a value, or `None` to take the variable away.
+    /// `-e` and `--env-file`: a value, or `None` to remove the variable.
     pub env: Vec<(OsString, Option<OsString>)>,
     pub workdir: Option<PathBuf>,
     pub user: Option<String>,
@@ -37,21 +37,20 @@ pub struct Request {
 }
 
 impl Request {
-    /// Whether the command starts as the container's root, as far as can be told without its /etc/passwd.
+    /// Whether the command starts as the container's root, as far as is known without its /etc/passwd.
     pub fn is_root(&self, config: Option<&Config>) -> bool {
         let user = self.user.as_deref().or(config.map(|config| config.user.as_str())).unwrap_or_default();
         ["", "0", "root"].contains(&user.split(':').next().unwrap_or_default())
     }
 
-    /// The process that `self` and the image's `config` make together. `here`: the working directory
-    /// where neither names one.
+    /// Merges `self` and the image's `config`. `here`: the working directory if neither names one.
     pub fn process(self, config: Option<&Config>, hostname: &str, here: &Path) -> Result<Process> {
         let strings = |list: &[String]| list.iter().map(OsString::from).collect::<Vec<_>>();
-        // An entrypoint of the user's takes the image's command away too (moby, daemon/commit.go).
+        // The user's entrypoint also drops the image's command (moby, daemon/commit.go).
         let (mut args, default) = match (self.entrypoint, config) {
             (Some(entrypoint), _) if entrypoint.is_empty() => (Vec::new(), Vec::new()),
             (Some(entrypoint), _) => (vec![entrypoint], Vec::new()),
-            // Docker writes `--entrypoint ""` of a commit and `ENTRYPOINT [""]` so.
+            // Docker stores `--entrypoint ""` of a commit and `ENTRYPOINT [""]` this way.
             (None, Some(config)) if config.entrypoint == [""] => (Vec::new(), strings(&config.cmd)),
             (None, Some(config)) => (strings(&config.entrypoint), strings(&config.cmd)),
             (None, None) => (Vec::new(), Vec::new()),
@@ -110,7 +109,7 @@ impl Request {
     }
 }
 
-/// An absolute path without `.`, `..` and double slashes, as its text says (Go's path.Clean): no link is looked at.
+/// An absolute path without `.`, `..` and double slashes, like Go's path.Clean: links are not followed.
 fn cleaned(path: &Path) -> PathBuf {
     let mut clean = PathBuf::from("/");
     for part in path.components() {
@@ -123,7 +122,7 @@ fn cleaned(path: &Path) -> PathBuf {
     clean
 }
 
-/// Variables in the order in which they were first set; the last value counts.
+/// Variables in the order in which they were first set; the last value wins.
 struct Environment(Vec<OsString>);
 
 impl Environment {
@@ -140,13 +139,13 @@ impl Environment {
     }
 }
 
-/// What is before the `=`.
+/// The part before the `=`.
 pub fn name_of(entry: &OsStr) -> &OsStr {
     OsStr::from_bytes(entry.as_bytes().split(|b| *b == b'=').next().unwrap_or_default())
 }
 
-/// The kernel's file systems as in Docker. `single_id`: there is no group 5 (tty) to give terminals to. `shm_size`: the
-/// bytes that /dev/shm may take.
+/// The kernel's file systems as in Docker. `single_id`: terminals cannot belong to group 5 (tty). `shm_size`: the size of
+/// /dev/shm in bytes.
 pub fn kernel(single_id: bool, shm_size: u64, privileged: bool) -> Kernel {
     let fresh = |options: &str, attributes| Fresh { options: options.to_owned(), attributes };
     let quiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
@@ -187,7 +186,7 @@ mod tests {
         assert_eq!(args(Request { command: command(), ..Request::default() }), ["/entry", "c"]);
         assert_eq!(args(Request { entrypoint: Some("/own".into()), ..Request::default() }), ["/own"]);
         assert_eq!(args(Request { entrypoint: Some("".into()), command: command(), ..Request::default() }), ["c"]);
-        // What an image says with one empty word is nothing.
+        // One empty word in an image's config means nothing.
         let of = |json: &str, command: &[&str]| {
             let config = Config::parse(json.as_bytes()).unwrap();
             let command = command.iter().map(OsString::from).collect();
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_says_goes_before_the_image() {
+    fn the_users_request_overrides_the_image() {
         let own = Request { workdir: Some("/w".into()), user: Some("0".into()), ..Request::default() };
         let (own, of_image) = (process(own).unwrap(), process(Request::default()).unwrap());
         assert_eq!((own.cwd.to_str(), own.user.as_str()), (Some("/w"), "0"));

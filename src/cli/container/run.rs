@@ -28,7 +28,7 @@ use crate::sys::signal;
 use operand::Wanted;
 use std::path::{Path, PathBuf};
 
-/// What `run --help` says beside its flags.
+/// The text of `run --help` about a run without an image.
 pub const HOST_VIEW: &str = "\
 Without an image or --rootfs, COMMAND runs on a view of this machine's own files.
   What it writes stays in the container. It sees the files that you see; root's sees the files that root sees.
@@ -55,7 +55,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if let Some(dir) = parsed.one(BUNDLE) {
         return bundle::run(parsed, Path::new(dir));
     }
-    // Everything that can be wrong with the arguments is found before anything is made.
+    // Check all arguments before making anything.
     let limits = resources::read(parsed)?;
     let (shm_size, cgroup_parent) = (resources::shm_size(parsed)?, resources::cgroup_parent(parsed)?);
     let network = parsed.get(NETWORK)?.unwrap_or(Network::None);
@@ -69,7 +69,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let pull = Pull::read(parsed)?;
     let streams = Streams::read(parsed)?;
     if streams.asks_for_keys() {
-        // Before any lock is taken: the shell may stop us here for as long as it likes.
+        // Before taking any lock: the shell may stop us here for long.
         supervisor::wait_for_foreground()?;
     }
 
@@ -126,8 +126,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
         id,
     };
     spec.shown = shown::of(parsed, &spec, &words, config)?;
-    // From the look at the image until the container's record is there, nobody may remove the image.
-    // The same goes for a volume.
+    // Nobody may remove the image or a volume until the container's record is written.
     let is_volume = |mount: &Mount| matches!(mount.source, Source::Volume(_));
     let needs_lock = image.is_some() || spec.mounts.iter().any(is_volume);
     let lock = needs_lock.then(|| Lock::shared(&store)).transpose()?;
@@ -141,7 +140,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     start(parsed, (&store, &map), (&spec, &spec.document()), lock, cidfile.as_ref(), || wanted.explain())
 }
 
-/// Runs the container to its end; returns the exit status. `searched` says where its command was looked for.
+/// Runs the container to its end; returns the exit status. `searched` explains where the command was looked for.
 pub fn start(
     parsed: &Parsed,
     (store, map): (&Store, &IdMap),
@@ -158,26 +157,26 @@ pub fn start(
     let mut notify = |notice| note(&notices::text(&notice));
     let outcome = supervisor::run(&NewContainer { store, map, spec, document }, lock, &mut notify);
     let outcome = outcome.map_err(hint).map_err(step::failed).inspect_err(|error| {
-        // As in Docker the file stays where only the command could not be run.
+        // As in Docker, the file stays if only the command could not be run.
         if let (Some(file), None | Some(125)) = (cidfile, error.status()) {
             file.remove();
         }
     })?;
     if outcome.interrupted {
-        // A shell that runs a loop stops only if it sees what ended us.
+        // A shell stops its loop only if SIGINT killed us.
         let _ = signal::die_by(libc::SIGINT);
     }
     Ok(outcome.code)
 }
 
-/// The switches of the container's own namespaces.
+/// The sysctls of the container's own namespaces.
 fn settings(map: &IdMap, network: Network, security: &Security, user: &str) -> Vec<Setting> {
     let mut settings = Vec::new();
     if network.is_own() {
         settings.extend(sysctl::of_own_network(map.last_gid()));
     }
     if !security.capabilities.has("SYS_ADMIN") {
-        // With a single id, another user than root lives in a user namespace of his own.
+        // With a single id, a user other than root gets a user namespace of their own.
         let is_root = ["", "0", "0:0"].contains(&user);
         settings.push(sysctl::user_namespaces(u32::from(map.is_single() && !is_root)));
     }
@@ -202,11 +201,11 @@ fn root(wanted: &Wanted, image: Option<&Image>, store: &crate::store::Store) -> 
     }
 }
 
-/// The image's volumes get a place of their own, where the user has mounted nothing.
+/// Adds an anonymous volume for each of the image's volumes, where the user has mounted nothing.
 fn with_image_volumes(mut mounts: Vec<Mount>, volumes: &[String]) -> Vec<Mount> {
     for volume in volumes {
         let target = PathBuf::from(volume);
-        // An image that wants one over the kernel's files is not heard.
+        // A volume over the root or the kernel's files is ignored.
         let allowed =
             target.is_absolute() && !["/", "/proc", "/sys", "/dev"].iter().any(|dir| target == Path::new(dir));
         if allowed && mounts.iter().all(|mount| mount.target != target) {

@@ -1,9 +1,8 @@
-//! A cgroup for a user who has none: systemd gives away a part of its tree (systemd-run(1), Delegate=).
+//! A cgroup for a user who has none: systemd delegates a part of its hierarchy (systemd-run(1), Delegate=).
 //!
-//! Whoever logs in is put into a group of systemd's own, in which he may make
-//! nothing. His service manager has a subtree, but to move there from outside
-//! takes power over both. So the manager is asked to start us there: as a *scope*,
-//! which keeps our process, terminal and environment as they are.
+//! A login session is in a cgroup of systemd's own, where its user may make nothing. The user's service manager has a
+//! subtree, but a process needs write access to both ends to move there. So we ask the manager to start us there, in a
+//! *scope*, which keeps our process, terminal and environment.
 
 use super::flags::resources::CGROUP_PARENT;
 use crate::cli::args::Parsed;
@@ -14,11 +13,11 @@ use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Says that we have been there: if the limits cannot be had even so, asking again will not help.
+/// Set in the environment of the second run, so that we do not ask twice.
 const BEEN_THERE: &str = "CCRUN_IN_SCOPE";
 
-/// Becomes the same command line in a scope of its own, if `limits` take a cgroup that cannot be had here and can be
-/// had there. Does nothing if not: whoever makes the cgroup will say what is missing.
+/// Executes the same command line in a scope of its own, if `limits` need a cgroup that can only be made there. Otherwise
+/// does nothing: making the cgroup reports what is missing.
 pub fn enter(parsed: &Parsed, limits: &Limits) -> Result<()> {
     let needless = || parsed.one(CGROUP_PARENT).is_some() || std::env::var_os(BEEN_THERE).is_some();
     if cred::geteuid() == 0 || limits.controllers().is_empty() || needless() || !Cgroup::is_for_systemd(limits) {
@@ -38,8 +37,8 @@ pub fn enter(parsed: &Parsed, limits: &Limits) -> Result<()> {
     Err(process::execve(&crate::sys::cstr(systemd_run)?, &args, &env))
 }
 
-/// The directory of the user's service manager, if there is one that answers: systemd-run would end with a message
-/// and a status of its own.
+/// The runtime directory of the user's service manager, if one answers. Without one systemd-run would fail with a message
+/// of its own.
 fn manager() -> Option<PathBuf> {
     let named = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let dir = named.unwrap_or_else(|| Path::new("/run/user").join(cred::geteuid().to_string()));

@@ -1,5 +1,5 @@
-//! What `inspect` is to show of a new container, as far as it is not Docker's default: taken from the flags, because
-//! what the kernel gets is no longer in the user's words.
+//! The values that `inspect` shows for a new container, where they differ from Docker's defaults. They are taken from the
+//! flags, because the specification no longer has the user's words.
 
 use super::flags::cidfile::CIDFILE;
 use super::flags::device::DEVICE;
@@ -59,7 +59,7 @@ fn process(
     set("Env", env.filter(|entry| !added.contains(entry)).collect::<Vec<_>>().into());
     set("Entrypoint", entrypoint.into());
     set("Cmd", cmd.into());
-    // Docker's is empty where nobody has said one.
+    // Docker leaves it empty unless the user or the image sets it.
     let cwd = parsed.one(WORKDIR).is_some() || config.is_some_and(|config| !config.working_dir.is_empty());
     set("WorkingDir", if cwd { spec.process.cwd.to_string_lossy().into() } else { "".into() });
     if !volumes.is_empty() {
@@ -79,7 +79,7 @@ fn host(parsed: &Parsed, spec: &ContainerSpec) -> Result<Map<String, Value>> {
         ("CapDrop", texts(CAP_DROP)?.iter().map(|name| capability(name)).collect()),
         ("GroupAdd", texts(GROUP_ADD)?),
         ("SecurityOpt", texts(SECURITY_OPT)?),
-        // A volume without a name is none of them.
+        // An anonymous volume is not listed here.
         ("Binds", texts(VOLUME)?.into_iter().filter(|text| text.contains(':')).collect()),
     ];
     for (name, list) in lists.into_iter().filter(|(_, list): &(_, Vec<String>)| !list.is_empty()) {
@@ -131,7 +131,7 @@ fn limits(parsed: &Parsed, limits: &Limits) -> Result<Map<String, Value>> {
     let mut shown = Map::new();
     let mut set = |name: &str, value: Option<Value>| value.map(|value| shown.insert(name.to_owned(), value));
     set("Memory", memory.limit.map(Value::from));
-    // Without a word about swap there is none beside the memory.
+    // By default there is no swap beyond the memory limit.
     set("MemorySwap", memory.swap.map(Value::from).or(memory.limit.map(Value::from)));
     set("MemoryReservation", memory.reservation.map(Value::from));
     set("MemorySwappiness", memory.swappiness.map(Value::from));
@@ -150,7 +150,7 @@ fn limits(parsed: &Parsed, limits: &Limits) -> Result<Map<String, Value>> {
     Ok(shown)
 }
 
-/// What is mounted, but for `--tmpfs`, which Docker shows elsewhere. `inspect` adds where volumes are.
+/// The mounts without `--tmpfs`, which Docker shows elsewhere. `inspect` adds the paths of volumes.
 fn mounts(parsed: &Parsed, spec: &ContainerSpec) -> Vec<Value> {
     let short: Vec<&str> = parsed.many(VOLUME).filter_map(|text| text.to_str()).collect();
     let options = |mount: &Mount| {

@@ -1,4 +1,4 @@
-//! How much room a container takes.
+//! The size of a container's files.
 
 use crate::cli::output::units;
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::store::Store;
 use crate::store::containers::Container;
 use serde_json::Value;
 
-/// What a container has written, and with its image's files.
+/// The size of a container's own writes, and of all its files.
 pub fn shown(store: &Store, container: &Container) -> Result<String> {
     let own = store.usage(&store.root().join("containers").join(&container.id).join("upper"))?;
     Ok(format!("{} (virtual {})", units::size(own), units::size(own + of_image(store, container))))
@@ -20,7 +20,7 @@ fn of_image(store: &Store, container: &Container) -> u64 {
     image.map_or(0, |image| image.size(store))
 }
 
-/// Adds what `--size` asks for: the bytes that the container has written, and those of all its files.
+/// Adds the sizes for `--size` in bytes: of the container's own writes, and of all its files.
 pub fn add_to(store: &Store, container: &Container, value: &mut Value) -> Result<()> {
     let own = store.usage(&store.root().join("containers").join(&container.id).join("upper"))?;
     value["SizeRw"] = own.into();

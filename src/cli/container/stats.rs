@@ -1,4 +1,4 @@
-//! `ccrun stats`: what containers use, again and again.
+//! `ccrun stats`: shows the resource use of containers, once a second.
 
 use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::output::listing::{self, Headings};
@@ -49,17 +49,17 @@ const HEADINGS: Headings = &[
 const COLUMNS: &str =
     "table {{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
 
-/// Between two looks: CPU time is what was used in between.
+/// The time between two samples; CPU use is measured over it.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is not known.
+/// Stands for an unknown value.
 const UNKNOWN: &str = "--";
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let (store, _) = store::look(parsed)?;
     let _ = supervisor::sweep(&store);
     let words = parsed.words()?;
-    // Whoever names one that is not there is told before anything is shown.
+    // Report a missing container before showing anything.
     for word in &words {
         store.find_container(word)?;
     }
@@ -80,11 +80,11 @@ fn run(parsed: &Parsed) -> Result<u8> {
     }
 }
 
-/// The containers that are asked for, with what the user called them; the newest first, if all are.
+/// The containers to show, with the user's word for each. Without words all of them, the newest first.
 fn chosen(store: &Store, words: &[&str]) -> Result<Vec<(String, Container)>> {
     let found = |id: String, word: &str| Some((word.to_owned(), store.container(&id).ok()?));
     if !words.is_empty() {
-        // One that has gone since is gone.
+        // Skip those that were removed meanwhile.
         return Ok(words.iter().filter_map(|word| found(store.find_container(word).ok()?, word)).collect());
     }
     let mut all: Vec<_> = store.container_ids()?.into_iter().filter_map(|id| found(id.clone(), short(&id))).collect();
@@ -92,14 +92,14 @@ fn chosen(store: &Store, words: &[&str]) -> Result<Vec<(String, Container)>> {
     Ok(all)
 }
 
-/// What containers use, by their ids.
+/// Samples by container id.
 type Samples = Vec<(String, Sample)>;
 
 fn of<'a>(samples: &'a Samples, id: &str) -> Option<&'a Sample> {
     samples.iter().find(|(known, _)| known == id).map(|(_, sample)| sample)
 }
 
-/// What each uses now, in the place of what it used before.
+/// Replaces the samples by new ones; returns the old ones.
 fn look(store: &Store, words: &[&str], before: &mut Samples) -> Result<Samples> {
     let processes = ProcessTable::read();
     let mut now = Samples::new();
@@ -117,7 +117,7 @@ fn rows(parsed: &Parsed, store: &Store, words: &[&str], now: &mut Samples) -> Re
     let mut rows = Vec::new();
     for (word, container) in chosen(store, words)? {
         let sample = of(now, &container.id);
-        // Between two looks it may have ended, or just begun.
+        // It may have started or ended between two samples.
         if sample.is_some() || (all && !container.state.is_running()) {
             rows.push(fields(&word, &container, sample, of(&before, &container.id), parsed.is_on(NO_TRUNC)));
         }
@@ -158,17 +158,17 @@ fn fields(word: &str, container: &Container, now: Option<&Sample>, before: Optio
     })
 }
 
-/// The last column is only there where some kernel tells what it holds.
+/// The table. The column for pressure is left out if the kernel does not report it.
 fn table(parsed: &Parsed, rows: &[Value]) -> Result<String> {
-    let is_told = rows.iter().any(|row| row["Pressure"] != UNKNOWN);
-    let default = if is_told { format!("{COLUMNS}\t{{{{.Pressure}}}}") } else { COLUMNS.to_owned() };
+    let has_pressure = rows.iter().any(|row| row["Pressure"] != UNKNOWN);
+    let default = if has_pressure { format!("{COLUMNS}\t{{{{.Pressure}}}}") } else { COLUMNS.to_owned() };
     listing::show(parsed.text(listing::FORMAT)?, &default, HEADINGS, rows)
 }
 
-/// Shows it in the place of what was shown before, on a terminal; else below. False when nobody reads any more.
+/// Prints the table, on a terminal over the last one. Returns false when the reader is gone.
 fn show(text: &str, terminal: bool) -> Result<bool> {
     let shown = if terminal {
-        // From the upper left on, each line and then the rest of the screen cleared of what was there.
+        // Start at the upper left, and clear the rest of each line and of the screen.
         let lines = output::visible(text).replace('\n', "\x1b[K\n");
         format!("\x1b[H{lines}\x1b[J")
     } else {

@@ -1,33 +1,32 @@
 //! `--step`: a start that stops before each step and asks the user.
 //!
-//! Who asks. Three processes run the steps, and none of them can read the user's terminal: PID 1 leaves its session in
-//! its first step, the supervisor waits in the kernel while PID 1 works, and the terminal never enters a container. So
-//! a fourth process, the *prompter*, is forked before the first step. It alone reads keys, and serves one process at
-//! a time, each over a socket pair of its own, so that no answer reaches another. Who comes to a step waits for its
-//! turn, explains the step (`--explain` is implied), waits for the user's answer, and goes on, tells about itself
-//! (`?`), or fails, which ends the start like any other failure: nothing is left. The supervisor's steps come in one
-//! piece, then PID 1's, then the command's: none of them waits for a later one's before its last step. Should a step
-//! take long, others may be asked in between.
+//! *Who asks.* Three processes run the steps, and none of them can read the user's terminal: PID 1 leaves its session in
+//! its first step, the supervisor blocks in the kernel while PID 1 works, and the terminal never enters a container. So
+//! a fourth process, the *prompter*, is forked before the first step. It alone reads keys. It serves one process at a
+//! time, each over its own socket pair, so that no answer reaches another process. At each step a process waits for its
+//! turn, explains the step (`--explain` is implied), waits for the user's answer, and goes on, describes itself (`?`),
+//! or fails, which ends the start like any other failure: nothing is left. The steps of the supervisor come first, then
+//! PID 1's, then the command's, because each waits for a later one only in its last step. Only if a step takes long are
+//! other processes served in between.
 //!
-//! How the prompter ends. The supervisor says when the start is over and waits until it has gone: no key is read any
-//! more when the container's terminal begins. If the start has failed, the process that the user started says so, and
-//! is told whether it was the user who ended it. Should that process be killed, the prompter is (PR_SET_PDEATHSIG). It
-//! is a child whose end raises no SIGCHLD and that no ordinary wait finds, so that the container's code does not meet
-//! it. Under `-it` the supervisor is not its parent, and nobody collects it before the client ends.
+//! *How the prompter ends.* When the start is over, the supervisor sends a message and waits until the prompter is gone:
+//! no key may be read any more when the container's terminal is connected. If the start has failed, the process that the
+//! user started sends it, and learns whether the user ended the start. If that process is killed, so is the prompter
+//! (PR_SET_PDEATHSIG). The prompter's end raises no SIGCHLD, and an ordinary wait does not find it, so the container's
+//! code never sees it. Under `-it` the supervisor is not its parent, and it stays a zombie until the client ends.
 //!
-//! Keys and signals. The terminal stays in its usual mode, where Enter sends a line; what is typed ahead stays in it.
-//! Ctrl-C, Ctrl-D and a hang-up are `q`, and so is a signal to ccrun that would end it. Ctrl-Z, or a question in the
-//! background, stops the whole job by SIGSTOP, because ccrun has all other signals blocked.
+//! *Keys and signals.* The terminal stays in its usual mode, where Enter sends a line, and keeps what is typed ahead.
+//! Ctrl-C, Ctrl-D and a hang-up mean `q`, and so does a signal to ccrun that would end it. Ctrl-Z, or a question in the
+//! background, stops the whole job with SIGSTOP, because ccrun has all other signals blocked.
 //!
-//! What `?` tells is read by the process itself ([`crate::container::view`]). It is kept at each stop, to be compared
-//! with the next one's.
+//! *What `?` prints.* Each process reads its own state ([`crate::container::view`]) at each stop, and prints what has
+//! changed since the last one.
 //!
-//! What the program sees of it. Nothing: the sockets and the descriptor of /proc are closed by execve, and PID 1 closes
-//! all that it does not need when it lives. The prompter holds none of the supervisor's descriptors but those that it
-//! uses, so that no lock waits for the user on its account.
+//! *What the program sees.* Nothing: execve closes the sockets and the descriptor of /proc, and PID 1 closes all that it
+//! does not need. The prompter closes the supervisor's other descriptors, so that it holds no lock while the user thinks.
 //!
-//! The last steps of the command. Its limits do not matter to a socket that is open. Its filter does: Docker's profile
-//! allows what a question takes, but another one may answer a call with death. So with another one there is no stop
+//! *The last steps of the command.* Limits do not affect an open socket. The filter matters: Docker's profile allows the
+//! system calls of a question, but another profile may kill the process for one. So with another profile there is no stop
 //! before "execve", the only step after the filter, and a line says so.
 
 mod facts;
@@ -58,12 +57,12 @@ pub const FLAG: Switch = switch(
 );
 
 struct Stepper {
-    /// To the prompter: the supervisor's, PID 1's and the command's.
+    /// To the prompter: for the supervisor, PID 1 and the command.
     channels: [OwnedFd; 3],
     /// The host's /proc, if it has one.
     proc: Option<OwnedFd>,
     prompter: pid_t,
-    /// The step before which the user cannot be asked.
+    /// The step before which the user is not asked.
     left_out: Option<u8>,
 }
 
@@ -73,16 +72,16 @@ static STEPPER: OnceLock<Stepper> = OnceLock::new();
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// What this process was like at its last stop; a clone still has its parent's.
+    /// The state of this process at its last stop. A clone still has its parent's.
     static BEFORE: RefCell<Option<(Side, Facts)>> = const { RefCell::new(None) };
 }
 
-/// Whether the questions can be asked at all.
+/// Fails if there is no terminal to ask on.
 pub fn check(parsed: &Parsed) -> Result<()> {
     if parsed.is_on(FLAG) { terminal().map(drop) } else { Ok(()) }
 }
 
-/// The terminal that the user sits at: stdin, or the one that controls this process.
+/// The user's terminal: stdin, or the controlling terminal of this process.
 fn terminal() -> Result<OwnedFd> {
     let stdin = fs::standard_stream(0);
     let writable = fs::flags(stdin).is_ok_and(|flags| flags & libc::O_ACCMODE == libc::O_RDWR);
@@ -99,18 +98,18 @@ pub fn begin(parsed: &Parsed, security: &Security) -> Result<()> {
         return explain::begin(parsed, false);
     }
     let terminal = terminal()?;
-    listen(hear);
+    listen(on_event);
     explain::begin(parsed, true)?;
     let proc = procfs::open().ok().map(|proc| explain::duplicate(proc.as_fd())).transpose()?;
     let [one, two, three] = [socket::socketpair()?, socket::socketpair()?, socket::socketpair()?];
-    let far = |(ours, _): &(OwnedFd, OwnedFd)| explain::duplicate(ours.as_fd());
-    let channels = [far(&one)?, far(&two)?, far(&three)?];
+    let duplicated = |(ours, _): &(OwnedFd, OwnedFd)| explain::duplicate(ours.as_fd());
+    let channels = [duplicated(&one)?, duplicated(&two)?, duplicated(&three)?];
     let prompters = [one.1, two.1, three.1];
     let caller = process::getpid();
     let prompter = process::fork_unwaited(move || {
         let mut kept = vec![terminal.as_fd()];
         kept.extend(prompters.iter().map(AsFd::as_fd).chain(explain::descriptor()));
-        // A lock that the supervisor has must not be held here.
+        // The supervisor's locks must not be held here.
         fd::close_all_but(&kept);
         prompter::run(terminal, prompters, caller)
     })?;
@@ -129,14 +128,14 @@ pub fn failed(error: Error) -> Error {
     error
 }
 
-fn hear(event: &Event) -> Result<()> {
-    let Some(stepper) = STEPPER.get() else { return explain::hear_step(event) };
+fn on_event(event: &Event) -> Result<()> {
+    let Some(stepper) = STEPPER.get() else { return explain::on_event(event) };
     match event {
         Event::Begins { side, number, .. } => {
-            stepper.stop(*side, number_of(*side, *number), || explain::hear_step(event))
+            stepper.stop(*side, number_of(*side, *number), || explain::on_event(event))
         }
         Event::Ended { side } => {
-            explain::hear_step(event)?;
+            explain::on_event(event)?;
             if *side == Side::Supervisor {
                 stepper.end();
             }
@@ -146,14 +145,14 @@ fn hear(event: &Event) -> Result<()> {
 }
 
 impl Stepper {
-    /// Waits for this process's turn, then for the user's word.
+    /// Waits for this process's turn, then for the user's answer.
     fn stop(&self, side: Side, step: u8, explain: impl FnOnce() -> Result<()>) -> Result<()> {
         if self.left_out == Some(step) {
             return explain();
         }
         let pid = self.proc.as_ref().and_then(|proc| own_pid(proc.as_fd())).unwrap_or(0);
         let channel = &self.channels[lane(side)];
-        say(channel, &[&[COMES, step], &pid.to_ne_bytes()[..]].concat())?;
+        send(channel, &[&[COMES, step], &pid.to_ne_bytes()[..]].concat())?;
         if answer(channel)? != GO_ON {
             return Err(Error::new("the user has ended the start"));
         }
@@ -161,15 +160,15 @@ impl Stepper {
         let now = Facts::of(View::read(self.proc.as_ref().map(AsFd::as_fd)));
         let before = BEFORE.take().filter(|(of, _)| *of == side).map(|(_, facts)| facts);
         loop {
-            say(channel, &[READY])?;
+            send(channel, &[READY])?;
             match answer(channel)? {
                 GO_ON => break,
-                TELL => tell(channel, &now.since(before.as_ref()))?,
+                TELL => send_text(channel, &now.since(before.as_ref()))?,
                 _ => return Err(Error::new("the user has ended the start")),
             }
         }
         if self.left_out.is_some_and(|left_out| left_out == step + 1) {
-            say(channel, &[LEFT_OUT, step + 1])?;
+            send(channel, &[LEFT_OUT, step + 1])?;
         }
         BEFORE.set(Some((side, now)));
         Ok(())
@@ -181,9 +180,9 @@ impl Stepper {
             return None;
         }
         let channel = &self.channels[0];
-        let quit = say(channel, &[ENDED]).and_then(|()| answer(channel)).ok();
+        let quit = send(channel, &[ENDED]).and_then(|()| answer(channel)).ok();
         while quit.is_some() && answer(channel).is_ok() {}
-        // Only its parent can.
+        // Only its parent can wait for it.
         let _ = process::wait4(self.prompter, libc::__WALL);
         self.channels.iter().chain(&self.proc).for_each(process::close);
         quit
@@ -198,7 +197,7 @@ fn lane(side: Side) -> usize {
     }
 }
 
-fn say(channel: &OwnedFd, message: &[u8]) -> Result<()> {
+fn send(channel: &OwnedFd, message: &[u8]) -> Result<()> {
     socket::send(channel.as_fd(), message, &[]).map_err(|_| gone())
 }
 
@@ -214,12 +213,12 @@ fn gone() -> Error {
     Error::new("the process that asks before each step has ended")
 }
 
-fn tell(channel: &OwnedFd, mut text: &str) -> Result<()> {
+fn send_text(channel: &OwnedFd, mut text: &str) -> Result<()> {
     while !text.is_empty() {
         let most = text.len().min(MOST_BYTES - 1);
         let end = (1..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(text.len());
         let (piece, rest) = text.split_at(end);
-        say(channel, &[&[TELLS], piece.as_bytes()].concat())?;
+        send(channel, &[&[TELLS], piece.as_bytes()].concat())?;
         text = rest;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `ccrun update`: other limits for containers that run.
+//! `ccrun update`: changes the limits of running containers.
 
 use super::flags::limits::{self, *};
 use crate::cli::args::{Command, Parsed};
@@ -40,7 +40,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
             Error::new("you must provide one or more flags when using this command").hint("see 'ccrun update --help'")
         );
     }
-    // A number of CPUs is a quota of the ordinary period, whatever the container's has been.
+    // --cpus sets a quota for the default period, whatever the container's period was.
     if parsed.get(CPUS)?.is_some() {
         limits.cpu.period = limits.cpu.quota.map(|_| PERIOD);
     }

@@ -12,7 +12,7 @@ fn captured(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// On a root file system that is there.
+/// Translates a document, with a root file system that exists.
 fn translate(mut value: Value) -> Result<(ContainerSpec, Vec<String>), String> {
     value["root"]["path"] = env!("CARGO_MANIFEST_DIR").into();
     let document = Document::parse(value.to_string().as_bytes()).map_err(|error| error.to_string())?;
@@ -27,7 +27,7 @@ fn missing(value: Value) -> Vec<String> {
 }
 
 #[test]
-fn what_is_missing_for_each_captured_bundle_is_listed() {
+fn unsupported_properties_of_each_captured_bundle_are_listed() {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/bundles");
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -72,9 +72,9 @@ fn plain() -> Value {
 }
 
 #[test]
-fn each_thing_that_cannot_be_done_is_named() {
+fn each_unsupported_property_is_named() {
     assert_eq!(missing(plain()), [""; 0]);
-    // A place, the value that is put there (`-`: at the end of the list), and what is missing then.
+    // A JSON pointer, the value to put there (`-`: at the end of the list), and the expected message.
     for line in include_str!("refused.txt").lines().filter(|line| !line.is_empty()) {
         let [place, value, said] = line.split(" | ").collect::<Vec<_>>()[..] else { panic!("{line}") };
         let mut document = plain();
@@ -101,7 +101,7 @@ fn spec(change: impl FnOnce(&mut Value)) -> ContainerSpec {
 }
 
 #[test]
-fn nothing_of_ccruns_own_is_added() {
+fn a_bundle_gets_none_of_ccruns_defaults() {
     let spec = spec(|_| ());
     assert!(spec.shut.masked.is_empty() && spec.shut.read_only.is_empty() && spec.settings.is_empty());
     assert!(spec.kernel.sys.is_none() && !spec.kernel.cgroup);
@@ -113,7 +113,7 @@ fn nothing_of_ccruns_own_is_added() {
 }
 
 #[test]
-fn a_user_by_name_is_ccruns_own_word() {
+fn a_user_by_name_is_an_extension() {
     let named = spec(|value| value["ccrun"] = json!({"user": "bob:staff", "groups": ["wheel"], "init": true}));
     assert_eq!((named.process.user.as_str(), named.init, named.process.only_groups), ("bob:staff", true, false));
     let numbers = spec(|value| value["process"]["user"] = json!({"uid": 7, "gid": 8, "additionalGids": [9]}));
@@ -122,7 +122,7 @@ fn a_user_by_name_is_ccruns_own_word() {
 }
 
 #[test]
-fn zero_is_no_limit_and_a_group_is_made_all_the_same() {
+fn zero_is_no_limit_but_cgroups_path_makes_a_cgroup() {
     let zeros = spec(|value| {
         value["linux"]["resources"] = json!({
             "memory": {"limit": 0, "swap": 0, "kernel": 0, "disableOOMKiller": false},
@@ -141,7 +141,7 @@ fn zero_is_no_limit_and_a_group_is_made_all_the_same() {
 }
 
 #[test]
-fn mounts_keep_their_order_and_the_last_word_on_an_option_counts() {
+fn mounts_keep_their_order_and_the_last_option_wins() {
     let mounts = spec(|value| {
         let more = json!([
             {"destination": "/b/c", "type": "tmpfs", "options": ["noexec", "exec", "noatime", "relatime", "size=1m"]},

@@ -1,4 +1,4 @@
-//! What is Linux's own: `linux`.
+//! The properties for Linux: `linux`.
 
 use super::object::{Absolute, At, object, words};
 use super::process::Id;
@@ -24,7 +24,7 @@ object! {
         rootfs_propagation: Option<Propagation> = "rootfsPropagation",
         mount_label: Option<String> = "mountLabel",
     } keeps unread: ["intelRdt", "memoryPolicy", "netDevices", "personality", "timeOffsets"]
-    /// A namespace of the container's: a new one, or without that the one that `path` leads to.
+    /// A namespace of the container: the one at `path`, or else a new one.
     pub struct Namespace {
         kind: NamespaceKind = "type",
         path: Option<Absolute> = "path",
@@ -75,7 +75,7 @@ words! {
 }
 
 impl Linux {
-    /// The entry of a kind, if it is not the host's.
+    /// The entry of a kind. Without one the container has the host's.
     pub fn namespace(&self, kind: NamespaceKind) -> Option<&Namespace> {
         self.namespaces.iter().find(|namespace| namespace.kind == kind)
     }
@@ -83,7 +83,7 @@ impl Linux {
     pub(super) fn check(&self, at: &At<'_>) -> Result<()> {
         for (number, one) in self.namespaces.iter().enumerate() {
             if self.namespaces[..number].iter().any(|before| before.kind == one.kind) {
-                let what = format!("'{}' stands there twice", one.kind.word());
+                let what = format!("'{}' is listed twice", one.kind.word());
                 return Err(at.member("namespaces").item(number).member("type").error(what));
             }
         }
@@ -94,7 +94,7 @@ impl Linux {
         let devices = at.member("devices");
         for (number, one) in self.devices.iter().enumerate() {
             if one.kind != DeviceKind::Pipe && (one.major.is_none() || one.minor.is_none()) {
-                return Err(devices.item(number).error("a device takes major and minor"));
+                return Err(devices.item(number).error("a device needs major and minor"));
             }
         }
         if let Some(value @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_))) = &self.seccomp {
@@ -108,7 +108,7 @@ impl IdMapping {
     fn check(&self, at: &At<'_>) -> Result<()> {
         let ends = |first: u32| u64::from(first) + u64::from(self.size) > u64::from(u32::MAX);
         match self.size {
-            0 => Err(at.member("size").error("0 ids are no range")),
+            0 => Err(at.member("size").error("a range has at least one id")),
             _ if ends(self.container_id.0) || ends(self.host_id.0) => Err(at.error("the range ends above the last id")),
             _ => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! JSON objects as structs: each property with its name, its type, and its place for messages.
+//! JSON objects as structs. Each property has a name and a type, and messages name its path.
 
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// The place of a value in the document: `linux.namespaces[2].type`.
+/// The path of a value in the document: `linux.namespaces[2].type`.
 pub struct At<'a> {
     parent: Option<&'a At<'a>>,
     step: Step<'a>,
@@ -30,7 +30,7 @@ impl At<'_> {
         At { parent: Some(self), step: Step::Item(at) }
     }
 
-    /// An error about what stands here.
+    /// An error about the value at this path.
     pub fn error(&self, what: impl fmt::Display) -> Error {
         match self.parent {
             Some(_) => Error::new(format_args!("{self}: {what}")),
@@ -38,7 +38,7 @@ impl At<'_> {
         }
     }
 
-    /// The error about a value that should be a `wanted`: `a list`.
+    /// The error for a value of the wrong type; `wanted`: `a list`.
     pub fn is_not(&self, value: &Value, wanted: &str) -> Error {
         let shown = match value {
             Value::Object(_) => "an object".to_owned(),
@@ -62,14 +62,14 @@ impl fmt::Display for At<'_> {
     }
 }
 
-/// What can be read from a property's value and written as one.
+/// A type that is read from and written to a property's value.
 pub trait Json: Sized {
     fn read(value: &Value, at: &At<'_>) -> Result<Self>;
 
-    /// `None`: the property is left out.
+    /// Returns `None` if the property is to be left out.
     fn write(&self) -> Option<Value>;
 
-    /// What a property that is missing (or null) means.
+    /// The value of a property that is missing or null.
     fn missing(at: &At<'_>) -> Result<Self> {
         Err(at.error("is missing"))
     }
@@ -145,7 +145,7 @@ impl Json for Value {
 impl Json for String {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
         let text = value.as_str().ok_or_else(|| at.is_not(value, "a string"))?;
-        // No string of the kernel's can hold one.
+        // The kernel's strings end at a NUL.
         if text.contains('\0') {
             return Err(at.error("holds a NUL character"));
         }
@@ -157,7 +157,7 @@ impl Json for String {
     }
 }
 
-/// What programs are given: any bytes but NUL. Those that are no text, which JSON cannot hold, stand as `{"hex": "ff"}`.
+/// Arguments, variables and paths: any bytes but NUL. Bytes that are not UTF-8 are written as `{"hex": "ff"}`.
 impl Json for OsString {
     fn read(value: &Value, at: &At<'_>) -> Result<Self> {
         let Some(digits) = value.get("hex").and_then(Value::as_str) else {
@@ -166,7 +166,7 @@ impl Json for OsString {
         let pairs = digits.as_bytes().chunks(2);
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok().filter(|byte| *byte != 0);
         let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
-        bytes.map(OsString::from_vec).ok_or_else(|| at.error("holds no bytes in hexadecimal digits"))
+        bytes.map(OsString::from_vec).ok_or_else(|| at.error("is not a string of hexadecimal bytes"))
     }
 
     fn write(&self) -> Option<Value> {
@@ -229,7 +229,7 @@ pub fn members<'a>(value: &'a Value, at: &At<'_>) -> Result<&'a Map<String, Valu
     value.as_object().ok_or_else(|| at.is_not(value, "an object"))
 }
 
-/// The property `name`, read.
+/// Reads the property `name`.
 #[inline(never)]
 pub fn get<T: Json>(object: &Map<String, Value>, name: &str, at: &At<'_>) -> Result<T> {
     let at = at.member(name);
@@ -247,14 +247,14 @@ pub fn put<T: Json>(object: &mut Map<String, Value>, name: &str, field: &T) {
     }
 }
 
-/// Those of the properties `names` that are there.
+/// The properties among `names` that are present.
 pub fn kept(object: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
     let is_there = |name: &&&str| object.get(**name).is_some_and(|value| !value.is_null());
     crate::sort::into(names.iter().filter(is_there).map(|name| ((*name).to_owned(), object[*name].clone())))
 }
 
-/// Structs whose fields are properties, and how they are read and written. One that is missing has all of its
-/// properties missing. `keeps` lists properties that are kept as JSON and not looked at.
+/// Defines structs whose fields are properties, with code to read and write them. A missing object counts as one whose
+/// properties are all missing. `keeps` lists properties that are kept as JSON.
 macro_rules! object {
     ($(
         $(#[$meta:meta])*
@@ -267,7 +267,7 @@ macro_rules! object {
         pub struct $name {
             $($(#[$doc])* pub $field: $kind,)*
             $(
-                #[doc = concat!("Kept and not looked at: ", $($unread, " "),*)]
+                #[doc = concat!("Kept as JSON: ", $($unread, " "),*)]
                 pub $kept: $crate::container::document::Unread,
             )?
         }
@@ -304,7 +304,7 @@ macro_rules! object {
 }
 pub(in crate::container::document) use object;
 
-/// Enums whose values are strings of the specification. `what` ends a message: `a namespace`.
+/// Defines enums whose values are strings of the specification. `what` names the type in messages: `a namespace`.
 macro_rules! words {
     ($(
         $(#[$meta:meta])*

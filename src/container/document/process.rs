@@ -29,7 +29,7 @@ object! {
         additional_gids: Vec<Id> = "additionalGids",
         umask: Option<Umask> = "umask",
     }
-    /// Names as capabilities(7) has them. The specification wants a warning for one that is unknown, not an error.
+    /// Names as in capabilities(7). An unknown name is a warning and not an error, as the specification demands.
     #[derive(Default)]
     pub struct Capabilities {
         bounding: Vec<String> = "bounding",
@@ -57,7 +57,7 @@ impl ProcessEntry {
                 return Err(at.error(format!("the soft limit {} is above the hard one, {}", one.soft, one.hard)));
             }
             if self.rlimits[..number].iter().any(|before| before.kind == one.kind) {
-                return Err(at.member("type").error(format!("RLIMIT_{name} stands there twice")));
+                return Err(at.member("type").error(format!("RLIMIT_{name} is listed twice")));
             }
         }
         Ok(())
@@ -110,7 +110,7 @@ impl Json for Variable {
     }
 }
 
-/// How readily the kernel ends the process when memory is short.
+/// How readily the kernel kills the process when memory is short.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score(pub i32);
 
@@ -131,7 +131,7 @@ impl Json for Score {
 pub struct RlimitKind(&'static str);
 
 impl RlimitKind {
-    /// Docker's name of the limit on address space, which ccrun's table does not have.
+    /// The limit on address space, which ccrun does not set.
     pub const AS: &'static str = "as";
 
     pub fn word(self) -> &'static str {
@@ -143,7 +143,7 @@ impl RlimitKind {
         RlimitKind(word)
     }
 
-    /// What stands behind `RLIMIT_`.
+    /// The name after `RLIMIT_`.
     fn name(self) -> String {
         self.0.to_ascii_uppercase()
     }

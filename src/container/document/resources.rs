@@ -88,7 +88,7 @@ words! {
     }
 }
 
-/// A number that is checked as it is read, and what to say of others.
+/// Defines numbers with a range that is checked when they are read, and the name of the type in messages.
 macro_rules! ranges {
     ($($(#[$meta:meta])* pub struct $name:ident($number:ty) = $range:pat, $what:literal;)*) => {$(
         $(#[$meta])*
@@ -111,9 +111,9 @@ macro_rules! ranges {
     )*};
 }
 ranges! {
-    /// -1: any number.
+    /// -1: no limit.
     pub struct Bytes(i64) = -1.., "a number of bytes, or -1";
-    /// -1: all of the time.
+    /// -1: no limit.
     pub struct Quota(i64) = -1.., "a number of microseconds, or -1";
     pub struct Percent(u64) = 0..=100, "a number from 0 to 100";
     pub struct Weight(u16) = 0 | 10..=1000, "a weight from 10 to 1000";

@@ -3,7 +3,7 @@ use crate::json::json;
 use serde_json::Value;
 use std::path::Path;
 
-/// What dockerd, containerd, podman and buildah made.
+/// Bundles captured from dockerd, containerd, podman and buildah.
 fn bundles() -> Vec<(String, Value)> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/bundles");
     let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
@@ -20,7 +20,7 @@ fn parse(value: &Value) -> Result<Document, String> {
     Document::parse(value.to_string().as_bytes()).map_err(|error| error.to_string())
 }
 
-/// Without null, empty lists and empty objects, which mean what a missing property means.
+/// Removes null, empty lists and empty objects, which mean the same as a missing property.
 fn without_empty(value: &Value) -> Option<Value> {
     match value {
         Value::Null => None,
@@ -40,13 +40,13 @@ fn nothing_of_a_bundle_is_lost() {
     assert_eq!(bundles.len(), 33);
     for (name, value) in bundles {
         let document = parse(&value).unwrap_or_else(|error| panic!("{name}: {error}"));
-        // All that these engines write is known.
+        // Every property that these engines write is known.
         assert_eq!(without_empty(&document.to_json()), without_empty(&value), "{name}");
         assert_eq!(parse(&document.to_json()).as_ref(), Ok(&document), "{name}");
     }
 }
 
-/// Every property that is known, with a value.
+/// A document with every known property.
 fn full() -> Value {
     let hook = json!([{"path": "/bin/hook", "args": ["hook", "x"], "env": ["A=b"], "timeout": 5}]);
     let throttle = json!([{"major": 8, "minor": 0, "rate": 1024}]);
@@ -124,7 +124,7 @@ fn full() -> Value {
 #[test]
 fn every_known_property_is_kept() {
     let document = parse(&full()).unwrap();
-    // `netDevices` is not looked at, and so keeps even what is empty.
+    // `netDevices` is kept as JSON, with its empty objects.
     assert_eq!(document.to_json(), full());
 }
 
@@ -132,7 +132,7 @@ fn every_known_property_is_kept() {
 fn unknown_properties_are_ignored() {
     let mut value = full();
     let known = parse(&value);
-    // Of other machines, of other programs, and of versions to come.
+    // Properties of other platforms, of other programs, and of later versions.
     for (place, name) in [
         ("", "windows"),
         ("", "vm"),
@@ -156,7 +156,7 @@ fn unknown_properties_are_ignored() {
 }
 
 #[test]
-fn null_is_nothing() {
+fn null_means_missing() {
     let mut value = json!({"ociVersion": "1.0.0", "root": {"path": "r"}, "process": {"args": ["a"], "cwd": "/"}});
     let bare = parse(&value).unwrap();
     assert_eq!(bare.to_json(), value);
@@ -166,11 +166,11 @@ fn null_is_nothing() {
     assert_eq!(parse(&value), Ok(bare));
 }
 
-/// A place in [`full`], the value that is put there, and what is said.
+/// A JSON pointer into [`full`], the value to put there (`-`: none), and the expected message.
 const BAD: &str = include_str!("bad_values.txt");
 
 #[test]
-fn a_bad_value_is_named_with_its_place() {
+fn a_bad_value_is_named_with_its_path() {
     let mut count = 0;
     for line in BAD.lines().filter(|line| !line.is_empty()) {
         let [place, bad, said] = line.split(" | ").collect::<Vec<_>>()[..] else { panic!("{line}") };

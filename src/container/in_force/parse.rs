@@ -1,4 +1,4 @@
-//! The kernel's files about a process, taken apart.
+//! Parsers for the kernel's files about a process.
 
 use super::{Capabilities, Mounts};
 use crate::isolation::capabilities::Set;
@@ -7,7 +7,7 @@ use crate::sys::proc::{self, mountinfo};
 use std::path::Path;
 use std::str::FromStr;
 
-/// The numbers behind `name:` in a /proc/PID/status.
+/// The numbers after `name:` in a /proc/PID/status.
 pub fn numbers<T: FromStr>(status: &str, name: &str) -> Vec<T> {
     let words = proc::value(status, name).unwrap_or_default().split_whitespace();
     words.filter_map(|word| word.parse().ok()).collect()
@@ -33,8 +33,8 @@ pub fn id_map(text: &str) -> Vec<Extent> {
     proc::id_map(text).filter_map(extent).collect()
 }
 
-/// What a /proc/PID/mountinfo says of /proc and /sys: of the kernel's own files what is read-only, and what something
-/// else lies over. Only the last mount on a place is seen.
+/// The paths below /proc and /sys that a /proc/PID/mountinfo shows as read-only or as covered by another file system.
+/// Only the last mount on a mount point counts.
 pub fn mounts(mountinfo: &[u8]) -> Mounts {
     let mut found = Mounts::default();
     for mount in mountinfo::mounts(mountinfo) {
@@ -42,7 +42,7 @@ pub fn mounts(mountinfo: &[u8]) -> Mounts {
         if place == Path::new("/") {
             found.read_only_root = read_only;
         }
-        // The container's own groups: nothing of the host's is shut there.
+        // The container's own cgroups are not files of the host.
         if !["/proc", "/sys"].iter().any(|top| place.starts_with(top)) || place.starts_with("/sys/fs/cgroup") {
             continue;
         }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shut_is_told_from_what_is_mounted() {
+    fn masked_and_read_only_paths_are_found() {
         let mountinfo = "\
 1 0 0:1 / / rw,relatime - overlay overlay ro,lowerdir=x
 2 1 0:2 / /proc rw,nosuid - proc proc rw

@@ -1,7 +1,7 @@
-//! From a document to the terms of ccrun.
+//! Translates a document into a specification.
 //!
-//! Each part is translated by the function that knows it. What ccrun cannot do is not left out: it goes on the list of
-//! what is missing, with its place in the document, and a container with such a list is not made.
+//! Properties that ccrun cannot honor are not dropped silently: they are listed as missing, with their path in the
+//! document, and no container is made from such a document.
 
 mod linux;
 mod mounts;
@@ -15,7 +15,7 @@ use crate::error::Result;
 use std::fmt::Display;
 use std::path::Path;
 
-/// What a document asks for and ccrun cannot do.
+/// The properties of a document that ccrun cannot honor.
 #[derive(Default)]
 pub struct Missing(pub Vec<String>);
 
@@ -24,22 +24,22 @@ impl Missing {
         self.0.push(format!("{place}: {why}"));
     }
 
-    /// Lists `place` if it is so.
-    fn refuse(&mut self, is_so: bool, place: impl Display, why: impl Display) {
-        if is_so {
+    /// Lists `place` if `is_missing`.
+    fn refuse(&mut self, is_missing: bool, place: impl Display, why: impl Display) {
+        if is_missing {
             self.push(place, why);
         }
     }
 }
 
-/// What is wrong with a document that is no reason not to use it.
+/// An unknown value that is only worth a warning.
 pub struct Unknown {
     /// A capability by name.
     pub capability: String,
 }
 
-/// The specification, what it lacks of the document, and what of it nobody knows. `root` is what the document's leads
-/// to; `dir`, where its relative paths begin.
+/// Returns the specification, the properties that ccrun cannot honor, and the unknown values. `root` is the root file
+/// system that the document names; relative paths start at `dir`.
 pub fn read(document: &Document, root: Root, dir: &Path) -> Result<(ContainerSpec, Vec<String>, Vec<Unknown>)> {
     let Document {
         oci_version: _,
@@ -54,7 +54,7 @@ pub fn read(document: &Document, root: Root, dir: &Path) -> Result<(ContainerSpe
         ccrun,
     } = document;
     let (mut missing, mut unknown) = (Missing::default(), Vec::new());
-    // One of ccrun's own, where ids and limits may be left to the store.
+    // A document that ccrun wrote itself: ids and limits may be left to the store.
     let is_ours = ccrun.ids == Some(Ids::Store);
     hooks.kinds().for_each(|kind| missing.push(format_args!("hooks.{kind}"), "ccrun runs no hooks"));
     let text = |name: &Option<Hostname>| name.as_ref().map(|name| name.0.clone());
@@ -96,7 +96,7 @@ pub fn read(document: &Document, root: Root, dir: &Path) -> Result<(ContainerSpe
         cgroup_namespace: namespaces.cgroup,
         stats: ccrun.stats == Some(true),
         security,
-        // The process of a bundle is PID 1 of its container.
+        // A bundle's process is PID 1 of its container.
         init: ccrun.init.unwrap_or(false),
         remove: ccrun.remove == Some(true),
         stop_signal: ccrun.stop_signal.clone(),

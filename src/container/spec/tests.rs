@@ -75,7 +75,7 @@ fn plain() -> ContainerSpec {
 }
 
 /// Writes `spec`, reads it again, and expects the same.
-fn comes_back(spec: &ContainerSpec) {
+fn round_trip(spec: &ContainerSpec) {
     let document = spec.document();
     let text = document.to_json().to_string();
     let parsed = Document::parse(text.as_bytes()).unwrap();
@@ -87,7 +87,7 @@ fn comes_back(spec: &ContainerSpec) {
 
 #[test]
 fn a_specification_survives_its_document() {
-    comes_back(&plain());
+    round_trip(&plain());
     let mut all = plain();
     all.process.args.push(OsString::from_vec(vec![b'a', 0xff]));
     all.process.env.push(OsString::from_vec(vec![b'A', b'=', 0xfe]));
@@ -112,17 +112,17 @@ fn a_specification_survives_its_document() {
         privileged: true,
     };
     all.devices = vec![Device { source: "/dev/fuse".into(), target: "/dev/f".into() }];
-    comes_back(&all);
+    round_trip(&all);
     all.security.seccomp = Seccomp::Unconfined;
     all.security.capabilities = Set::default();
     (all.network, all.cgroup_namespace, all.kernel.cgroup) = (Network::Host, false, false);
     all.settings = Vec::new();
     all.process.keep_groups = true;
-    comes_back(&all);
+    round_trip(&all);
 }
 
 #[test]
-fn so_does_every_kind_of_mount() {
+fn every_kind_of_mount_survives_its_document() {
     let Some(Harmless::Known(null)) = devices::kind_of(Path::new("/dev/null")) else { panic!() };
     let tmpfs = Tmpfs { options: "size=1m,mode=700".into(), exec: true, ..Tmpfs::default() };
     let direct = Direct {
@@ -147,18 +147,18 @@ fn so_does_every_kind_of_mount() {
         let one = move |read_only: bool| Mount {
             source: source.clone(),
             target: format!("/m{at}{read_only}").into(),
-            // What is mounted as it is says so itself.
+            // A direct mount has read-only among its attributes.
             read_only: read_only && !is_direct,
             copy,
         };
         [one(false), one(true)]
     });
     spec.mounts = made.collect();
-    comes_back(&spec);
+    round_trip(&spec);
 }
 
 #[test]
-fn so_does_every_limit() {
+fn every_limit_survives_its_document() {
     let device = crate::isolation::cgroup::limits::Device { major: 8, minor: 1 };
     let rates = [Rate::ReadBps, Rate::WriteBps, Rate::ReadIops, Rate::WriteIops];
     let limits = Limits {
@@ -178,7 +178,7 @@ fn so_does_every_limit() {
             throttle: rates.map(|what| Throttle { device, what, rate: 5 }).into(),
         },
     };
-    comes_back(&ContainerSpec { limits, ..plain() });
+    round_trip(&ContainerSpec { limits, ..plain() });
     let memory = Memory { limit: Some(1), ..Memory::default() };
-    comes_back(&ContainerSpec { limits: Limits { memory, ..Limits::default() }, ..plain() });
+    round_trip(&ContainerSpec { limits: Limits { memory, ..Limits::default() }, ..plain() });
 }

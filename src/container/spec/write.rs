@@ -1,4 +1,4 @@
-//! From the terms of ccrun to a document: the other way than [`super::read`].
+//! Translates a specification into a document: the reverse of [`super::read`].
 
 use super::read::options::{CGROUP, SHM, words};
 use super::{ContainerSpec, Kernel, Mount, Process, Root, Seccomp, Source, Stream};
@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 impl ContainerSpec {
-    /// The document that says all of it.
+    /// The document with all of the specification.
     pub fn document(&self) -> Document {
         Document {
             oci_version: Version::ours(),
@@ -45,7 +45,7 @@ impl ContainerSpec {
     fn process_entry(&self) -> ProcessEntry {
         let (process, security) = (&self.process, &self.security);
         let names: Vec<String> = match security.capabilities {
-            // Those with names; ccrun's own word says the rest.
+            // The known ones by name; `allCapabilities` stands for the others.
             Set::ALL => Set::known().names(),
             some => some.names(),
         };
@@ -228,7 +228,7 @@ fn entry(mount: &Mount) -> MountEntry {
     }
 }
 
-/// What the specification has no word for.
+/// The properties of a mount that the OCI's specification cannot express.
 fn mount_extension(mount: &Mount) -> Option<(String, MountExtension)> {
     let (kind, volume) = match &mount.source {
         Source::Bind(_) => (MountKind::Mapped, None),

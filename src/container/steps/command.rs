@@ -1,5 +1,4 @@
-//! The command: what happens between the fork from PID 1 and the first
-//! instruction of the program, in an order that leaves no power behind.
+//! The command: the steps between the fork from PID 1 and execve, in an order that leaves no privilege behind.
 
 use super::{COMMAND, Side, run_all};
 use crate::container::plan::Plan;
@@ -18,12 +17,12 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-/// A command in the making: what one step leaves for the next ones.
+/// The state of the command's steps: what one step leaves for the next ones.
 pub struct Prepare<'a> {
     plan: &'a Plan<'a>,
     supervisor: &'a Channel,
     terminal: Option<OwnedFd>,
-    /// At its other end somebody is ready to emulate root.
+    /// Leads to the process that emulates root, if one does.
     channel: Option<&'a Channel>,
     user: User,
     args: Vec<CString>,
@@ -40,14 +39,14 @@ impl<'a> Prepare<'a> {
         Prepare { plan, supervisor, terminal, channel, user: User::default(), args: Vec::new(), env: Vec::new() }
     }
 
-    /// Becomes the command; returns only what kept it from that.
+    /// Runs the steps and becomes the command; returns only if one fails.
     pub fn run(mut self) -> Error {
         let kept = run_all(Side::Command, COMMAND, |step| step(&mut self));
         kept.err().unwrap_or_else(|| Error::new("the command was not executed"))
     }
 }
 
-/// The caller's terminal is none of its streams, so that nothing inside can type into the user's shell.
+/// Makes a process group. The command has a terminal of its own, so that nothing inside can type into the user's shell.
 pub fn lead_job(prepare: &mut Prepare<'_>) -> Result<()> {
     if prepare.plan.spec.init { process::lead_group() } else { Ok(()) }
 }
@@ -91,7 +90,7 @@ pub fn become_single(prepare: &mut Prepare<'_>) -> Result<()> {
     }
 }
 
-/// Our own capabilities are left for the last step.
+/// Drops from the bounding set. Our own capabilities are dropped in the last step.
 pub fn bound_capabilities(prepare: &mut Prepare<'_>) -> Result<()> {
     capabilities::bound(prepare.plan.spec.security.capabilities)
 }
@@ -109,7 +108,7 @@ pub fn become_user(prepare: &mut Prepare<'_>) -> Result<()> {
 
 pub fn join_keyring(prepare: &mut Prepare<'_>) -> Result<()> {
     keyring::join_own()?;
-    // The change of user has cleared it.
+    // The change of user has cleared this.
     if prepare.plan.spec.init { Ok(()) } else { cred::set_pdeathsig(libc::SIGKILL) }
 }
 
@@ -142,9 +141,9 @@ pub fn execute(prepare: &mut Prepare<'_>) -> Result<()> {
     Err(run(&prepare.args, &prepare.env))
 }
 
-/// The system call filter, and the end of our own power. A filter judges us too, so that it comes when
-/// nothing is left to do that a profile might forbid: capset and execve alone, or with no_new_privs,
-/// which allows it without a capability, execve alone. Docker's runtime needs more of a profile.
+/// Loads the system call filter and drops our capabilities. The filter applies to us, too, so it comes when almost no
+/// system call is left for a profile to forbid: capset and execve, or execve alone with no_new_privs, which allows a
+/// filter without a capability. Docker's runtime needs more system calls after it.
 fn shut(security: &Security, filter: Option<&Filter>, uid: u32) -> Result<()> {
     if security.no_new_privileges {
         capabilities::keep(security.capabilities, uid)?;
@@ -160,24 +159,25 @@ fn shut(security: &Security, filter: Option<&Filter>, uid: u32) -> Result<()> {
     capabilities::keep(security.capabilities, uid)
 }
 
-/// As many supplementary groups as one message carries.
+/// The most supplementary groups that one message carries.
 const MOST_GROUPS: usize = 1024;
 
-/// The command's side: from here on its calls are asked about at the other end of `channel`.
+/// Loads the filter of root emulation and sends its listener: from here on, the process at the other end of `channel`
+/// answers our calls.
 fn begin_emulation(channel: &Channel, user: &User) -> Result<()> {
     let groups = user.groups[..user.groups.len().min(MOST_GROUPS)].to_vec();
     let listener = emulation::listen()?;
     channel.send(&Message::Listener { uid: user.uid, gid: user.gid, groups }, &[listener.as_fd()])
 }
 
-/// With one id there is only one user: whoever is asked for is made in a user namespace of his own, where
-/// our single id has his number (user_namespaces(7)).
+/// With a single id there is only one user. Another user gets a user namespace of their own, which maps their uid and
+/// gid to the single ones (user_namespaces(7)).
 fn make_single(user: &User) -> Result<()> {
     if (user.uid, user.gid) == (0, 0) {
         return Ok(());
     }
     namespace::unshare(process::CLONE_NEWUSER)?;
-    // Our /proc files are the host's root's as long as we cannot be dumped. Nobody is here yet to look in.
+    // While we are undumpable, our /proc files belong to the host's root. No other process is here yet to look in.
     cred::set_dumpable()?;
     for (file, text) in [("uid_map", format!("{} 0 1", user.uid)), ("gid_map", format!("{} 0 1", user.gid))] {
         let written = fs::write_all(procfs::open_own(file)?.as_fd(), text.as_bytes());
@@ -186,8 +186,8 @@ fn make_single(user: &User) -> Result<()> {
     cred::set_undumpable()
 }
 
-/// Groups cannot be chosen with one id: the kernel refuses setgroups(2), or a process could leave a group that a
-/// file's mode excludes (CVE-2014-8989). The image's own memberships are left out; one that was asked for is not.
+/// Groups cannot be set with a single id: the kernel refuses setgroups(2), because a process could leave a group that a
+/// file's mode excludes (CVE-2014-8989). The image's own memberships are ignored; --group-add is an error.
 fn only_own_group(user: &User) -> Result<()> {
     if user.added.iter().all(|group| *group == user.gid) {
         return Ok(());
@@ -197,7 +197,7 @@ fn only_own_group(user: &User) -> Result<()> {
     ))
 }
 
-/// Says which ids there are, when the kernel refused one that is not in the map.
+/// Adds the valid ids to the error of an id that is outside the map.
 fn unmapped(error: Error, user: &User) -> Error {
     if error.errno() != Some(libc::EINVAL) {
         return error;
@@ -217,8 +217,8 @@ fn unmapped(error: Error, user: &User) -> Error {
     ))
 }
 
-/// Goes to the working directory, which is made if it is missing. The way there leads through no magic link
-/// (/proc/self/fd/7 of an image's config would lead to a descriptor of ours, CVE-2024-21626).
+/// Enters the working directory, and makes it if it is missing. Follows no magic links: /proc/self/fd/7 in an image's
+/// config would lead to one of our descriptors (CVE-2024-21626).
 fn enter(cwd: &Path) -> Result<()> {
     let root = fs::open(c"/", O_PATH | O_DIRECTORY, 0)?;
     let dir =
@@ -259,21 +259,21 @@ fn run(args: &[CString], env: &[CString]) -> Error {
     }
 }
 
-/// Docker's words and exit statuses for a program that cannot be started.
+/// Docker's message and exit status for a program that cannot be started.
 fn explain(error: Error, file: &CStr, shown: &str) -> Error {
-    let said = |text: &str| format!("exec: \"{shown}\": {text}");
+    let message = |text: &str| format!("exec: \"{shown}\": {text}");
     match error.errno() {
-        Some(libc::ENOENT) if exists(file) => Error::new(said("no such file or directory"))
+        Some(libc::ENOENT) if exists(file) => Error::new(message("no such file or directory"))
             .hint("the file is there, but the interpreter or dynamic loader that it names is not")
             .with_status(127),
         Some(libc::ENOENT | libc::ENOTDIR) => {
-            Error::new(said(&format!("stat {shown}: no such file or directory"))).with_status(127)
+            Error::new(message(&format!("stat {shown}: no such file or directory"))).with_status(127)
         }
-        Some(libc::EACCES) => Error::new(said("permission denied")).with_status(126),
-        Some(libc::ENOEXEC) => Error::new(said("exec format error"))
+        Some(libc::EACCES) => Error::new(message("permission denied")).with_status(126),
+        Some(libc::ENOEXEC) => Error::new(message("exec format error"))
             .hint("it is made for another kind of processor, or is a script without a #! line")
             .with_status(126),
-        _ => error.context(said("cannot be run")).with_status(126),
+        _ => error.context(message("cannot be run")).with_status(126),
     }
 }
 

@@ -1,8 +1,8 @@
 //! PID 1: from its first instruction in the new namespaces to the fork of the command. [`crate::container::pid1`] has
 //! its life after that.
 //!
-//! It is a clone of ccrun, never an exec of it, and cannot be looked into from
-//! inside (undumpable): its memory and its descriptors are the host's.
+//! It is a clone of ccrun, not an exec of it, and is undumpable, so that nothing inside can look into it: its memory and
+//! its descriptors are the host's.
 
 use super::command::Prepare;
 use super::{INIT, Side, required, run_all};
@@ -21,13 +21,13 @@ use crate::sys::{cred, namespace, poll, report, tty};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-/// The life of PID 1; returns its exit status. The end of `supervisor` tells that one that the command runs;
-/// `reports` takes what becomes of it then, if a shell may want to know.
-/// `intermediate`: it comes from a intermediate process, which has the mounts (see [`crate::container::outer`]).
+/// Runs PID 1 and returns its exit status. Closing `supervisor` reports that the command runs. `reports` takes later
+/// reports about the command, if a shell may need them. `intermediate` leads to the process that has attached the mounts,
+/// if there is one (see [`crate::container::locked_mounts`]).
 pub fn run(plan: &Plan<'_>, supervisor: Channel, reports: Option<Channel>, intermediate: Option<Channel>) -> i32 {
     let built = Build::new(plan, &supervisor, intermediate.as_ref()).run();
     report::switch(false);
-    // What goes wrong with it is told like anything else, as long as the supervisor listens.
+    // The supervisor still listens for errors.
     match built.and_then(|built| Ok((built.command, pid1::emulator(plan, built.channel)?))) {
         Ok((command, emulator)) => {
             drop(supervisor);
@@ -37,13 +37,13 @@ pub fn run(plan: &Plan<'_>, supervisor: Channel, reports: Option<Channel>, inter
     }
 }
 
-/// What PID 1 has when its command's process is there.
+/// The result of the steps: the command's process.
 struct Built {
     command: pid_t,
     channel: Option<Channel>,
 }
 
-/// A container in the making, from the inside: what one step leaves for the next ones.
+/// The state of PID 1's steps: what one step leaves for the next ones.
 pub struct Build<'a> {
     plan: &'a Plan<'a>,
     supervisor: &'a Channel,
@@ -53,9 +53,9 @@ pub struct Build<'a> {
     more: Option<MoreDevices>,
     sources: Option<filesystem::Sources>,
     root: Option<OwnedFd>,
-    /// What hides directories, once one has been hidden.
+    /// The empty directory that covers hidden directories, once one is hidden.
     empty: Option<OwnedFd>,
-    /// What is shut when everything is mounted.
+    /// Paths to hide or make read-only once everything is mounted.
     late: Vec<&'a Path>,
     dev: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
@@ -87,7 +87,7 @@ impl<'a> Build<'a> {
     fn run(mut self) -> Result<Built> {
         run_all(Side::Init, INIT, |step| step(&mut self))?;
         let built = required(self.built.take());
-        // What is open here is closed at once, with all else.
+        // PID 1 closes all descriptors at once later.
         std::mem::forget(self);
         built
     }
@@ -96,7 +96,7 @@ impl<'a> Build<'a> {
         required(self.root.as_ref()).map(AsFd::as_fd)
     }
 
-    /// Lets `act` shut what it mounts in the root file system.
+    /// Calls `act` with what it needs to hide paths below its mount and make them read-only.
     fn shutting(&mut self, act: impl FnOnce(BorrowedFd<'_>, Shutting<'_, '_>) -> Result<()>) -> Result<()> {
         let Build { plan, devices, root, empty, late, .. } = self;
         let mut cover = Cover::new(required(devices.as_ref())?.null(), empty.take());
@@ -140,7 +140,7 @@ pub fn shut_off(_: &mut Build<'_>) -> Result<()> {
 
 pub fn open_sources(build: &mut Build<'_>) -> Result<()> {
     let plan = build.plan;
-    // Devices first: what covers the container's directory then shows none.
+    // Devices first: the mount that covers the container's directory allows none.
     build.more = Some(MoreDevices::open(&plan.spec.devices, plan.mapped.then_some(plan.dir))?);
     let (trees, files) = required(build.received.take())?;
     build.sources = Some(filesystem::Sources::open(plan, trees, files)?);
@@ -151,8 +151,8 @@ pub fn become_root(build: &mut Build<'_>) -> Result<()> {
     let plan = build.plan;
     rootfs::become_root(plan.single_id || plan.spec.process.keep_groups)?;
     cred::set_pdeathsig(libc::SIGKILL)?;
-    // The supervisor might have died before. Not told by the socket's end: others that it has started may hold it a
-    // moment longer.
+    // The supervisor may have died before. Its end of the socket does not show that: other processes that it started may
+    // hold it a moment longer.
     if poll::poll(&[plan.supervisor.as_fd()], 0)?[0] {
         return Err(Error::new("the supervisor ended"));
     }
@@ -186,7 +186,7 @@ pub fn mount_sys(build: &mut Build<'_>) -> Result<()> {
 pub fn mount_cgroups(build: &mut Build<'_>) -> Result<()> {
     let Plan { spec, cgroup, .. } = build.plan;
     if !cgroup.is_none() && spec.cgroup_namespace {
-        // Not by clone3, which would have its root where the supervisor is: this one has it where we are.
+        // Not by clone3: the namespace's root is the cgroup of the process that makes it.
         namespace::unshare(process::CLONE_NEWCGROUP)?;
     }
     if spec.kernel.cgroup { cgroup.mount_view(build.root()?, spec.cgroup_namespace) } else { Ok(()) }
@@ -252,7 +252,7 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
         return Err(Prepare::new(plan, supervisor, terminal, theirs.as_ref()).run());
     }
     let child = process::fork(|| {
-        // The other end must be gone when PID 1 is.
+        // The command must see the channel close when PID 1 ends.
         ours.iter().for_each(Channel::close_copy);
         let error = Prepare::new(plan, supervisor, terminal, theirs.as_ref()).run();
         report::switch(false);
@@ -263,7 +263,7 @@ pub fn fork_command(build: &mut Build<'_>) -> Result<()> {
     Ok(())
 }
 
-/// PID 1 is a process, too.
+/// Explains a failed fork under a low limit of processes: PID 1 counts, too.
 fn no_room(error: Error, plan: &Plan<'_>) -> Error {
     match (error.errno(), plan.spec.limits.pids) {
         (Some(libc::EAGAIN), Some(limit)) => error.hint(format_args!(

@@ -1,4 +1,4 @@
-//! The supervisor's side: what only it can make, and the clone that makes PID 1.
+//! The supervisor's steps: what only it can make, and the clone of PID 1.
 
 use super::{SUPERVISOR, Side, init, required, run_all};
 use crate::container::document::Document;
@@ -32,15 +32,15 @@ pub struct Started {
     pub flows: Vec<Flow>,
     /// The master of the container's terminal.
     pub master: Option<OwnedFd>,
-    /// What PID 1 says of the command, if a shell may want to know.
+    /// PID 1's reports about the command, if a shell may need them.
     pub reports: Option<Channel>,
-    /// Its ids, if they are its own: given back when it has ended.
+    /// Its range of ids, if it has its own: returned to the pool when dropped.
     pub ids: Option<Range>,
-    /// Its namespaces, for a supervisor that could not open them later.
+    /// Its namespaces, where the supervisor could not open them later.
     pub namespaces: Vec<OwnedFd>,
 }
 
-/// A container in the making, from the outside: what one step leaves for the next ones.
+/// The state of the supervisor's steps: what one step leaves for the next ones.
 pub struct Start<'a> {
     pub store: &'a Store,
     pub map: &'a IdMap,
@@ -48,20 +48,20 @@ pub struct Start<'a> {
     pub document: &'a Document,
     pub live: &'a Live,
     pub state: &'a mut State,
-    /// Whether a shell may want to know what becomes of the command.
+    /// Whether this process is a job of a shell, which must know when the command stops.
     is_job: bool,
     /// The size of the caller's terminal, for the container's.
     window: Option<WindowSize>,
     /// Tells the user what is not an error.
     pub notify: &'a mut dyn FnMut(Notice),
-    /// Keeps the image in the store until the container is written down.
+    /// Keeps the image in the store until the container's record is written.
     pub lock: Option<Lock>,
-    /// To be removed by whoever made this, however the start ends.
+    /// The caller removes it, however the start ends.
     pub cgroup: &'a mut Cgroup,
     parts: Parts,
 }
 
-/// What the steps have made so far.
+/// The parts that the steps have made so far.
 #[derive(Default)]
 struct Parts {
     host: Vec<host_mounts::Copy>,
@@ -71,7 +71,7 @@ struct Parts {
     child: Option<Child>,
     own: Option<id_mapped::OwnIds>,
     inside: Option<IdMap>,
-    /// Has the user namespace that the host's directories are shown behind, where PID 1 comes later.
+    /// A process with the user namespace that maps the host's directories, where PID 1 does not exist yet.
     holder: Option<ranges::Holder>,
     detached: id_mapped::DetachedMounts,
     namespaces: Vec<OwnedFd>,
@@ -92,7 +92,7 @@ impl<'a> Start<'a> {
         Start { store, map, spec, document, live, state, is_job, window, notify, lock, cgroup, parts }
     }
 
-    /// Runs the table; nothing of the container runs after an error.
+    /// Runs the table. After an error no process of the container is left.
     pub fn run(mut self) -> Result<Started> {
         let ran = run_all(Side::Supervisor, SUPERVISOR, |step| step(&mut self));
         report::switch(false);
@@ -117,11 +117,11 @@ impl<'a> Start<'a> {
     }
 }
 
-/// The directories of the container's volumes, owned by container root, and those of the host that are missing.
+/// Makes the directories of the container's volumes, owned by container root, and missing directories of the host.
 pub fn make_volumes(start: &mut Start<'_>) -> Result<()> {
     for (at, wanted) in start.spec.mounts.iter().enumerate() {
         match &wanted.source {
-            // As Docker does for -v, but as the user who called: the host's own directory is no container's.
+            // As Docker does for -v, but as the caller: it is a directory of the host.
             Source::Bind(path) if !fs::exists(path) => {
                 fs::mkdir_all(path, 0o777)
                     .map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))?;
@@ -135,14 +135,14 @@ pub fn make_volumes(start: &mut Start<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whatever happens from here on, a sweeper finds it.
+/// Writes the container's record. From here on a sweep can clean up, whatever happens.
 pub fn save_container(start: &mut Start<'_>) -> Result<()> {
     let spec = start.spec;
     let name = spec.cgroup_name.clone().unwrap_or_else(|| format!("ccrun-{}", spec.id));
     let cgroup = Cgroup::plan(&name, &spec.limits, spec.cgroup_parent.as_deref())?;
-    // Whoever is in it would be killed at the end.
+    // Its processes would be killed at the end.
     if let Some(taken) = cgroup.paths().find(|path| spec.cgroup_name.is_some() && fs::exists(path)) {
-        return Err(Error::new(format_args!("cgroup {} is there already", taken.display())));
+        return Err(Error::new(format_args!("cgroup {} already exists", taken.display())));
     }
     start.state.cgroup = cgroup.paths().map(Path::to_owned).collect();
     *start.cgroup = cgroup;
@@ -196,7 +196,7 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
     let first = if intermediate { (locked_mounts::flags(map), None) } else { (flags, cgroup_fd) };
     let mut reports = start.parts.reports.1.take();
     let forked = channel::fork(first.0, first.1, |supervisor| {
-        // A copy of what is the supervisor's alone, from here on.
+        // The lock belongs to the supervisor alone.
         process::close(start.live.lock());
         let mut pid1 = |supervisor, intermediate| init::run(&plan, supervisor, reports.take(), intermediate);
         match intermediate {
@@ -208,7 +208,7 @@ pub fn clone_init(start: &mut Start<'_>) -> Result<()> {
     });
     let (child, channel) = forked.map_err(namespaces::explain)?;
     (start.parts.child, start.parts.channel) = (Some(child), Some(channel));
-    // The container's ends; a pipe ends when its last copy is closed.
+    // Close the container's ends: a pipe ends when its last copy is closed.
     start.parts.streams.iter_mut().for_each(Streams::close_theirs);
     Ok(())
 }
@@ -221,7 +221,7 @@ pub fn write_id_maps(start: &mut Start<'_>) -> Result<()> {
         None => None,
     };
     let inside = start.parts.own.as_ref().map_or_else(|| map.clone(), |own| own.map.clone());
-    // Behind which the host's directories are shown.
+    // A process whose user namespace maps the host's directories.
     let holder = if start.has_intermediate() && map.is_shifted() { Some(ranges::Holder::new()?) } else { None };
     let child = match &holder {
         Some(holder) => holder.child(),
@@ -293,15 +293,15 @@ pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
             Message::NoOverlay(errno) => (start.notify)(Notice::NoOverlay(errno)),
             Message::UselessDevice(path) => (start.notify)(Notice::UselessDevice(path)),
             Message::User { uid, gid, groups } => start.state.user = Some((uid, gid, groups)),
-            other => return Err(Error::new(format_args!("PID 1 said something else than it should: {other:?}"))),
+            other => return Err(Error::new(format_args!("PID 1 sent an unexpected message: {other:?}"))),
         }
     }
-    // Whom a name means is known only now.
+    // The ids behind a user's name are known only now.
     if start.state.user.is_some() { start.store.save_state(start.live, start.state) } else { Ok(()) }
 }
 
-/// Ids that are this container's alone; where there are none it shares the base range with others, which the user is
-/// told once.
+/// Takes ids for this container alone. If there are none it shares the base range with others, and the user gets one
+/// notice of that.
 fn own_ids(start: &mut Start<'_>) -> Option<id_mapped::OwnIds> {
     let own = id_mapped::take_range(start.store, start.spec, &start.live.dir, start.map);
     if !matches!(own, Ok(Some(_))) && ranges::first_time_without() {

@@ -1,4 +1,4 @@
-//! A container as it is on disk: the document that it is made from, and its state.
+//! A container on disk: its document and its state.
 
 use super::state::{State, Status};
 use crate::json::json;
@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What is kept about a container beside its files. The document's words are those of the OCI runtime specification;
-/// what is ccrun's own stands in `ccrun`.
+/// The record of a container. The document is that of the OCI runtime specification, with ccrun's own properties in
+/// `ccrun`.
 #[derive(Clone, Debug)]
 pub struct Container {
     pub id: String,
@@ -17,7 +17,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// `document` if it is one of the container `id`.
+    /// Returns `None` if `document` is not one of the container `id`.
     pub(super) fn new(id: &str, document: Value, state: State) -> Option<Container> {
         let own = &document["ccrun"];
         let is_sound = own["id"] == id && own["name"].is_string() && document["process"]["args"].is_array();
@@ -32,7 +32,7 @@ impl Container {
         self.own("name").as_str().unwrap_or_default()
     }
 
-    /// What the user called the image or root file system.
+    /// The image or root file system, as the user named it.
     pub fn image(&self) -> &str {
         self.own("image").as_str().unwrap_or_default()
     }
@@ -47,7 +47,7 @@ impl Container {
         args.map(|arg| arg.as_str().unwrap_or("?").to_owned()).collect()
     }
 
-    /// Whether it is to be removed when it ends.
+    /// Whether to remove it when it ends (`--rm`).
     pub fn is_removed(&self) -> bool {
         self.own("remove") == true
     }
@@ -61,29 +61,29 @@ impl Container {
         self.own("init") == true
     }
 
-    /// The names of the volumes that are mounted into it.
+    /// The names of its named volumes.
     pub fn volumes(&self) -> impl Iterator<Item = &str> {
         let mounts = self.own("mounts").as_object().into_iter().flatten();
         mounts.filter_map(|(_, mount)| mount["volume"].as_str())
     }
 
-    /// What `inspect` shows of it: Docker's `Config`, `HostConfig` and `Mounts`, as far as they are not its defaults.
+    /// Docker's `Config`, `HostConfig` and `Mounts` for `inspect`, without the values that are Docker's defaults.
     pub fn shown(&self) -> &Value {
         self.own("inspect")
     }
 
-    /// What is mounted into it: volumes by name, the rest by path, in the order of the command line.
+    /// Its mounts, in the order of the command line: volumes by name, others by path.
     pub fn mounts(&self) -> Vec<String> {
         let name = |mount: &Value| ["Name", "Source"].iter().find_map(|name| mount[*name].as_str().map(str::to_owned));
         self.shown_mounts().filter_map(name).collect()
     }
 
-    /// Whether a volume of this name is mounted into it, or something at this place or from this path.
+    /// Whether it has a mount with this volume name, source or target.
     pub fn has_mount(&self, word: &str) -> bool {
         self.shown_mounts().any(|mount| ["Name", "Source", "Destination"].iter().any(|name| mount[*name] == word))
     }
 
-    /// How many volumes it has, with a name or without.
+    /// The number of its volumes, with or without a name.
     pub fn local_volumes(&self) -> usize {
         self.shown_mounts().filter(|mount| mount["Type"] == "volume").count()
     }
@@ -103,8 +103,8 @@ impl Container {
     }
 }
 
-/// What ccrun 0.3 has written of a container: a record of its own in `config.json`, and how it ended in `exit.json`.
-/// `live`: what it wrote into `live/ID`, from where the container still runs.
+/// Converts the record of a container of ccrun 0.3: its `config.json`, its `exit.json` (the end), and its `live/ID` (the
+/// pids, if it still runs).
 pub(super) fn of_v03(id: &str, record: &Value, exit: &str, live: &str) -> Option<Container> {
     let texts = |name: &str| record[name].as_array().into_iter().flatten().filter_map(Value::as_str);
     let volumes = || texts("volumes").map(|name| json!({ "Type": "volume", "Name": name })).collect::<Vec<_>>();
@@ -121,7 +121,7 @@ pub(super) fn of_v03(id: &str, record: &Value, exit: &str, live: &str) -> Option
     });
     let exit: Value = serde_json::from_slice(exit.lines().next().unwrap_or_default().as_bytes()).unwrap_or_default();
     let mut numbers = live.split_whitespace().map_while(|word| word.parse().ok());
-    // When they began was not noted.
+    // Start times were not recorded.
     let mut process = || numbers.next().map(|pid| super::ProcessId { pid, start: 0 });
     let state = State {
         status: if exit.is_object() { Status::Exited } else { Status::Running },
@@ -138,7 +138,7 @@ pub(super) fn of_v03(id: &str, record: &Value, exit: &str, live: &str) -> Option
     Container::new(id, document, state)
 }
 
-/// Seconds and, if they were written, nanoseconds.
+/// A time in seconds and, if present, nanoseconds.
 fn time(value: &Value, name: &str) -> Option<Time> {
     let nanoseconds = value[format!("{name}Nanos")].as_u64().and_then(|number| number.try_into().ok());
     Some(Time { seconds: value[name].as_i64()?, nanoseconds: nanoseconds.unwrap_or(0) })
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_of_another_container_is_none() {
+    fn the_document_of_another_container_is_refused() {
         let document = |id: &str| json!({ "process": { "args": ["sh"] }, "ccrun": { "id": id, "name": "n" } });
         assert!(Container::new("ab", document("ab"), State::default()).is_some());
         for damaged in [document("cd"), Value::Null, json!([]), json!({ "ccrun": { "id": "ab", "name": 7 } })] {

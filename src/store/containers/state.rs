@@ -1,11 +1,11 @@
-//! What changes while a container lives: `state.json`, beside the `config.json` that does not.
+//! The changing part of a container's record, `state.json`; its `config.json` never changes.
 
 use crate::json::json;
 use crate::sys::fs::Time;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// How far a container has come. The words are those of Docker's `State.Status`.
+/// The status of a container, in the words of Docker's `State.Status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Status {
     #[default]
@@ -28,51 +28,50 @@ impl Status {
     }
 }
 
-/// A process of the host's: its number, and when it began, in clock ticks since the boot (proc_pid_stat(5)). No other
-/// process has both.
+/// A process on the host: its pid and its start time in clock ticks since the boot (proc_pid_stat(5)). Together they are
+/// unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessId {
     pub pid: i32,
     pub start: u64,
 }
 
-/// The state of a container, as it was written last.
+/// The state of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     pub status: Status,
-    /// Whether its supervisor lives. Not written down: the lock of `live/ID` tells it.
+    /// Whether its supervisor is alive. Not saved: the lock of `live/ID` shows it.
     pub is_alive: bool,
     pub supervisor: Option<ProcessId>,
-    /// PID 1, as the host sees it.
+    /// PID 1, by its pid on the host.
     pub init: Option<ProcessId>,
-    /// The cgroup directories that were made for it.
+    /// The directories of its cgroups.
     pub cgroup: Vec<PathBuf>,
-    /// The uid, the gid and the other groups that the command began with, as the container numbers them, where names
-    /// were given.
+    /// The command's uid, gid and supplementary groups inside, if its user was given by name.
     pub user: Option<(u32, u32, Vec<u32>)>,
     /// Its id maps, uids and gids: the first id inside, the first one of the host, how many.
     pub id_maps: Option<[Vec<[u32; 3]>; 2]>,
     pub created: Time,
-    /// When its command began.
+    /// When its command started.
     pub started: Option<Time>,
     pub finished: Option<Time>,
     pub exit_code: u8,
-    /// Whether a process in it was ended because it had reached its memory limit.
+    /// Whether a process in it was killed because it had reached its memory limit.
     pub oom_killed: bool,
-    /// What else there is to say of its end.
+    /// An error at its end.
     pub error: String,
 }
 
-/// The status of a container whose end nobody has seen.
+/// The exit status of a container whose supervisor was killed.
 const KILLED: u8 = 137;
 
 impl State {
-    /// Whether its command runs, be it paused.
+    /// Whether its command is running or paused.
     pub fn is_running(&self) -> bool {
         matches!(self.status, Status::Running | Status::Paused)
     }
 
-    /// How it ended when its supervisor was killed; `now` is when that was noticed.
+    /// The state after its supervisor was killed; `now` is when that was noticed.
     pub(super) fn killed(self, now: Option<Time>) -> State {
         State {
             status: Status::Exited,
@@ -111,7 +110,7 @@ impl State {
         value.to_string() + "\n"
     }
 
-    /// Reads the first line; what follows was there before it.
+    /// Reads the first line. Later lines are the rest of an older, longer text.
     pub(super) fn from_text(text: &str) -> Option<State> {
         let value: Value = serde_json::from_slice(text.lines().next()?.as_bytes()).ok()?;
         let process = |name: &str| {
@@ -165,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_survives_the_disk_and_a_damaged_one_is_none() {
+    fn a_state_is_read_as_written_and_a_damaged_one_is_refused() {
         let at = |seconds, nanoseconds| Time { seconds, nanoseconds };
         let state = State {
             status: Status::Exited,

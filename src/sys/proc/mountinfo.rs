@@ -10,16 +10,16 @@ use std::path::Path;
 /// `36 35 98:0 /root /point options [optional fields] - kind source options`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mount<'a> {
-    /// As statx(2) tells it of a file.
+    /// The mount id, as in statx(2).
     pub id: u64,
     root: &'a [u8],
     point: &'a [u8],
     options: &'a [u8],
-    /// Whether what is mounted below it shows in other mount namespaces, or theirs here.
+    /// Whether mounts below it propagate to other mount namespaces, or from them.
     pub is_shared: bool,
     /// The type of the file system.
     pub kind: &'a [u8],
-    /// What is mounted, in the file system's own words.
+    /// The source, in the file system's own format.
     pub source: &'a [u8],
     fs_options: &'a [u8],
 }
@@ -36,7 +36,7 @@ pub fn mounts(text: &[u8]) -> impl Iterator<Item = Mount<'_>> {
     .filter_map(|line| Mount::parse(line.strip_suffix(b"\n").unwrap_or(line)))
 }
 
-/// Takes the bytes before the next blank, which must be there, and the blank.
+/// Takes the bytes up to the next blank, and the blank.
 fn field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = rest.iter().position(|byte| *byte == b' ')?;
     let (field, tail) = rest.split_at_checked(length)?;
@@ -58,7 +58,7 @@ impl<'a> Mount<'a> {
             }
         }
         let (kind, source) = (next()?, next()?);
-        // Nothing that follows has blanks.
+        // The rest has no blanks.
         Some(Mount { id, root, point, options, is_shared, kind, source, fs_options: rest })
     }
 
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_gives_all_that_is_asked_of_it() {
+    fn all_fields_of_a_line_are_read() {
         let text = b"36 35 98:0 /mnt1 /jail/proc ro,noatime master:1 shared:2 - proc /dev/root rw\n\
               22 1 0:1 / / rw - ext4 - rw,discard\n\
               40 36 0:4 / /jail rw unbindable - fuse.sshfs  rw,ro\n";
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_lines_are_passed_over() {
+    fn damaged_lines_are_skipped() {
         let whole = "36 35 98:0 / /p rw - proc proc rw";
         for end in 0..whole.len() - 2 {
             assert_eq!(mounts(&whole.as_bytes()[..end]).count(), 0, "{}", &whole[..end]);

@@ -21,7 +21,7 @@ impl Stat {
     }
 
     fn read(path: impl AsRef<Path>) -> Result<Stat> {
-        // The name may hold anything.
+        // As bytes: the process's name may not be UTF-8.
         let file = fs::open(&cstr(path.as_ref())?, libc::O_RDONLY, 0)?;
         let mut text = vec![0; 1024];
         let size = fs::read(file.as_fd(), &mut text)?;
@@ -29,8 +29,8 @@ impl Stat {
         Ok(Stat(text))
     }
 
-    /// A field by its number in the man page, from 4 on. The name in parentheses may hold anything, so all is counted
-    /// from behind it.
+    /// A field by its number in the man page, from 4 on. Fields are counted after the name in parentheses, which may hold
+    /// any bytes.
     pub fn number<T: FromStr>(&self, field: usize) -> Option<T> {
         self.field(field)?.parse().ok()
     }
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_missing() {
+    fn missing_fields_are_none() {
         assert_eq!(numbers(b"7 (a) S 3 x"), [Some(3), None, None]);
         for text in [&b""[..], b"7", b"7 (a", b"7 (a)", b"7 (a) ", b"7 (a) S", b"7 (a) S \xff 8"] {
             assert_eq!(numbers(text)[0], None, "{}", text.escape_ascii());

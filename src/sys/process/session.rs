@@ -23,12 +23,12 @@ pub fn getpgrp() -> pid_t {
     report::infallible(unsafe { libc::getpgid(0) }, format_args!("getpgid(0)"))
 }
 
-/// The parent of a process, as /proc/PID/stat tells it (proc_pid_stat(5)).
+/// The parent of a process, read from /proc/PID/stat (proc_pid_stat(5)).
 pub fn parent_of(pid: pid_t) -> Option<pid_t> {
     Stat::of(pid)?.number(4)
 }
 
-/// getppid(2): 0 when the parent lives outside this PID namespace.
+/// getppid(2): 0 if the parent is outside this PID namespace.
 pub fn getppid() -> pid_t {
     // SAFETY: no memory is involved; it cannot fail.
     report::infallible(unsafe { libc::getppid() }, format_args!("getppid()"))
@@ -46,8 +46,8 @@ pub fn getsid(pid: pid_t) -> Result<pid_t> {
     returned(unsafe { libc::getsid(pid) }.into(), format_args!("getsid({pid})")).map(|session| session as pid_t)
 }
 
-/// Whether a shell could continue this process's group after a stop: the first process above it that is of another
-/// group is of its session (_exit(2), "orphaned process group").
+/// Whether a shell could continue this process's group after a stop: the nearest ancestor in another group is in the same
+/// session (_exit(2), "orphaned process group").
 pub fn has_job_control() -> bool {
     let own = (getpgid(0).ok(), getsid(0).ok());
     let parents = std::iter::successors(Some(getpid()), |pid| parent_of(*pid).filter(|pid| *pid > 0));

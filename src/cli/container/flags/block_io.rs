@@ -1,5 +1,5 @@
-//! `--blkio-weight-device`, `--device-read-bps` and their like: what disks a container may keep busy, and how much
-//! (docker/cli, opts/throttledevice.go and weightdevice.go).
+//! `--blkio-weight-device`, `--device-read-bps` and similar flags: limits on single disks (docker/cli,
+//! opts/throttledevice.go and weightdevice.go).
 
 use super::numbers;
 use crate::cli::args::{Flag, Many, Parsed, many, utf8};

@@ -1,4 +1,4 @@
-//! `--cidfile FILE`: the container's id, for scripts.
+//! `--cidfile FILE`: writes the container's id to a file, for scripts.
 
 use crate::cli::args::{One, Parsed, one};
 use crate::cli::output::file::half_name;
@@ -14,7 +14,7 @@ pub const CIDFILE: One = one(None, "cidfile", "FILE", "Write the container's id 
 pub struct CidFile(PathBuf);
 
 impl CidFile {
-    /// What the user asks for. A file that is there is refused, before anything is made.
+    /// Reads the flag. An existing file is refused, before anything is made.
     pub fn read(parsed: &Parsed) -> Result<Option<CidFile>> {
         let Some(path) = parsed.one(CIDFILE).filter(|path| !path.is_empty()) else { return Ok(None) };
         let path = PathBuf::from(path);
@@ -24,7 +24,7 @@ impl CidFile {
         }
     }
 
-    /// Writes the file whole or not at all; neither a file nor a symbolic link that is there by now is touched.
+    /// Writes the file whole or not at all. Never replaces a file or symbolic link that exists by now.
     pub fn write(&self, id: &str) -> Result<()> {
         let what = format!("failed to create the container ID file: open {}", self.0.display());
         let failed = |error: std::io::Error| Error::io(what.clone(), &error);
@@ -38,7 +38,7 @@ impl CidFile {
         }
     }
 
-    /// Takes it back: there is no such container.
+    /// Removes the file: there is no such container.
     pub fn remove(&self) {
         let _ = std::fs::remove_file(&self.0);
     }
@@ -51,7 +51,7 @@ fn found(path: &Path) -> Error {
     ))
 }
 
-/// Gives a file its name, which must be free.
+/// Renames a file to `path`, which must not exist.
 fn link(half: &Path, path: &Path) -> std::io::Result<()> {
     match std::fs::hard_link(half, path) {
         // Some file systems have no hard links.
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_never_takes_the_place_of_another() {
+    fn it_never_replaces_another_file() {
         let dir = std::env::temp_dir().join(format!("ccrun-cidfile-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let file = CidFile(dir.join("cid"));

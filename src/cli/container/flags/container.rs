@@ -1,4 +1,4 @@
-//! `--name`, `--rm`, `--init` and their like: what goes for the container as a whole.
+//! `--name`, `--rm`, `--init` and other flags about the container as a whole.
 
 use crate::cli::args::{Flag, One, Parsed, Switch, Typed, one, switch};
 use crate::cli::names;
@@ -24,7 +24,7 @@ pub const NO_INIT: Switch = switch(None, "no-init", "Make the command itself PID
 pub const RM: Switch = switch(None, "rm", "Remove the container when it ends");
 pub const STATS: Switch = switch(None, "stats", "Tell at the end what time and memory it took");
 
-/// Whether ccrun is PID 1, if the user says so.
+/// Whether ccrun is PID 1, if a flag says so.
 pub fn init(parsed: &Parsed) -> Option<bool> {
     if parsed.is_on(NO_INIT) {
         return Some(false);
@@ -41,7 +41,7 @@ fn network(_: &Flag, name: &str) -> Result<Option<Network>> {
 }
 
 fn hostname(_: &Flag, name: &str) -> Result<Option<String>> {
-    // What hostname(7) allows; it becomes part of files and of the environment.
+    // As hostname(7) allows. The name goes into files and the environment.
     let valid = !name.is_empty()
         && name.len() <= 64
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))

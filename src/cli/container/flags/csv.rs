@@ -4,7 +4,7 @@
 pub fn fields(text: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let (mut rest, mut position) = (text, Position { line: 1, column: 1 });
-    // Blank lines before the record are none.
+    // Skip blank lines before the record.
     while let Some(tail) = rest.strip_prefix('\n').or_else(|| rest.strip_prefix("\r\n")) {
         (rest, position.line) = (tail, position.line + 1);
     }
@@ -52,8 +52,8 @@ impl Position {
     }
 }
 
-/// The field that `text` begins with, after its opening quote, and what follows the closing one: a comma or the end
-/// of the record.
+/// The field at the beginning of `text`, which follows an opening quote, and the text after the closing one: a comma or
+/// the end of the record.
 fn in_quotes<'a>(text: &'a str, position: &mut Position) -> Result<(String, &'a str), String> {
     let mut field = String::new();
     let mut rest = text;

@@ -12,7 +12,7 @@ pub const DEVICE: Many = many(
     "Show a device of the host, or all in a directory, to be opened by whom it lets",
 );
 
-/// The devices that the flags ask for; a directory stands for all in it.
+/// The devices that the flags ask for; a directory means all devices in it.
 pub fn read(parsed: &Parsed) -> Result<Vec<Device>> {
     let mut devices = Vec::new();
     for text in parsed.texts(DEVICE)? {
@@ -36,7 +36,7 @@ fn places(text: &str) -> Result<(PathBuf, PathBuf)> {
     if !Path::new(target).is_absolute() || text.contains('\0') {
         return Err(Error::new(format_args!("{target} is not an absolute path")));
     }
-    // What cannot be kept is not promised. m is: nothing inside can make a device node.
+    // Modes that cannot be enforced are refused. A missing m is fine: nothing inside can make a device node.
     if !mode.contains('r') || !mode.contains('w') {
         return Err(Error::new(format_args!("--device {text}: a device cannot be limited to {mode} here")).hint(
             "there is no device cgroup in a user namespace; leave the mode out, and the node's own mode counts",

@@ -10,10 +10,10 @@ use std::path::Path;
 pub const ENV: Many = many(Some('e'), "env", "NAME[=VALUE]", "Set a variable, or pass the caller's on");
 pub const ENV_FILE: Many = many(None, "env-file", "FILE", "Read variables from a file");
 
-/// Variables in their order: a value, or `None` to take the variable away.
+/// Variables in their order: a value, or `None` to remove the variable.
 type Variables = Vec<(OsString, Option<OsString>)>;
 
-/// Reads them: those of all files first, whatever the order of the flags.
+/// Reads the flags: all files first, whatever the order of the flags.
 pub fn read(parsed: &Parsed) -> Result<Variables> {
     let mut variables = Variables::new();
     for file in parsed.many(ENV_FILE).map(Path::new) {
@@ -30,8 +30,8 @@ pub fn read(parsed: &Parsed) -> Result<Variables> {
     Ok(variables)
 }
 
-/// Reads a file as Docker does (docker/cli, pkg/kvfile): a value is all that comes after the first `=`, with its quotes
-/// and spaces. A name without `=` is the caller's variable, and means nothing if there is none.
+/// Reads a file as Docker does (docker/cli, pkg/kvfile): the value is everything after the first `=`, including quotes
+/// and spaces. A name without `=` means the caller's variable, if there is one.
 fn of_file(bytes: &[u8], variables: &mut Variables) -> Result<()> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
@@ -89,7 +89,7 @@ mod tests {
         let text = "\u{feff}A=1\r\n\r\n \u{a0}\t# no\n\tB=\"q\" 'r' # s \n#x\nC=\nD==\nE=a\rb\r\r\nNO_SUCH_VARIABLE_HERE\n\u{e4}=\u{f6}";
         let read = file(text).unwrap();
         assert_eq!(read, ["A=1", "B=\"q\" 'r' # s ", "C=", "D==", "E=a\rb\r", "\u{e4}=\u{f6}"]);
-        // The mark counts at the beginning of the file only.
+        // A byte order mark is skipped at the beginning of the file only.
         assert_eq!(file("A=1\n\u{feff}B=2").unwrap(), ["A=1", "\u{feff}B=2"]);
         assert_eq!(file("PATH\n").unwrap(), [format!("PATH={}", std::env::var("PATH").unwrap())]);
         for (text, said) in [

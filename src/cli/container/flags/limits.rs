@@ -1,5 +1,5 @@
-//! `--memory`, `--cpus` and their like, which `update` can change too: Docker's units, checks and words (moby,
-//! daemon/daemon_unix.go).
+//! `--memory`, `--cpus` and other limits, which `update` can change too: with Docker's units, checks and messages
+//! (moby, daemon/daemon_unix.go).
 
 use super::numbers::{bytes, whole};
 use crate::cli::args::{Flag, Parsed, Typed, one};
@@ -92,7 +92,7 @@ fn cpu(parsed: &Parsed) -> Result<Cpu> {
     if quota.is_some_and(|quota| (1..1000).contains(&quota)) {
         return Err(Error::new("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
     }
-    // The kernel would take what is too little or too much for the nearest that it knows (runc says no, too).
+    // The kernel would silently use the nearest valid value. Like runc, refuse it.
     let shares = match parsed.get(CPU_SHARES)? {
         None | Some(0) => None,
         Some(..2) => return Err(Error::new("the minimum allowed cpu-shares is 2")),
@@ -131,7 +131,7 @@ fn cpus(flag: &Flag, text: &str, machine: usize) -> Result<Option<f64>> {
     Ok(Some(number))
 }
 
-/// A list such as `0-2,4`, all of which the machine must have.
+/// A list such as `0-2,4`; the machine must have all of them.
 fn set(flag: &Flag, text: &str, what: &str, online: &str) -> Result<Option<String>> {
     if text.is_empty() {
         return Ok(None);
@@ -139,7 +139,7 @@ fn set(flag: &Flag, text: &str, what: &str, online: &str) -> Result<Option<Strin
     let ranges = ranges(text).ok_or_else(|| {
         Error::new(format_args!("Invalid value {text} for {}", flag.long.replacen('-', " ", 1))).hint("such as 0-2,4")
     })?;
-    // A kernel that does not tell has the last word itself.
+    // If the file cannot be read, the kernel checks the list itself.
     let Ok(available) = std::fs::read_to_string(online) else { return Ok(Some(text.to_owned())) };
     let available = available.trim();
     let there = self::ranges(available).unwrap_or_default();

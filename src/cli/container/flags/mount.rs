@@ -46,7 +46,7 @@ fn volume(text: &str) -> Result<Mount> {
         let is_new = match option {
             "ro" | "rw" => read_only.replace(option == "ro").is_none(),
             "nocopy" => copy.replace(false).is_none(),
-            // Labels of SELinux, and how soon macOS sees what is written.
+            // Labels for SELinux, and consistency modes for macOS.
             "z" | "Z" | "consistent" | "cached" | "delegated" => true,
             other => is_private(other)?,
         };
@@ -69,8 +69,8 @@ fn volume(text: &str) -> Result<Mount> {
     Ok(Mount { source, target, read_only: read_only.unwrap_or(false), copy: copy.unwrap_or(true) })
 }
 
-/// Whether `mode` is a propagation that a container has here: none. What the host mounts later doesn't show inside
-/// either, so that a slave is like a private one; but who wants a shared one would wait for his mounts in vain.
+/// Whether `mode` is a propagation that is accepted. Mounts are always private here. That is close enough to slave, but
+/// shared is refused: the container's mounts would never show on the host.
 fn is_private(mode: &str) -> Result<bool> {
     match mode {
         "private" | "rprivate" | "slave" | "rslave" => Ok(true),
@@ -111,7 +111,7 @@ fn in_words(text: &str) -> Result<Mount> {
             }
             "bind-propagation" => drop(is_private(value)?),
             "consistency" if ["", "default", "consistent", "cached", "delegated"].contains(&value) => {}
-            // What is mounted below comes along, and is read-only too if that is asked for.
+            // Mounts below are always included, and read-only if that is asked for.
             "bind-recursive" if ["enabled", "readonly"].contains(&value) => {}
             _ => return Err(wrong(format!("unexpected key or value in '{field}'"))),
         }
@@ -139,7 +139,7 @@ fn in_words(text: &str) -> Result<Mount> {
     Ok(Mount { source, target, read_only, copy })
 }
 
-/// `DIR[:OPTIONS]`: options of tmpfs(5), and what may be done on it.
+/// `DIR[:OPTIONS]`: options of tmpfs(5) and attributes of the mount.
 fn tmpfs(text: &str) -> Result<Mount> {
     let (goal, options) = text.split_once(':').unwrap_or((text, ""));
     let (mut made, mut read_only, mut kept) = (Tmpfs::default(), false, Vec::new());
@@ -160,7 +160,7 @@ fn tmpfs(text: &str) -> Result<Mount> {
     Ok(Mount { source: Source::Tmpfs(made), target: target(goal)?, read_only, copy: false })
 }
 
-/// The place inside, as Docker cleans it: `..` takes the name before it away, whatever that is.
+/// The target path, cleaned as in Docker: `..` removes the name before it, even if that is a link.
 fn target(text: &str) -> Result<PathBuf> {
     let mut path = PathBuf::new();
     for part in Path::new(text).components() {
@@ -176,8 +176,8 @@ fn target(text: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// What a file of the host is mounted as. Of its devices only those that every container has can be used: the mount of
-/// any other would be one that nobody inside can open.
+/// The source for a file of the host. Of the devices only those that every container has can be bound: nobody inside could
+/// open another one.
 fn bind(path: PathBuf, target: &Path) -> Result<Source> {
     match devices::kind_of(&path) {
         Some(Harmless::Known(device)) => Ok(Source::Device(device)),
@@ -190,7 +190,7 @@ fn bind(path: PathBuf, target: &Path) -> Result<Source> {
     }
 }
 
-/// What the user should know of these mounts.
+/// Notes for the user about these mounts.
 pub fn notes(mounts: &[Mount]) -> Vec<String> {
     let sources = mounts.iter().filter_map(|mount| match &mount.source {
         Source::Bind(path) if devices::are_in(path) => Some(path),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn tmpfs_options_cannot_be_anything() {
+    fn unknown_tmpfs_options_are_refused() {
         let made = |text| match tmpfs(text).unwrap().source {
             Source::Tmpfs(made) => made,
             other => panic!("{other:?}"),

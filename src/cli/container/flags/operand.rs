@@ -1,4 +1,4 @@
-//! What the first operand of `run` is: an image, or already the command.
+//! The first operand of `run`: an image, or already the command.
 
 use crate::cli::args::{One, Parsed, one, utf8};
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ pub const ROOTFS: One = one(
 );
 pub const IMAGE: One = one(None, "image", "IMAGE", "Run on this image; all operands are the command");
 
-/// Where the container's files are to come from.
+/// The source of the container's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     Image(String),
@@ -26,7 +26,7 @@ pub enum Wanted {
     Host,
 }
 
-/// Docker Hub's official images: bare words that mean an image even if a program is called the same.
+/// Docker Hub's official images: bare words that mean an image even if a program has the same name.
 const OFFICIAL: &str = "
     adminer aerospike almalinux alpine alt amazoncorretto amazonlinux api-firewall arangodb archlinux backdrop bash
     bonita buildpack-deps busybox caddy cassandra chronograf cirros clearlinux clefos clickhouse clojure composer
@@ -89,7 +89,7 @@ fn is_image(word: &OsStr, store: &Store) -> Result<bool> {
     Ok(process::find_program(text).is_none())
 }
 
-/// Says how the first operand was taken, if it was a guess that led to an image which cannot be had.
+/// Explains how the first operand was understood, if that was a guess and the image cannot be pulled.
 pub fn explain_guess(parsed: &Parsed, word: &str, error: Error) -> Error {
     let is_named = parsed.one(IMAGE).is_some() || word.contains(['/', ':', '@']);
     if is_named || OFFICIAL.split_whitespace().any(|name| name == word) {
@@ -99,7 +99,7 @@ pub fn explain_guess(parsed: &Parsed, word: &str, error: Error) -> Error {
 }
 
 impl Wanted {
-    /// How the first operand was taken, and how to have it the other way: the end of a message.
+    /// How the first operand was understood, and how to say the other: the end of a message.
     pub fn explain(&self) -> String {
         match self {
             Wanted::Image(word) => {

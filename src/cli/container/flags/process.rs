@@ -1,4 +1,4 @@
-//! `--user`, `--workdir` and their like: how the command is started.
+//! `--user`, `--workdir` and other flags about the command.
 
 use super::numbers::whole;
 use super::{environment, ulimit};

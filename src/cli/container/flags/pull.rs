@@ -1,4 +1,4 @@
-//! `--pull`, `--platform` and their like: how the image of a new container is found.
+//! `--pull`, `--platform` and `--quiet`: how to get the image of a new container.
 
 use crate::cli::args::{Flag, Parsed, Switch, Typed, one, switch};
 use crate::cli::image::pull::{self, jobs, platform};
@@ -49,7 +49,7 @@ impl Pull {
         })
     }
 
-    /// Finds the image here or pulls it.
+    /// Finds the image in the store, or pulls it.
     pub fn image(&self, store: &Store, word: &str) -> Result<Image> {
         let platform = self.platform.as_ref();
         let here = if self.when == When::Always { None } else { pull::find(store, word, platform)? };

@@ -1,4 +1,4 @@
-//! The limits of a new container: those that `update` can change, and those that it keeps.
+//! The limits of a new container: those that `update` can change, and those that it cannot.
 
 use super::block_io;
 use super::limits;
@@ -23,7 +23,7 @@ const DEFAULT_PIDS: i64 = 2048;
 pub fn read(parsed: &Parsed) -> Result<Limits> {
     if parsed.is_on(OOM_KILL_DISABLE) {
         return Err(Error::new("--oom-kill-disable is not supported").hint(
-            "a container at its limit would stand still for ever, and cgroup v2 has no such switch; \
+            "a container at its limit would hang forever, and cgroup v2 has no such switch; \
              --oom-score-adj spares one when the machine itself is out of memory",
         ));
     }
@@ -47,7 +47,7 @@ pub fn shm_size(parsed: &Parsed) -> Result<u64> {
     Ok(parsed.get(SHM_SIZE)?.unwrap_or(64 << 20))
 }
 
-/// A path from the top of the tree of cgroups, with a slash or without.
+/// A path from the top of the cgroup hierarchy, with or without a leading slash.
 pub fn cgroup_parent(parsed: &Parsed) -> Result<Option<PathBuf>> {
     let Some(text) = parsed.text(CGROUP_PARENT)?.filter(|text| !text.is_empty()) else { return Ok(None) };
     let path = Path::new(text.trim_start_matches('/'));

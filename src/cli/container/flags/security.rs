@@ -1,4 +1,4 @@
-//! `--security-opt`, `--privileged`, `--cap-add` and `--cap-drop`: what the command may do at most.
+//! `--security-opt`, `--privileged`, `--cap-add` and `--cap-drop`: the limits of the command's privileges.
 
 use crate::cli::args::{Many, Parsed, Switch, many, switch, utf8};
 use crate::container::spec::{Seccomp, Security};
@@ -7,7 +7,7 @@ use crate::isolation::capabilities::Set;
 use crate::isolation::seccomp::Filter;
 use std::path::Path;
 
-/// What `--security-opt` may say.
+/// The options of `--security-opt`.
 const OPTIONS: &str = "no-new-privileges, seccomp=unconfined, seccomp=builtin or seccomp=FILE";
 
 pub const CAP_ADD: Many = many(None, "cap-add", "NAME", "Give a capability more than the default ones, or ALL");
@@ -23,16 +23,16 @@ pub fn read(parsed: &Parsed) -> Result<Security> {
         privileged: parsed.is_on(PRIVILEGED),
         seccomp: Seccomp::Default,
     };
-    // A profile that is asked for counts even so (moby, daemon/seccomp_linux.go).
+    // An explicit profile applies even with --privileged (moby, daemon/seccomp_linux.go).
     let mut profile = if security.privileged { "unconfined" } else { "builtin" };
     for text in parsed.texts(SECURITY_OPT)? {
-        // Docker took a colon once, and still does (docker/cli, opts/opts.go).
+        // Docker still accepts a colon (docker/cli, opts/opts.go).
         let (name, value) = text.split_once(['=', ':']).unwrap_or((text, ""));
         match (name, value) {
             ("no-new-privileges", "" | "true") => security.no_new_privileges = true,
             ("no-new-privileges", "false") => security.no_new_privileges = false,
             ("seccomp", name) if !name.is_empty() => profile = name,
-            // There is none of them anyway.
+            // ccrun uses neither.
             ("apparmor", "unconfined") | ("label", "disable") => {}
             ("apparmor" | "label", _) => {
                 return Err(Error::new(format_args!("--security-opt {text}: containers get no {} here", what(name)))
@@ -61,7 +61,7 @@ fn capabilities(parsed: &Parsed) -> Result<Set> {
     Ok(if parsed.is_on(PRIVILEGED) { Set::ALL } else { set })
 }
 
-/// One that is both added and dropped is there, unless all are added; all that are dropped leave those that are added.
+/// A capability that is both added and dropped is kept, unless all are added. If all are dropped, the added ones are kept.
 fn merge(adds: &[&str], drops: &[&str], is_known_here: impl Fn(Set) -> bool) -> Result<Set> {
     let adds = understand("CapAdd", adds, &is_known_here)?;
     let drops = understand("CapDrop", drops, &is_known_here)?;
@@ -72,7 +72,7 @@ fn merge(adds: &[&str], drops: &[&str], is_known_here: impl Fn(Set) -> bool) -> 
     })
 }
 
-/// What the values of one flag ask for.
+/// The capabilities in the values of one flag.
 #[derive(Default)]
 struct Asked {
     all: bool,
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_told_with_those_that_are_known() {
+    fn the_error_for_an_unknown_name_lists_the_known_ones() {
         let said = merged(&["bogus"], &[]).unwrap_err();
         assert!(said.starts_with("invalid CapAdd: unknown capability: \"CAP_BOGUS\"; ALL or one of CHOWN, "), "{said}");
         assert!(said.ends_with(", CHECKPOINT_RESTORE") && !said.contains("CAP_CHOWN"), "{said}");

@@ -1,4 +1,4 @@
-//! What the command's stdin, stdout and stderr are connected to, after what the caller's are.
+//! Chooses what the command's stdin, stdout and stderr are connected to, depending on the caller's.
 
 use crate::cli::args::{Parsed, Switch, switch};
 use crate::container::spec::Stream;
@@ -12,24 +12,24 @@ pub const TTY: Switch = switch(Some('t'), "tty", "Give the container a terminal"
 
 const NAMES: [&str; 3] = ["stdin", "stdout", "stderr"];
 
-/// The caller's streams, and what was asked for.
+/// The caller's streams, and the flags about them.
 pub struct Streams {
     callers: [Callers; 3],
-    /// Whether the container has a terminal, and whether what the user types goes there or to a pipe.
+    /// Whether the container has a terminal, and whether the command gets the caller's stdin.
     pub terminal: bool,
     pub interactive: bool,
-    /// Whether the user said so, by -i or -t.
+    /// Whether -i or -t was given.
     pub explicit: bool,
 }
 
-/// What one of the caller's streams is.
+/// The kind of one of the caller's streams.
 enum Callers {
     Terminal,
-    /// A file, device or pipe, and whether it is a pipe without a name that belongs to the caller.
+    /// A file, device or pipe, and whether it is an unnamed pipe that belongs to the caller.
     Other(Stat, bool),
 }
 
-/// Who will open /dev/stdout inside.
+/// The ids of the processes that may open /dev/stdout inside.
 #[derive(Clone, Copy)]
 pub struct Ids {
     /// Whether the container has a single id, which is the caller's.
@@ -39,8 +39,8 @@ pub struct Ids {
 }
 
 impl Streams {
-    /// Looks at the caller's streams, and at -i and -t. A directory, among others, is refused: through /proc/self/fd
-    /// it would open the host's files to the container.
+    /// Reads -i and -t, and the kinds of the caller's streams. Refuses a directory, through which the container could reach
+    /// the host's files (/proc/self/fd).
     pub fn read(parsed: &Parsed) -> Result<Streams> {
         let callers = [look(0)?, look(1)?, look(2)?];
         let is_terminal = |number: usize| matches!(callers[number], Callers::Terminal);
@@ -59,24 +59,24 @@ impl Streams {
         Ok(Streams { callers, terminal, interactive, explicit })
     }
 
-    /// Without a terminal, whatever the caller's are.
+    /// The streams for a container without a terminal.
     pub fn without_terminal() -> Result<Streams> {
         Ok(Streams { callers: [look(0)?, look(1)?, look(2)?], terminal: false, interactive: false, explicit: false })
     }
 
-    /// Whether keys are read from the caller's terminal because the user asked for it.
+    /// Whether the user asked to send keys from the caller's terminal.
     pub fn asks_for_keys(&self) -> bool {
         self.explicit && self.interactive && matches!(self.callers[0], Callers::Terminal)
     }
 
     /// Whether stdin, stdout and stderr are the container's terminal.
     fn terminals(&self) -> [bool; 3] {
-        // Without -t, stderr may be a file of the user's.
+        // Without -t, stderr may be the user's file.
         let stderr = self.explicit || matches!(self.callers[2], Callers::Terminal) && is_same_terminal(1, 2);
         [self.terminal, self.terminal, self.terminal && stderr]
     }
 
-    /// What the command gets. `keeps_stdin`: a stdin that is no terminal is handed on even without -i.
+    /// The command's streams. `keeps_stdin`: a stdin that is not a terminal is passed on even without -i.
     pub fn of_command(&self, keeps_stdin: bool, ids: Ids) -> [Stream; 3] {
         let terminals = self.terminals();
         std::array::from_fn(|number| match &self.callers[number] {
@@ -84,7 +84,7 @@ impl Streams {
             Callers::Terminal if number == 0 && !self.interactive => Stream::Null,
             Callers::Terminal => Stream::Pipe,
             Callers::Other(..) if number == 0 && !self.interactive && !keeps_stdin => Stream::Null,
-            // Whoever copied it would read more of it than the command does, as in a loop over lines.
+            // Copying stdin would read more than the command does, and break a loop over lines.
             Callers::Other(..) if number == 0 => Stream::Inherit,
             Callers::Other(stat, is_own_pipe) if *is_own_pipe || can_reopen(stat, ids) => Stream::Inherit,
             Callers::Other(..) => Stream::Pipe,
@@ -115,10 +115,10 @@ fn look(number: usize) -> Result<Callers> {
     }
 }
 
-/// Whether whoever the command may become can open the stream again by its name in /proc, as /dev/stdout. A pipe of
-/// ours stands between where not: a file never changes its owner or mode for that.
+/// Whether any user inside can open the stream again by its name in /proc, as /dev/stdout does. If not, the command gets a
+/// pipe: the owner and mode of a file are never changed for this.
 fn can_reopen(stat: &Stat, ids: Ids) -> bool {
-    // A socket cannot be opened by anybody.
+    // Nobody can open a socket.
     if stat.kind() == libc::S_IFSOCK || stat.mode & 0o002 != 0 {
         return true;
     }
@@ -126,13 +126,13 @@ fn can_reopen(stat: &Stat, ids: Ids) -> bool {
     euid != 0 && stat.uid == euid && stat.mode & 0o200 != 0 && (ids.single || ids.root)
 }
 
-/// Whether the stream is the terminal that this process may use as the shell's foreground job.
+/// Whether the stream is a terminal, and this process is its foreground job.
 fn is_foreground(number: usize) -> bool {
     tty::is_foreground(standard_stream(number)) == Some(true)
 }
 
 fn is_same_terminal(a: usize, b: usize) -> bool {
     let number = |stream| fs::fstat(standard_stream(stream)).map(|stat| stat.rdev).ok();
-    // One may be open as /dev/tty, which then is the foreground terminal of both.
+    // /dev/tty is another name of the controlling terminal.
     number(a) == number(b) || is_foreground(a) && is_foreground(b)
 }

@@ -8,7 +8,7 @@ use crate::sys::resource::Rlimit;
 pub const ULIMIT: Many =
     many(None, "ulimit", "NAME=SOFT[:HARD]", "Limit of each process, such as nofile=1024:4096; -1 for none");
 
-/// The limits that the flags ask for; the last one of a name counts.
+/// The limits that the flags ask for; the last one of each name wins.
 pub fn read(parsed: &Parsed) -> Result<Vec<Ulimit>> {
     let mut limits: Vec<Ulimit> = Vec::new();
     for text in parsed.texts(ULIMIT)? {
@@ -52,7 +52,7 @@ fn ulimit(text: &str) -> Result<Ulimit> {
     }
 }
 
-/// A number; -1, `unlimited` and `infinity` are none.
+/// A number; -1, `unlimited` and `infinity` mean no limit.
 fn value(text: &str) -> Result<u64> {
     if ["-1", "unlimited", "infinity"].contains(&text) {
         return Ok(u64::MAX);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_told_in_dockers_words() {
+    fn errors_are_in_dockers_words() {
         for (text, said) in [
             ("nofile", "invalid ulimit argument: nofile; NAME=SOFT[:HARD]"),
             ("bogus=1", "invalid ulimit type: bogus; core, cpu, "),

@@ -1,4 +1,4 @@
-//! `inspect --security`: what is in force for a running container, as the kernel tells it.
+//! `inspect --security`: the limits and privileges in force for a running container, as the kernel reports them.
 
 use crate::container::in_force::{self, Capabilities, Namespace, RunningProcess};
 use crate::error::Result;
@@ -8,11 +8,11 @@ use crate::json::json;
 use crate::store::Store;
 use serde_json::{Map, Value};
 
-/// All of it for the container that the user calls `word`.
+/// The output for the container that the user calls `word`.
 pub fn describe(store: &Store, word: &str) -> Result<Value> {
     let id = store.find_container(word)?;
     let found = in_force::read(store, &id)?;
-    let inside = |process: &RunningProcess| tell(process, &found.uid_map, &found.gid_map);
+    let inside = |process: &RunningProcess| describe_process(process, &found.uid_map, &found.gid_map);
     let limits = found.cgroup_limits.iter().map(|(path, text)| (path.display().to_string(), text.as_str().into()));
     let limits: Map<String, Value> = crate::sort::into(limits);
     Ok(json!({
@@ -35,7 +35,7 @@ pub fn describe(store: &Store, word: &str) -> Result<Value> {
     }))
 }
 
-fn tell(process: &RunningProcess, uids: &[Extent], gids: &[Extent]) -> Value {
+fn describe_process(process: &RunningProcess, uids: &[Extent], gids: &[Extent]) -> Value {
     let (uid, gid) = (process.uids.get(1), process.gids.get(1));
     let groups: Vec<Value> = process.groups.iter().map(|group| inside(Some(group), gids)).collect();
     let mode = match process.seccomp_mode {
@@ -62,7 +62,7 @@ fn tell(process: &RunningProcess, uids: &[Extent], gids: &[Extent]) -> Value {
     })
 }
 
-/// The id inside that is `outside` on the host; null if the map does not have it.
+/// The container's id for the host id `outside`; null if the map does not have it.
 fn inside(outside: Option<&u32>, map: &[Extent]) -> Value {
     let place = |outside: &u32, extent: &Extent| {
         outside.checked_sub(extent.outside).filter(|at| *at < extent.count).map(|at| extent.inside + at)
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_ids_are_told_as_the_container_knows_them() {
+    fn host_ids_are_mapped_to_the_containers() {
         let map = [Extent { inside: 0, outside: 1000, count: 1 }, Extent { inside: 1, outside: 100_000, count: 65535 }];
         for (outside, shown) in [(1000, json!(0)), (100_999, json!(1000)), (999, json!(null)), (165_535, json!(null))] {
             assert_eq!(inside(Some(&outside), &map), shown, "{outside}");

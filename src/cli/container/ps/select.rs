@@ -15,7 +15,7 @@ const HEALTHS: &[&str] = &["starting", "healthy", "unhealthy", "none"];
 
 pub struct Selection {
     filters: Filters,
-    /// The containers must be made before and after these moments.
+    /// Selects containers made before and after these times.
     before: Option<Time>,
     since: Option<Time>,
 }
@@ -31,7 +31,7 @@ impl Selection {
         Ok(Selection { filters, before: None, since: None })
     }
 
-    /// Finds the containers that the filters name.
+    /// Looks up the containers that `before` and `since` name.
     pub fn find_containers(&mut self, store: &Store) -> Result<()> {
         let created = |name: &str| -> Result<Option<Time>> {
             let word = self.filters.all(name).last();
@@ -41,12 +41,12 @@ impl Selection {
         Ok(())
     }
 
-    /// Whether it asks for containers that have ended.
+    /// Whether it asks for ended containers.
     pub fn takes_ended(&self) -> bool {
         self.filters.all("exited").chain(self.filters.all("status")).next().is_some()
     }
 
-    /// Whether it takes a container: one value of each name that is given has to fit, and all labels.
+    /// Whether it selects a container: one value of each filter must match, and all labels.
     pub fn takes(&self, container: &Container) -> bool {
         let state = &container.state;
         let in_time = self.before.is_none_or(|before| state.created < before)
@@ -81,8 +81,8 @@ impl Selection {
     }
 }
 
-/// Whether a container's name holds `pattern`, or begins or ends with it by `^` and `$`: what people use of Docker's
-/// regular expressions. Docker's names begin with a slash.
+/// Whether a container's name contains `pattern`, or begins (`^`) or ends (`$`) with it: the part of Docker's regular
+/// expressions that people use. Docker's names begin with a slash.
 fn name_fits(name: &str, pattern: &str) -> bool {
     let (at_start, pattern) = pattern.strip_prefix('^').map_or((false, pattern), |rest| (true, rest));
     let (at_end, pattern) = pattern.strip_suffix('$').map_or((false, pattern), |rest| (true, rest));

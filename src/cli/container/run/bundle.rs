@@ -27,7 +27,7 @@ fn stdio(stream: Stream) -> Stdio {
     }
 }
 
-/// What may be said beside it: all else stands in config.json.
+/// The flags that go with --bundle; config.json has everything else.
 const BESIDE: [&str; 10] = [
     explain::FLAG.flag.long,
     step::FLAG.flag.long,
@@ -61,7 +61,7 @@ pub fn run(parsed: &Parsed, dir: &Path) -> Result<u8> {
     ccrun.init = init(parsed).or(ccrun.init);
     (ccrun.id, ccrun.image, ccrun.image_id) = (Some(id.clone()), Some(image), None);
     (ccrun.remove, ccrun.stats) = (Some(parsed.is_on(RM)), Some(parsed.is_on(STATS)));
-    // It is checked before there is a store, which names are taken from.
+    // Check it before opening the store, from which a name is taken below.
     bundle.spec()?;
     let (store, map) = store::open(parsed)?;
     if !map.is_shifted() {

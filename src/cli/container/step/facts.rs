@@ -1,4 +1,4 @@
-//! What `?` prints: what the kernel says of a process, as far as it differs from what it said at the step before.
+//! The output of `?`: the state of a process as the kernel reports it, without what is unchanged since the last step.
 
 use crate::container::view::{MountPoint, Status, View};
 use crate::error::{Error, Result};
@@ -7,11 +7,11 @@ use crate::isolation::idmap::Extent;
 use crate::isolation::rlimit::Ulimit;
 use crate::sys::signal;
 
-/// A view in words.
+/// A process's state in words.
 pub struct Facts {
-    /// Each with its topic.
+    /// Topics with one value.
     single: Vec<(String, String)>,
-    /// Topics with many things in each, which come and go one by one.
+    /// Topics with a list of values.
     many: Vec<(&'static str, Known)>,
     mounts: std::result::Result<Vec<MountPoint>, String>,
 }
@@ -48,7 +48,7 @@ impl Facts {
         Facts { single, many, mounts: view.mounts.map_err(|error| unknown(&error)) }
     }
 
-    /// The lines that are new since `before`; all, if there is nothing before.
+    /// The lines that have changed since `before`; all lines if there is no `before`.
     pub fn since(&self, before: Option<&Facts>) -> String {
         let mut lines = Vec::new();
         for (topic, text) in &self.single {
@@ -65,7 +65,7 @@ impl Facts {
         }
         mounts(&self.mounts, before.map(|facts| &facts.mounts), &mut lines);
         if lines.is_empty() {
-            lines.push("nothing that is looked at has changed since the step before".to_owned());
+            lines.push("nothing has changed since the step before".to_owned());
         }
         lines.iter().map(|line| format!("    {line}\n")).collect()
     }
@@ -93,7 +93,7 @@ fn of_status(status: &Status, say: &mut dyn FnMut(&str, String)) -> Vec<(&'stati
     let blocked = all_signals.clone().filter(|number| status.blocked_signals >> (number - 1) & 1 == 1).count();
     let blocked = match blocked {
         0 => "none".to_owned(),
-        // Three are the C library's own.
+        // The C library never blocks three of its own.
         most if most + 4 > all_signals.count() => "all".to_owned(),
         some => some.to_string(),
     };
@@ -118,7 +118,7 @@ fn pids(status: &Status) -> String {
     format!("{} (session {}, group {})", pids.join(", inside "), within(status.session), within(status.group))
 }
 
-/// One number where all four are the same.
+/// One number if all four are the same.
 fn ids(ids: &[u32]) -> String {
     match ids {
         [real, rest @ ..] if rest.iter().all(|id| id == real) => real.to_string(),
@@ -152,7 +152,7 @@ fn limit(ulimit: &Ulimit) -> String {
     format!("{}={}:{}", ulimit.name, number(ulimit.limit.soft), number(ulimit.limit.hard))
 }
 
-/// What a list has gained, and what it has lost.
+/// Adds lines for the values that a list has gained and lost.
 fn difference(topic: &str, now: &Known, old: Option<&Known>, lines: &mut Vec<String>) {
     let list = |all: &[&String]| all.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" ");
     match (now, old) {
@@ -184,7 +184,7 @@ fn mounts(
         (Ok(now), _) => return lines.extend(now.iter().map(|mount| format!("mount {}", described(mount)))),
     };
     let before = |mount: &MountPoint| old.iter().find(|old| old.id == mount.id);
-    // After pivot_root the container's mounts have all lost the same beginning of their paths.
+    // pivot_root removes the same prefix from the paths of all the container's mounts.
     let root = now.iter().find(|mount| mount.point == "/").and_then(before).map_or("/", |old| old.point.as_str());
     let has_moved_along =
         |mount: &MountPoint, old: &MountPoint| mount.point != "/" && old.point.strip_prefix(root) == Some(&mount.point);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_known_is_said_so() {
+    fn unreadable_values_are_unknown() {
         let nothing = Facts::of(View::read(None)).since(None);
         let lines = ["    uid map: unknown: ", "    ids, capabilities and seccomp: unknown: ", "    mounts: unknown: "];
         assert!(lines.iter().all(|line| nothing.contains(line)), "{nothing}");

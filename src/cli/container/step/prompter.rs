@@ -29,7 +29,7 @@ q ends the start
 struct Asker {
     channel: usize,
     pid: pid_t,
-    /// The step's place in the tables of all three.
+    /// The step's number among those of all three tables.
     step: u8,
 }
 
@@ -38,19 +38,19 @@ struct Prompter {
     channels: [OwnedFd; 3],
     signals: SignalFd,
     waiting: VecDeque<Asker>,
-    /// Whose turn it is, and whether the user has been asked.
+    /// The process whose turn it is, and whether the user has been asked.
     current: Option<(Asker, bool)>,
-    /// Who has been told to go on and has more steps to come, and until when others wait for it.
+    /// The process that goes on to its next step, and until when the others wait for it.
     going: Option<(usize, Instant)>,
     line: Vec<u8>,
-    /// The step before which the user has ended it.
+    /// The step before which the user has ended the start.
     quit: Option<u8>,
     wants_to_quit: bool,
     has_helped: bool,
     is_over: bool,
 }
 
-/// Its life. `caller`: the process that the user started.
+/// Runs the prompter; returns its exit status. `caller`: the process that the user started.
 pub fn run(terminal: OwnedFd, channels: [OwnedFd; 3], caller: pid_t) -> i32 {
     let begun = cred::set_pdeathsig(libc::SIGKILL).and_then(|()| signal::block_all()).and_then(|()| SignalFd::new());
     let (Ok(signals), true) = (begun, process::getppid() == caller) else { return 0 };
@@ -69,7 +69,7 @@ pub fn run(terminal: OwnedFd, channels: [OwnedFd; 3], caller: pid_t) -> i32 {
         has_helped: false,
         is_over: false,
     };
-    // Its own failure ends the start as well: who asks finds nobody at the other end.
+    // Its failure ends the start as well: the processes find their sockets closed.
     while !prompter.is_over && prompter.turn().is_ok() {}
     if let Some(step) = prompter.quit {
         let _ = socket::send(prompter.channels[0].as_fd(), &[step], &[]);
@@ -88,13 +88,13 @@ impl Prompter {
             wanted.push(self.terminal.as_fd());
         }
         let ready = poll(&wanted, if asks { LOOK } else { timeout })?;
-        if asks && self.caller_is_to_end() {
+        if asks && self.caller_must_end() {
             self.print("\n");
             return self.quit();
         }
         let is_ready = |at: usize| ready.get(at).is_some_and(|ready| *ready);
         while let Some(number) = self.signals.read() {
-            self.hear(number)?;
+            self.on_signal(number)?;
         }
         for channel in (0..3).filter(|channel| is_ready(channel + 1)) {
             self.receive(channel)?;
@@ -102,14 +102,14 @@ impl Prompter {
         if asks && is_ready(4) { self.read_key() } else { Ok(()) }
     }
 
-    /// Whether a signal that would end it waits for the caller, which takes none before the command runs.
-    fn caller_is_to_end(&self) -> bool {
+    /// Whether a signal that would end the caller is pending. The caller has signals blocked until the command runs.
+    fn caller_must_end(&self) -> bool {
         let status = fs::read_text(format!("/proc/{}/status", process::getppid())).unwrap_or_default();
         let pending = u64::from_str_radix(proc::value(&status, "ShdPnd").unwrap_or_default(), 16).unwrap_or(0);
         [libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGINT].iter().any(|number| pending >> (number - 1) & 1 == 1)
     }
 
-    /// Gives the next process its turn; returns how long to wait for anything else.
+    /// Gives the next process its turn; returns the timeout for the next wait.
     fn take_next(&mut self) -> Result<i32> {
         if self.current.is_some() || self.waiting.is_empty() {
             return Ok(-1);
@@ -160,13 +160,13 @@ impl Prompter {
                 "{} comes without a question: the system call filter of --security-opt or the bundle may forbid it\n",
                 place(*step)
             )),
-            // ENDED, or nothing: all processes of the start have ended.
+            // ENDED, or the end of the socket: all processes of the start have ended.
             _ => self.is_over = true,
         }
         Ok(())
     }
 
-    /// Asks. In the background the whole job stops first; the shell's SIGCONT brings us here again.
+    /// Prints the prompt. In the background it stops the whole job instead; SIGCONT brings us here again.
     fn prompt(&mut self) -> Result<()> {
         let Some((Asker { step, .. }, true)) = self.current else { return Ok(()) };
         if tty::is_foreground(self.terminal.as_fd()) == Some(false) {
@@ -176,26 +176,26 @@ impl Prompter {
         Ok(())
     }
 
-    fn hear(&mut self, number: i32) -> Result<()> {
+    fn on_signal(&mut self, number: i32) -> Result<()> {
         match number {
             libc::SIGINT | libc::SIGQUIT | libc::SIGTERM | libc::SIGHUP => {
                 self.print("\n");
                 self.wants_to_quit = true;
                 self.quit()
             }
-            // The caller has blocked the stop, and must stop, or the shell would wait for it.
+            // The caller has the signal blocked, but must stop, or the shell would wait for it.
             libc::SIGTSTP if process::has_job_control() => signal::kill(0, libc::SIGSTOP),
             libc::SIGCONT => self.prompt(),
             _ => Ok(()),
         }
     }
 
-    /// A byte at a time: what is typed ahead is for the next question, or the container.
+    /// Reads one byte: what is typed ahead is for the next question, or for the container.
     fn read_key(&mut self) -> Result<()> {
         let mut key = [0];
         match (fs::read(self.terminal.as_fd(), &mut key), key) {
             (Err(error), _) if [Some(libc::EINTR), Some(libc::EAGAIN)].contains(&error.errno()) => Ok(()),
-            // Ctrl-D, and Ctrl-C where the terminal makes no signal of it; or the terminal is gone.
+            // Ctrl-D, or Ctrl-C where the terminal sends no signal for it, or the terminal is gone.
             (Ok(0) | Err(_), _) | (Ok(_), [3 | 4]) => {
                 self.print("\n");
                 self.quit()
@@ -238,14 +238,14 @@ impl Prompter {
         }
     }
 
-    /// Ends the start: whoever comes to a step now or later is told so.
+    /// Ends the start: every process that reaches a step gets this answer.
     fn quit(&mut self) -> Result<()> {
         let Some((asker, _)) = self.current.take() else { return Ok(()) };
         self.quit = self.quit.or(Some(asker.step));
         self.answer(&asker, QUIT)
     }
 
-    /// A shell of the host's where the root directory of that process is.
+    /// Runs the host's shell in the root directory of the process `pid`.
     fn open_shell(&self, pid: pid_t) {
         if cred::geteuid() != 0 {
             return self.print("s is for root only: nobody else may enter /proc/PID/root of such a process\n");
@@ -272,7 +272,7 @@ impl Prompter {
         }
     }
 
-    /// A terminal that is gone is noticed when it is read.
+    /// Prints to the terminal. If it is gone, the next read notices that.
     fn print(&self, text: &str) {
         let _ = fs::write_all(self.terminal.as_fd(), output::visible(text).as_bytes());
     }

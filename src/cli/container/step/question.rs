@@ -1,20 +1,21 @@
-//! What the processes of a start and the prompter say to each other, and how they call a step.
+//! The messages between the processes of a start and the prompter, and the numbers and names of steps in them.
 
 use crate::cli::container::explain::name;
 use crate::container::steps::{Side, lessons};
 
-/// A process comes to a step: the step's number and the process's, as the host counts it, follow …
+/// A process has reached a step. The step's number and the process's pid on the host follow. The prompter answers
+/// [`GO_ON`] when it is the process's turn.
 pub const COMES: u8 = b'C';
-/// … and is answered [`GO_ON`] when it is its turn. It has explained the step, and the user may be asked …
+/// The process has explained the step: the user may be asked.
 pub const READY: u8 = b'R';
-/// … and it tells about itself: a piece of text follows.
+/// The process describes itself: a piece of text follows.
 pub const TELLS: u8 = b'T';
 /// There will be no question before the step whose number follows.
 pub const LEFT_OUT: u8 = b'L';
-/// The start is over, well or not.
+/// The start is over, successful or not.
 pub const ENDED: u8 = b'E';
 
-/// What the user wants.
+/// The user's answers.
 pub const GO_ON: u8 = b'g';
 pub const TELL: u8 = b'?';
 pub const QUIT: u8 = b'q';
@@ -33,7 +34,7 @@ pub fn last() -> u8 {
     lessons().iter().map(|(_, of_side)| of_side.len()).sum::<usize>() as u8 - 1
 }
 
-/// Whether a side has no step after this one.
+/// Whether this is the last step of its side.
 pub fn is_last_of_side(step: u8) -> bool {
     let mut count = 0;
     lessons().iter().any(|(_, of_side)| {

@@ -1,4 +1,4 @@
-//! Namespaces, ids, cgroup, switches and masks.
+//! Translates `linux`: namespaces, ids, the cgroup, sysctls, seccomp and masked paths.
 
 use super::Missing;
 use crate::container::document::{
@@ -14,7 +14,7 @@ use crate::isolation::seccomp::Filter;
 use crate::isolation::sysctl::{self, Setting};
 use std::path::{Component, Path, PathBuf};
 
-/// Those of which a container may have the host's.
+/// The namespaces that a container may share with the host.
 pub struct Namespaces {
     pub network: Network,
     /// Whether it has a cgroup namespace of its own.
@@ -30,7 +30,7 @@ pub fn namespaces(linux: &Linux, missing: &mut Missing) -> Namespaces {
         }
     }
     let has = |kind| linux.namespace(kind).is_some();
-    let no_user = "no user namespace is asked for, and ccrun runs nothing as the host's root";
+    let no_user = "there is no user namespace, and ccrun runs nothing as the host's root";
     missing.refuse(!has(NamespaceKind::User), "linux.namespaces", no_user);
     for kind in [NamespaceKind::Pid, NamespaceKind::Mount, NamespaceKind::Ipc, NamespaceKind::Uts] {
         missing.refuse(!has(kind), "linux.namespaces", format_args!("the host's {} namespace", kind.word()));
@@ -47,9 +47,9 @@ pub fn ids(linux: &Linux, missing: &mut Missing) -> Option<IdMap> {
         let total: u64 = mappings.iter().map(|mapping| u64::from(mapping.size)).sum();
         missing.refuse(total == 1, &place, "a single id");
         let is_host_root = mappings.iter().any(|mapping| mapping.host_id.0 == 0);
-        missing.refuse(is_host_root, &place, "the host's root is in it, and ccrun runs nothing as that");
+        missing.refuse(is_host_root, &place, "it includes the host's root, and ccrun runs nothing as the host's root");
         let has_root = mappings.iter().any(|mapping| mapping.container_id.0 == 0);
-        missing.refuse(!has_root, &place, "no id of the host stands for the container's root");
+        missing.refuse(!has_root, &place, "the container's root has no id on the host");
         let extent = |mapping: &IdMapping| Extent {
             inside: mapping.container_id.0,
             outside: mapping.host_id.0,
@@ -61,7 +61,7 @@ pub fn ids(linux: &Linux, missing: &mut Missing) -> Option<IdMap> {
     IdMap::of_extents(uids, gids)
 }
 
-/// The cgroup: its parent from the top of each tree, and its name. A relative path begins there, too.
+/// The parent of the cgroup, from the top of each hierarchy, and its name. A relative path starts there, too.
 pub fn cgroup(linux: &Linux, missing: &mut Missing) -> Option<(PathBuf, String)> {
     let text = linux.cgroups_path.as_deref().filter(|text| !text.is_empty())?;
     let place = "linux.cgroupsPath";
@@ -71,10 +71,10 @@ pub fn cgroup(linux: &Linux, missing: &mut Missing) -> Option<(PathBuf, String)>
     let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
     match (path.parent(), name) {
         _ if is_systemds => {
-            missing.push(place, format_args!("'{text}' is a unit of systemd's, which ccrun does not ask"))
+            missing.push(place, format_args!("'{text}' is a systemd unit, which ccrun does not support"))
         }
         (Some(parent), Some(name)) if is_plain => return Some((parent.to_owned(), name.to_owned())),
-        _ => missing.push(place, format_args!("'{text}' is not the path of a group")),
+        _ => missing.push(place, format_args!("'{text}' is not the path of a cgroup")),
     }
     None
 }
@@ -83,11 +83,11 @@ pub fn seccomp(linux: &Linux, ccrun: &Extension, capabilities: Set, missing: &mu
     let mut profile = match (ccrun.seccomp, linux.seccomp.clone()) {
         (Some(SeccompSource::Default), _) => return Seccomp::Default,
         (Some(SeccompSource::Unconfined), _) | (_, None) => return Seccomp::Unconfined,
-        // It was checked when it was given.
+        // Checked on the command line.
         (Some(SeccompSource::Profile), Some(profile)) => return Seccomp::Profile(profile),
         (None, Some(profile)) => profile,
     };
-    // Docker's own words, which the OCI does not know.
+    // Properties of Docker's format, which the OCI's ignores.
     if let Some(object) = profile.as_object_mut() {
         object.remove("archMap");
         let rules = object.get_mut("syscalls").and_then(serde_json::Value::as_array_mut).into_iter().flatten();
@@ -101,7 +101,7 @@ pub fn seccomp(linux: &Linux, ccrun: &Extension, capabilities: Set, missing: &mu
     Seccomp::Profile(profile)
 }
 
-/// The switches, and the domain name, which is one that has a system call of its own.
+/// The sysctls, and the domain name, which is a sysctl but has a system call of its own.
 pub fn settings(
     linux: &Linux,
     ccrun: &Extension,
@@ -120,7 +120,7 @@ pub fn settings(
         } else if setting.is_of_namespace(own_network) {
             settings.push(setting);
         } else {
-            missing.push(format_args!("linux.sysctl.{name}"), "is not of a namespace of the container's own");
+            missing.push(format_args!("linux.sysctl.{name}"), "does not belong to a namespace of the container's own");
         }
     }
     (settings, domain)
@@ -131,13 +131,13 @@ pub fn shut(linux: &Linux) -> Shut {
     Shut { masked: paths(&linux.masked_paths), read_only: paths(&linux.readonly_paths) }
 }
 
-/// Devices of the host's that are bound.
+/// Devices of the host to bind.
 pub fn bound(ccrun: &Extension) -> Vec<Device> {
     let all = ccrun.devices.iter();
     all.map(|device| Device { source: device.source.0.clone(), target: device.destination.0.clone() }).collect()
 }
 
-/// Lists what else ccrun does not do.
+/// Lists further properties that ccrun cannot honor.
 pub fn refuse(linux: &Linux, missing: &mut Missing) {
     let is_private = |propagation| matches!(propagation, Propagation::Private | Propagation::Rprivate);
     if let Some(propagation) = linux.rootfs_propagation.filter(|propagation| !is_private(*propagation)) {
@@ -159,11 +159,11 @@ pub fn refuse(linux: &Linux, missing: &mut Missing) {
     linux.unread.keys().for_each(|name| missing.push(format_args!("linux.{name}"), "ccrun does not set it"));
 }
 
-/// Whether it is as every container has it.
+/// Whether every container has this device, with the same mode and owner.
 fn is_everywhere(device: &DeviceNode) -> bool {
     let number = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
     let (Some(major), Some(minor)) = (number(device.major), number(device.minor)) else { return false };
-    // The type of file may stand beside the permissions.
+    // The mode may include the file type.
     let mode = device.file_mode.is_none_or(|mode| mode & 0o7777 == 0o666);
     let is_root = [device.uid, device.gid].iter().flatten().all(|id| id.0 == 0);
     let is_character = matches!(device.kind, DeviceKind::Character | DeviceKind::Unbuffered);

@@ -1,4 +1,4 @@
-//! What is mounted: the kernel's own file systems, which ccrun makes first, and then the rest in its order.
+//! Translates `mounts`: the kernel's own file systems, which ccrun mounts first, and then the others in their order.
 
 use super::Missing;
 use super::options::{ATIME, CGROUP, Options, SHM};
@@ -12,7 +12,7 @@ use crate::sys::mount::{
 };
 use std::path::{Path, PathBuf};
 
-/// The kernel's file systems at their places.
+/// The types and mount points of the kernel's file systems.
 const KERNEL: [(&str, &str); 6] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
@@ -22,10 +22,10 @@ const KERNEL: [(&str, &str); 6] = [
     ("cgroup", "/sys/fs/cgroup"),
 ];
 
-/// The place of sysfs among them.
+/// The index of sysfs in [`KERNEL`].
 const SYS: usize = 1;
 
-/// The entry's place among [`KERNEL`].
+/// The entry's index in [`KERNEL`].
 fn of_kernel(entry: &MountEntry) -> Option<usize> {
     let kind = match entry.kind.as_deref() {
         Some("cgroup2") => "cgroup",
@@ -34,7 +34,7 @@ fn of_kernel(entry: &MountEntry) -> Option<usize> {
     KERNEL.iter().position(|known| *known == (kind, entry.destination.0.to_str().unwrap_or_default()))
 }
 
-/// `dir`: where relative sources begin.
+/// Translates all entries. Relative sources start at `dir`.
 pub fn translate(
     entries: &[MountEntry],
     ccrun: &Extension,
@@ -54,7 +54,7 @@ pub fn translate(
             .keys()
             .for_each(|name| missing.push(format_args!("{place}.{name}"), "ccrun does not map ids here"));
         let Some(number) = of_kernel(entry) else {
-            // Docker's, which comes with the rest of /dev.
+            // Docker's /dev/shm, which ccrun mounts with the rest of /dev.
             if is_ours && entry.source.as_ref().is_some_and(|source| source == SHM) {
                 shm = Some(options.fresh());
             } else {
@@ -69,13 +69,13 @@ pub fn translate(
             "sysfs" => missing.refuse(
                 !own_network && !is_ours,
                 &place,
-                "sysfs without a network namespace of the container's own",
+                "sysfs needs a network namespace of the container's own",
             ),
             "cgroup" => {
                 let is_ours = made == Fresh { options: String::new(), attributes: CGROUP };
-                let why = "cgroups are shown with the options ro, nosuid, noexec and nodev alone";
+                let why = "cgroups can only have the options ro, nosuid, noexec and nodev";
                 missing.refuse(!is_ours, &place, why);
-                missing.refuse(kernel[SYS].is_none(), &place, "/sys/fs/cgroup without a sysfs on /sys before it");
+                missing.refuse(kernel[SYS].is_none(), &place, "/sys/fs/cgroup needs a sysfs on /sys before it");
             }
             _ => {}
         }
@@ -84,19 +84,15 @@ pub fn translate(
     let [proc, sys, dev, pts, mqueue, cgroup] = kernel;
     let mut needed = |number: usize, made: Option<Fresh>| {
         let (kind, place) = KERNEL[number];
-        missing.refuse(
-            made.is_none(),
-            "mounts",
-            format_args!("no {kind} on {place}, without which ccrun starts nothing"),
-        );
+        missing.refuse(made.is_none(), "mounts", format_args!("no {kind} on {place}, which ccrun needs"));
         made.unwrap_or_default()
     };
     let (proc, top, pts) = (needed(0, proc), needed(2, dev), needed(3, pts));
     (Kernel { proc, sys, dev: Dev { top, pts, shm, mqueue }, cgroup: cgroup.is_some() }, mounts)
 }
 
-/// The kernel's file systems come first here, whatever their place in the list: where that would change what covers
-/// what, the entry is refused.
+/// Refuses an entry of the kernel's file systems that covers an earlier entry, or that an earlier one covers: ccrun mounts
+/// the kernel's file systems first, which would change that.
 fn refuse_covered(entries: &[MountEntry], at: usize, missing: &mut Missing) {
     let ours = &entries[at].destination.0;
     for (before, entry) in entries[..at].iter().enumerate() {

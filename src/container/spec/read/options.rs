@@ -1,4 +1,4 @@
-//! The options of mounts, in the words of mount(8).
+//! Mount options as in mount(8).
 
 use super::Missing;
 use crate::container::document::MountEntry;
@@ -14,7 +14,7 @@ pub const SHM: &str = "shm";
 /// The attributes of cgroups in a container.
 pub const CGROUP: u64 = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
-/// Options of mount(8) that are attributes of a mount. Those that only say what is so anyway have none.
+/// Options of mount(8) that are attributes of a mount. Options that state the default have the value 0.
 const ATTRIBUTES: [(&str, u64); 22] = [
     ("ro", MOUNT_ATTR_RDONLY),
     ("nosuid", MOUNT_ATTR_NOSUID),
@@ -39,9 +39,9 @@ const ATTRIBUTES: [(&str, u64); 22] = [
     ("rprivate", 0),
     ("silent", 0),
 ];
-/// Two that exclude each other.
+/// Attributes that exclude each other.
 pub const ATIME: u64 = MOUNT_ATTR_NOATIME | MOUNT_ATTR_STRICTATIME;
-/// What mount(8) and runtimes know, and ccrun cannot do.
+/// Options that mount(8) or runtimes know, but ccrun cannot honor.
 const REFUSED: [&str; 24] = [
     "shared",
     "rshared",
@@ -68,7 +68,7 @@ const REFUSED: [&str; 24] = [
     "move",
     "rmove",
 ];
-/// The attributes of all mounts below, too.
+/// Options that also apply to all mounts below.
 const RECURSIVE: [(&str, u64); 5] = [
     ("rro", MOUNT_ATTR_RDONLY),
     ("rnosuid", MOUNT_ATTR_NOSUID),
@@ -77,14 +77,14 @@ const RECURSIVE: [(&str, u64); 5] = [
     ("rnosymfollow", MOUNT_ATTR_NOSYMFOLLOW),
 ];
 
-/// A mount's options, sorted.
+/// A mount's options by kind.
 #[derive(Default)]
 pub struct Options {
     pub attributes: u64,
     pub below: u64,
     pub bind: bool,
     pub recursive: bool,
-    /// What the file system itself is told.
+    /// Options of the file system itself.
     pub own: Vec<String>,
 }
 
@@ -94,7 +94,7 @@ impl Options {
         for (at, option) in entry.options.iter().enumerate() {
             let named = |table: &[(&str, u64)]| table.iter().find(|(name, _)| name == option).map(|(_, set)| *set);
             if let Some(set) = named(&ATTRIBUTES) {
-                // The last word counts where two contradict each other.
+                // The last of several contradicting options wins.
                 let cleared = if set & ATIME != 0 || option.ends_with("atime") { ATIME } else { cleared_by(option) };
                 options.attributes = options.attributes & !cleared | set;
             } else if let Some(set) = named(&RECURSIVE) {
@@ -115,7 +115,7 @@ impl Options {
     }
 }
 
-/// What `rw`, `suid`, `dev` and `exec` take back.
+/// The attribute that `rw`, `suid`, `dev` or `exec` clears.
 fn cleared_by(option: &str) -> u64 {
     match option {
         "rw" => MOUNT_ATTR_RDONLY,
@@ -127,7 +127,7 @@ fn cleared_by(option: &str) -> u64 {
     }
 }
 
-/// The words for attributes of a mount, and of those below it.
+/// The options for the attributes of a mount, and of the mounts below it.
 pub fn words(attributes: u64, below: u64) -> impl Iterator<Item = String> {
     let set = |table: &'static [(&str, u64)], has: u64| {
         table.iter().filter(move |(_, one)| *one != 0 && has & one == *one).map(|(word, _)| (*word).to_owned())

@@ -1,4 +1,4 @@
-//! The process.
+//! Translates `process`.
 
 use super::{Missing, Unknown};
 use crate::container::document::{Capabilities, Extension, Id, Ids, ProcessEntry, RlimitKind, Stdio};
@@ -14,13 +14,13 @@ pub fn translate(entry: &ProcessEntry, ccrun: &Extension, missing: &mut Missing)
     missing.refuse(
         has_terminal && !streams.contains(&Stream::Terminal),
         "process.terminal",
-        "a bundle's process gets no terminal",
+        "a bundle's process cannot have a terminal",
     );
     let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let no_labels = "ccrun sets no label of a security module";
     missing.refuse(is_set(&entry.apparmor_profile), "process.apparmorProfile", no_labels);
     missing.refuse(is_set(&entry.selinux_label), "process.selinuxLabel", no_labels);
-    // The size of a console means nothing without one.
+    // consoleSize means nothing without a terminal.
     let unread = entry.unread.keys().filter(|name| *name != "consoleSize");
     unread.for_each(|name| missing.push(format_args!("process.{name}"), "ccrun does not set it"));
     let number = |id: Option<Id>| id.map_or(0, |id| id.0);
@@ -61,26 +61,26 @@ fn ulimits(entry: &ProcessEntry, is_ours: bool, missing: &mut Missing) -> Result
     let mut ulimits = Vec::new();
     for (at, one) in entry.rlimits.iter().enumerate() {
         let name = one.kind.word();
-        let no_space = "ccrun sets no limit of address space (RLIMIT_AS), because the memory limit does better";
+        let no_space = "ccrun does not limit address space (RLIMIT_AS); use the memory limit";
         missing.refuse(name == RlimitKind::AS, format_args!("process.rlimits[{at}]"), no_space);
         if name != RlimitKind::AS {
             ulimits.push(Ulimit { name, limit: Rlimit { soft: one.soft, hard: one.hard } });
         }
     }
-    // Where nothing is said the process has the caller's limits, core files too, of which ccrun's own have none.
+    // Without an entry the process has the caller's limits. For core files ccrun's own containers have a limit of 0.
     if !is_ours && ulimits.iter().all(|ulimit| ulimit.name != rlimit::CORE) {
         ulimits.push(Ulimit::of_caller(rlimit::CORE)?);
     }
     Ok(ulimits)
 }
 
-/// The bounding set. A process has what that allows when it is executed as root, and nothing as another user, whatever
-/// it was effective and permitted before: capabilities(7), "Transformation of capabilities during execve".
+/// The bounding set. After execve root has all of it and other users have nothing, whatever the effective and permitted
+/// sets were before (capabilities(7), "Transformation of capabilities during execve()").
 pub fn capabilities(entry: &ProcessEntry, ccrun: &Extension, missing: &mut Missing, unknown: &mut Vec<Unknown>) -> Set {
     if ccrun.all_capabilities == Some(true) {
         return Set::ALL;
     }
-    // As runc does: where nothing is said nothing is given.
+    // As in runc: no entry means no capabilities.
     let Some(Capabilities { bounding, effective: _, permitted, inheritable, ambient }) = &entry.capabilities else {
         return Set::default();
     };
@@ -98,11 +98,15 @@ pub fn capabilities(entry: &ProcessEntry, ccrun: &Extension, missing: &mut Missi
         names.iter().fold(Set::default(), one)
     };
     let bounding = set(bounding);
-    // But no_new_privs leaves root with no more than it had (prctl(2)).
+    // But with no_new_privs, execve gives root nothing that it did not have (prctl(2)).
     let is_root = entry.user.uid.is_none_or(|uid| uid.0 == 0);
     if is_root && entry.no_new_privileges == Some(true) {
         let less = bounding.without(set(permitted)) != Set::default();
-        missing.refuse(less, "process.capabilities.permitted", "is less than the bounding set, beside noNewPrivileges");
+        missing.refuse(
+            less,
+            "process.capabilities.permitted",
+            "is smaller than the bounding set, with noNewPrivileges",
+        );
     }
     bounding
 }

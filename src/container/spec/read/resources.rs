@@ -1,4 +1,4 @@
-//! Limits. Engines send 0 for what is not set.
+//! Translates `linux.resources`. Engines send 0 for limits that are not set.
 
 use super::Missing;
 use crate::container::document::{
@@ -6,22 +6,21 @@ use crate::container::document::{
 };
 use crate::isolation::cgroup::limits::{BlockIo, Cpu, Device, Limits, Memory, Rate, Throttle};
 
-/// As many processes as a 64-bit kernel can have (PID_MAX_LIMIT, proc_sys_kernel(5)).
+/// The most processes that a 64-bit kernel can have (PID_MAX_LIMIT, proc_sys_kernel(5)).
 const ALL_PIDS: i64 = 4 << 20;
 
-/// `is_ours`: what is not said is ccrun's to choose. `in_group`: the container is to be in a certain group, whatever the
-/// limits.
+/// `is_ours`: ccrun chooses the limits that are not set. `in_group`: the container needs a cgroup, even without limits.
 pub fn limits(resources: Option<&Resources>, is_ours: bool, in_group: bool, missing: &mut Missing) -> Limits {
-    // Without one ccrun would set one of its own, and without any limit make no group.
+    // Otherwise ccrun would set a limit of its own, or make no cgroup because there is no limit.
     let no_pids = if is_ours { None } else { Some(if in_group { ALL_PIDS } else { -1 }) };
     let Some(resources) = resources else { return Limits { pids: no_pids, ..Limits::default() } };
     let Resources { memory: bytes, cpu: time, pids, block_io: disks, devices, hugepage_limits, unified, unread } =
         resources;
     let place = |name: &str| format!("linux.resources.{name}");
-    let no_rules = "ccrun makes no device cgroup: what can be opened is what there is a node of";
+    let no_rules = "ccrun makes no device cgroup: a container can open the devices that have a node in it";
     missing.refuse(!devices.is_empty(), place("devices"), no_rules);
     missing.refuse(!hugepage_limits.is_empty(), place("hugepageLimits"), "ccrun does not limit huge pages");
-    missing.refuse(!unified.is_empty(), place("unified"), "ccrun writes no files of cgroups by their names");
+    missing.refuse(!unified.is_empty(), place("unified"), "ccrun does not write cgroup files by name");
     unread.keys().for_each(|name| missing.push(place(name), "ccrun does not limit it"));
     let pids = pids.as_ref().and_then(|PidsLimit { limit }| *limit).filter(|limit| is_ours || *limit > 0);
     Limits {
@@ -42,25 +41,25 @@ fn memory(limits: &MemoryLimits, is_ours: bool, missing: &mut Missing) -> Memory
         kernel_tcp,
         swappiness,
         disable_oom_killer,
-        // Both say how, not what: groups of v1 have been hierarchical for long, and nothing is updated here.
+        // Neither is a limit: v1 groups have long been hierarchical, and nothing is updated here.
         use_hierarchy: _,
         check_before_update: _,
     } = limits;
     let place = |name: &str| format!("linux.resources.memory.{name}");
-    // -1 is as good as none: the group is a new one.
+    // -1 is the same as none in a new cgroup.
     let bytes = |value: &Option<Bytes>| value.and_then(|value| u64::try_from(value.0).ok()).filter(|value| *value > 0);
-    missing.refuse(bytes(kernel).is_some(), place("kernel"), "the kernel has given this limit up");
+    missing.refuse(bytes(kernel).is_some(), place("kernel"), "the kernel no longer has this limit");
     missing.refuse(bytes(kernel_tcp).is_some(), place("kernelTCP"), "ccrun does not set it");
-    let frozen = "a container at its limit would stand still for ever";
+    let frozen = "a container at its limit would hang forever";
     missing.refuse(*disable_oom_killer == Some(true), place("disableOOMKiller"), frozen);
     let limit = bytes(limit);
     let swap = swap.map(|swap| swap.0).filter(|swap| *swap != 0);
     let is_less = limit.zip(swap).is_some_and(|(limit, swap)| u64::try_from(swap).is_ok_and(|swap| swap < limit));
-    missing.refuse(is_less, place("swap"), "memory and swap together are less than the memory");
-    missing.refuse(limit.is_none() && swap.is_some_and(|swap| swap > 0), place("swap"), "needs a limit of memory");
+    missing.refuse(is_less, place("swap"), "is less than the memory limit");
+    missing.refuse(limit.is_none() && swap.is_some_and(|swap| swap > 0), place("swap"), "needs a memory limit");
     Memory {
         limit,
-        // Without a word ccrun's own containers have none.
+        // By default ccrun's own containers get no swap.
         swap: swap.or((limit.is_some() && !is_ours).then_some(-1)),
         reservation: bytes(reservation),
         swappiness: swappiness.map(|percent| percent.0),
@@ -90,7 +89,7 @@ fn cpu(limits: &CpuLimits, missing: &mut Missing) -> Cpu {
 fn block_io(limits: &BlockIoLimits, missing: &mut Missing) -> BlockIo {
     let BlockIoLimits { weight, leaf_weight, weight_device, read_bps, write_bps, read_iops, write_iops } = limits;
     let set = |weight: &Option<Weight>| weight.map(|weight| weight.0).filter(|weight| *weight > 0);
-    let no_leaves = "the kernel has given this weight up";
+    let no_leaves = "the kernel no longer has this weight";
     missing.refuse(set(leaf_weight).is_some(), "linux.resources.blockIO.leafWeight", no_leaves);
     let mut weights = Vec::new();
     for (at, one) in weight_device.iter().enumerate() {
