@@ -1,12 +1,12 @@
 //! How PID 1 gets the mounts of the process between (see [`super::outer`]): it finds them attached to places below the
 //! container's directory.
 
-use super::id_mapped::Handed;
+use super::id_mapped::{self, Handed};
 use super::plan::Plan;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::isolation::host_mounts::{Copy, Shown};
 use crate::isolation::rootfs::open_directory;
-use crate::sys::channel::{Channel, Message};
+use crate::sys::channel::Channel;
 use crate::sys::fd::OwnedFd;
 use crate::sys::{fs, mount};
 use std::os::fd::AsFd;
@@ -40,11 +40,8 @@ pub fn files(host: &[Copy]) -> impl Iterator<Item = &OwnedFd> {
 /// of `host`, in whose place they come.
 pub fn take(between: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Result<(Handed, Vec<OwnedFd>)> {
     let (dir, host) = (plan.dir, plan.host);
-    let ready = between.receive_from("the process that makes PID 1")?;
+    let (keys, _) = id_mapped::receive(between, "the process that makes PID 1")?;
     supervisor.receive_from("the supervisor")?;
-    let (Message::Mounts { keys, .. }, _) = ready else {
-        return Err(Error::new("PID 1 was told nothing of its mounts"));
-    };
     let take = |at: usize| {
         let place = fs::open(&crate::sys::cstr(dir.join(PLACES).join(at.to_string()))?, libc::O_PATH, 0)?;
         mount::open_tree(place.as_fd(), c"", true)

@@ -9,7 +9,7 @@
 
 use super::filesystem;
 use super::handover::{PLACES, files, make_places};
-use super::id_mapped::Handed;
+use super::id_mapped::{self, Handed};
 use super::plan::Plan;
 use super::spec::{ContainerSpec, Root, Source};
 use crate::error::{Error, Result};
@@ -57,7 +57,7 @@ pub fn run(
         let mapped = if plan.mapped { Ok(()) } else { map.nested().write(child.pid()) };
         let started = mapped.and_then(|()| {
             kept.send(&Message::Started(child.pid()), &[child.as_fd()])?;
-            between.send(&Message::Mounts { keys, is_last: true }, &[])
+            id_mapped::send(&between, &keys, &[])
         });
         Ok(started.map_or_else(
             |error| {
