@@ -222,30 +222,53 @@ impl DetachedMounts {
 
     /// Sends them to PID 1, which waits for all of them.
     pub fn send(&self, channel: &Channel) -> Result<()> {
-        let mut parts = self.0.chunks(socket::MAX_FDS).peekable();
-        loop {
-            let part = parts.next().unwrap_or_default();
-            let keys = part.iter().map(|(key, _)| key.clone()).collect();
-            let fds: Vec<_> = part.iter().map(|(_, mount)| mount.as_fd()).collect();
-            let is_last = parts.peek().is_none();
-            channel.send(&Message::Mounts { keys, is_last }, &fds)?;
-            if is_last {
-                return Ok(());
-            }
-        }
+        send(channel, &self.keys(), &self.mounts().map(AsFd::as_fd).collect::<Vec<_>>())
     }
 
     /// Receives them, in PID 1.
     pub fn receive(channel: &Channel) -> Result<DetachedMounts> {
-        let mut all = Vec::new();
-        loop {
-            let (Message::Mounts { keys, is_last }, fds) = channel.receive_from("the supervisor")? else {
-                return Err(Error::new("the supervisor sent an unexpected message instead of mounts"));
-            };
-            all.extend(keys.into_iter().zip(fds));
-            if is_last {
-                return Ok(DetachedMounts(all));
-            }
+        let (keys, mounts) = receive(channel, "the supervisor")?;
+        Ok(keys.into_iter().zip(mounts).collect())
+    }
+}
+
+/// Sends the keys of mounts, in as many messages as they need. `mounts`: one for each key, or none at all where the
+/// receiver finds them in another way.
+pub fn send(channel: &Channel, keys: &[OsString], mounts: &[BorrowedFd<'_>]) -> Result<()> {
+    let (mut keys, mut mounts) = (keys, mounts);
+    loop {
+        let (part, later) = keys.split_at(count_in_one(keys));
+        let (theirs, others) = mounts.split_at(part.len().min(mounts.len()));
+        channel.send(&Message::Mounts { keys: part.to_vec(), is_last: later.is_empty() }, theirs)?;
+        if later.is_empty() {
+            return Ok(());
+        }
+        (keys, mounts) = (later, others);
+    }
+}
+
+/// How many of the first `keys` fit into one message.
+fn count_in_one(keys: &[OsString]) -> usize {
+    let mut bytes = 0;
+    let fits = |key: &&OsString| {
+        bytes += key.len() + 1;
+        bytes <= Message::MOST_KEYS
+    };
+    // A key that is too long for any message goes alone, and the channel refuses it.
+    keys.iter().take(socket::MAX_FDS).take_while(fits).count().max(1).min(keys.len())
+}
+
+/// Waits for everything that `who` sends with [`send`].
+pub fn receive(channel: &Channel, who: &str) -> Result<(Vec<OsString>, Vec<OwnedFd>)> {
+    let (mut all_keys, mut mounts) = (Vec::new(), Vec::new());
+    loop {
+        let (Message::Mounts { keys, is_last }, fds) = channel.receive_from(who)? else {
+            return Err(Error::new(format_args!("{who} sent an unexpected message instead of mounts")));
+        };
+        all_keys.extend(keys);
+        mounts.extend(fds);
+        if is_last {
+            return Ok((all_keys, mounts));
         }
     }
 }
@@ -253,5 +276,25 @@ impl DetachedMounts {
 impl FromIterator<(OsString, OwnedFd)> for DetachedMounts {
     fn from_iter<I: IntoIterator<Item = (OsString, OwnedFd)>>(mounts: I) -> DetachedMounts {
         DetachedMounts(mounts.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_keys_take_more_messages_and_none_is_cut() {
+        let (one, other) = Channel::pair().unwrap();
+        for (count, length) in [(0, 0), (1, 9), (64, 1), (65, 1), (60, 400), (130, 4096)] {
+            let keys: Vec<OsString> = (0..count).map(|at| format!("{at:x<0$}", length + 1).into()).collect();
+            for mounts in [Vec::new(), vec![one.as_fd(); count]] {
+                std::thread::scope(|scope| {
+                    scope.spawn(|| send(&one, &keys, &mounts).unwrap());
+                    let (got, fds) = receive(&other, "one").unwrap();
+                    assert_eq!((got, fds.len()), (keys.clone(), mounts.len()));
+                });
+            }
+        }
     }
 }

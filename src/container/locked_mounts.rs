@@ -9,7 +9,7 @@
 //! container's ids.
 
 use super::filesystem;
-use super::id_mapped::DetachedMounts;
+use super::id_mapped::{self, DetachedMounts};
 use super::plan::Plan;
 use super::spec::{ContainerSpec, Root, Source};
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ pub fn run(
         let mapped = if plan.mapped { Ok(()) } else { map.nested().write(child.pid()) };
         let started = mapped.and_then(|()| {
             kept.send(&Message::Started(child.pid()), &[child.as_fd()])?;
-            intermediate.send(&Message::Mounts { keys, is_last: true }, &[])
+            id_mapped::send(&intermediate, &keys, &[])
         });
         Ok(started.map_or_else(
             |error| {
@@ -141,11 +141,8 @@ pub fn files(host: &[Copy]) -> impl Iterator<Item = &OwnedFd> {
 /// replace those of `plan.host`.
 pub fn take(intermediate: &Channel, supervisor: &Channel, plan: &Plan<'_>) -> Result<(DetachedMounts, Vec<OwnedFd>)> {
     let (dir, host) = (plan.dir, plan.host);
-    let ready = intermediate.receive_from("the process that makes PID 1")?;
+    let (keys, _) = id_mapped::receive(intermediate, "the process that makes PID 1")?;
     supervisor.receive_from("the supervisor")?;
-    let (Message::Mounts { keys, .. }, _) = ready else {
-        return Err(Error::new("PID 1 received no mounts"));
-    };
     let take = |at: usize| {
         let place = fs::open(&crate::sys::cstr(dir.join(PLACES).join(at.to_string()))?, libc::O_PATH, 0)?;
         mount::open_tree(place.as_fd(), c"", true)

@@ -81,6 +81,9 @@ pub enum Message {
 }
 
 impl Message {
+    /// How many bytes of keys, each with one more behind it, go into one message of [`Message::Mounts`].
+    pub const MOST_KEYS: usize = MOST_BYTES - 16;
+
     fn encode(&self) -> Vec<u8> {
         let words = |tag: u8, words: &[u32], rest: &[u8]| {
             let words = words.iter().flat_map(|word| word.to_ne_bytes());

@@ -132,7 +132,7 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Res
 }
 
 /// recvmsg(2): the next message, at most `buffer.len()` bytes of it, and its descriptors (close-on-exec).
-/// 0 bytes: the other side is gone.
+/// 0 bytes: the other side is gone. One that is longer is an error.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
     let mut control = Control([0; 16 + 4 * MAX_FDS]);
     let mut iov = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -153,6 +153,7 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<
             other => break other?,
         }
     };
+    let is_cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
     let mut fds = Vec::new();
     // SAFETY: the kernel has filled the control area in with whole headers, and each descriptor in
     // an SCM_RIGHTS message is new and ours.
@@ -168,6 +169,9 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<
             }
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
+    }
+    if is_cut {
+        return Err(Error::new("a message is longer than any of ours"));
     }
     Ok((read as usize, fds))
 }
