@@ -129,13 +129,12 @@ impl Store {
     }
 
     fn finish(&self, id: &str, state: &State) -> Result<()> {
-        let text = state.to_text();
-        if let Err(error) = write_file(&self.state_path(id), text.as_bytes()) {
-            // On a full disk it stands where the mark of life has its place already; a sweeper moves it.
-            let live = cstr(self.live_path(id)).and_then(|path| fs::open(&path, libc::O_WRONLY, 0));
-            let written = live.and_then(|live| fs::write_all(live.as_fd(), text.as_bytes()));
-            return written.map_err(|_| error);
-        }
+        let (path, text) = (self.state_path(id), state.to_text());
+        write_file(&path, text.as_bytes()).or_else(|error| {
+            // On a full disk it stands where the one before has its place already.
+            let before = fs::open(&cstr(&path)?, libc::O_WRONLY, 0);
+            before.and_then(|file| fs::write_all(file.as_fd(), text.as_bytes())).map_err(|_| error)
+        })?;
         self.unmark_live(id)
     }
 
@@ -199,6 +198,14 @@ impl Store {
         })
     }
 
+    /// A container whose state was lost with the machine. Its files are worth as much as before.
+    fn of_damaged_state(&self, id: &str) -> Option<Container> {
+        let path = self.root().join("containers").join(id).join("config.json");
+        let document = serde_json::from_slice(fs::read_text(&path).ok()?.as_bytes()).ok()?;
+        let began = fs::lstat(self.state_path(id)).ok()?.mtime;
+        Container::new(id, document, State { created: began, ..State::default() })
+    }
+
     /// How far the container has come.
     pub fn state(&self, id: &str) -> Result<State> {
         match self.saved_state(id)? {
@@ -225,17 +232,13 @@ impl Store {
         // Shared, so that two who look at once do not take each other for the supervisor.
         match locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)? {
             Taken::Theirs => Ok(State { is_alive: true, ..state }),
-            // Its supervisor was killed, or found the disk full.
-            Taken::Ours(_lock) => {
-                let end = fs::read_text(self.live_path(id)).ok().and_then(|text| State::from_text(&text));
-                Ok(end.unwrap_or_else(|| state.killed(None)))
-            }
-            // It has just ended, and what was read stood there before that.
-            Taken::Gone if matches!(state.status, Status::Running | Status::Paused) => {
+            // Its supervisor was killed, or it has just ended, and what was read stood there before that.
+            Taken::Ours(_) | Taken::Gone if state.is_running() => {
                 let end = fs::read_text(self.state_path(id)).ok().and_then(|text| State::from_text(&text));
                 Ok(end.filter(|end| end.status == Status::Exited).unwrap_or_else(|| state.killed(None)))
             }
-            Taken::Gone => Ok(state),
+            Taken::Ours(_) if state.status != Status::Exited => Ok(state.killed(None)),
+            Taken::Ours(_) | Taken::Gone => Ok(state),
         }
     }
 
@@ -282,7 +285,7 @@ impl Store {
         for id in self.names_in("live")?.into_iter().filter(|id| is_id(id)) {
             // Not ours: it runs, or it has just ended in the ordinary way.
             let Ok(Taken::Ours(lock)) = locks::take(&self.live_path(&id), 0, LOCK_EX | LOCK_NB) else { continue };
-            let container = self.container(&id).ok();
+            let container = self.container(&id).ok().or_else(|| self.of_damaged_state(&id));
             container.iter().for_each(&bury);
             let swept = match container {
                 Some(container) if !container.is_removed() => self.finish_swept(&id, container.state),
@@ -294,9 +297,9 @@ impl Store {
     }
 
     fn finish_swept(&self, id: &str, found: State) -> Result<()> {
-        let text = fs::read_text(self.live_path(id)).unwrap_or_default();
-        let end = State::from_text(&text).filter(|state| state.status == Status::Exited);
-        self.finish(id, &end.unwrap_or_else(|| found.killed(Some(clock()))))
+        let finished = found.finished.or_else(|| Some(clock()));
+        let end = if found.status == Status::Exited { State { finished, ..found } } else { found.killed(finished) };
+        self.finish(id, &end)
     }
 
     fn remove_swept(&self, id: &str, lock: OwnedFd, patience: Patience) -> Result<()> {
