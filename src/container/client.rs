@@ -6,7 +6,8 @@
 use super::detach_keys::DetachKeys;
 use super::flow::{End, Flow};
 use super::front::{Behind, Front};
-use super::outcome::Outcome;
+use super::notice::Notice;
+use super::outcome::{self, Outcome};
 use crate::error::{Error, Result};
 use crate::sys::channel::{Channel, Message, Next};
 use crate::sys::fd::OwnedFd;
@@ -75,12 +76,12 @@ impl Far {
 }
 
 /// Stands between the user and the container until one of them leaves. All signals must be blocked.
-pub fn run(connection: Connection, supervisor: &Child) -> Result<Outcome> {
+pub fn run(connection: Connection, supervisor: &Child, tell: &mut dyn FnMut(Notice)) -> Result<Outcome> {
     let Connection { channel, terminal, said } = connection;
     let signals = SignalFd::new()?;
     let mut front = Front::new(vec![Flow::new(End::Ours(said), End::Caller(2))], true);
     let mut far = Far { channel, is_running: false, is_stopped: false, ended: None };
-    let outcome = stand_between(&mut far, terminal, &signals, &mut front);
+    let stood = stand_between(&mut far, terminal, &signals, &mut front);
     if front.is_detached {
         front.leave();
         return Ok(Outcome { code: 0, interrupted: false });
@@ -90,8 +91,9 @@ pub fn run(connection: Connection, supervisor: &Child) -> Result<Outcome> {
     front.hold_others(false);
     front.finish(&signals, &mut far)?;
     let _ = supervisor.wait();
-    outcome?;
-    Ok(Outcome { code: far.ended.unwrap_or_default(), interrupted: false })
+    stood?;
+    let code = outcome::code_with(far.ended.unwrap_or_default(), front.lost.take(), tell);
+    Ok(Outcome { code, interrupted: false })
 }
 
 fn stand_between(far: &mut Far, terminal: OwnedFd, signals: &SignalFd, front: &mut Front) -> Result<()> {

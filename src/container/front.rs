@@ -166,7 +166,12 @@ impl Front {
                 Some(Event::HangUp) => true,
                 Some(Event::Refused(error)) => {
                     self.lost = self.lost.take().or(Some(error));
-                    false
+                    if is_of_terminal {
+                        // Keys are signals again, should the command not mind.
+                        self.terminal.leave();
+                    }
+                    // Nobody sees the container's terminal any more. Without an end it would wait for one that reads.
+                    is_of_terminal
                 }
                 None => false,
             };

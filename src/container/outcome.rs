@@ -2,6 +2,7 @@
 
 use super::notice::{Biggest, Notice, OutOfMemory, Used};
 use super::spec::ContainerSpec;
+use crate::error::Error;
 use crate::isolation::cgroup::Cgroup;
 use crate::isolation::kernel_log::{self, Killed};
 use crate::sys::process::{self, Status};
@@ -12,6 +13,15 @@ pub struct Outcome {
     pub code: u8,
     /// Whether the user typed Ctrl-C and the command died of it.
     pub interrupted: bool,
+}
+
+/// The status for the caller of a command that ended with `code`, where what of the output is `lost` has an error.
+pub fn code_with(code: u8, lost: Option<Error>, tell: &mut dyn FnMut(Notice)) -> u8 {
+    // A reader that has gone away (`ccrun run … | head`) is no failure.
+    let Some(error) = lost.filter(|error| error.errno() != Some(libc::EPIPE)) else { return code };
+    tell(Notice::OutputLost(error));
+    // The command could not know.
+    code.max(1)
 }
 
 /// What there is to tell of a container that has run for `wall`; its group must still be there.

@@ -79,7 +79,7 @@ pub fn run(order: &Order<'_>, lock: Option<Lock>, tell: &mut dyn FnMut(Notice)) 
         0
     })?;
     drop(given);
-    client::run(Connection { channel, terminal, said }, &child)
+    client::run(Connection { channel, terminal, said }, &child, tell)
 }
 
 /// Leaves the caller's session, and has none of the caller's streams any more; what is said goes to `voice`.
@@ -140,11 +140,7 @@ fn live_through(
             }
         };
         let Ended { status, interrupted, lost } = ended;
-        // A reader that has gone away (`ccrun run … | head`) is no failure.
-        let lost = lost.filter(|error| error.errno() != Some(libc::EPIPE));
-        // The command could not know.
-        let code = if lost.is_some() { status.code().max(1) } else { status.code() };
-        lost.into_iter().for_each(|error| tell(Notice::OutputLost(error)));
+        let code = outcome::code_with(status.code(), lost, tell);
         for notice in outcome::notices(order.spec, began.elapsed(), &cgroup, status) {
             state.oom_killed |= matches!(notice, Notice::OutOfMemory(_));
             tell(notice);
