@@ -1,7 +1,7 @@
 //! The control socket of a container: by which others ask its supervisor.
 
 use crate::error::{Error, Result};
-use crate::sys::channel::Channel;
+use crate::sys::channel::{Channel, Message, Next};
 use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, socket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -45,6 +45,19 @@ impl Control {
             self.visitors.push(Channel::from(visitor));
         }
         Ok(())
+    }
+
+    /// Takes what the visitors ask for: signals for the container.
+    pub fn serve(&mut self, signal: &mut dyn FnMut(i32)) {
+        self.visitors.retain(|visitor| {
+            loop {
+                match visitor.next() {
+                    Ok(Some(Next::Message(Message::Signal(number)))) => signal(number),
+                    Ok(Some(Next::Message(_)) | None) => return true,
+                    Ok(Some(Next::Gone)) | Err(_) => return false,
+                }
+            }
+        });
     }
 }
 

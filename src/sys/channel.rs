@@ -4,6 +4,7 @@
 //! descriptors that belong to it, and the end of one side shows at the other.
 
 use super::fd::OwnedFd;
+use super::poll::Readiness;
 use super::process::{self, Child, pid_t};
 use super::{poll, socket};
 use crate::error::{Error, Result};
@@ -192,6 +193,12 @@ impl Channel {
 
     pub fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<()> {
         socket::send(self.0.as_fd(), &message.encode(), fds)
+    }
+
+    /// The same if the other side has room for it now, which one that does not read has not for long.
+    pub fn send_now(&self, message: &Message) -> Result<()> {
+        let room = poll::poll_all(&[(self.as_fd(), Readiness { read: false, write: true })], 0)?;
+        if room[0].write { self.send(message, &[]) } else { Err(Error::new("the other side does not read")) }
     }
 
     /// The next message with its descriptors; `None` when the other side is gone.

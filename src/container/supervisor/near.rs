@@ -161,7 +161,7 @@ impl<'a> Near<'a> {
     /// Watches for a client, and goes on without it. `dir`: the container's, where the control socket is.
     pub fn watch_for(mut self, client: Client, dir: &Path) -> Result<Ended> {
         let signals = SignalFd::new()?;
-        let mut control = Control::listen(dir)?;
+        let (mut control, mut killed) = (Control::listen(dir)?, false);
         let mut attached = Some(client.channel);
         let mut flows = self.flows_to(client.terminal)?;
         let status = loop {
@@ -190,10 +190,13 @@ impl<'a> Near<'a> {
             if ready[1].read {
                 control.let_in()?;
             }
-            self.serve_visitors(&mut control);
+            control.serve(&mut |number| {
+                killed |= number == libc::SIGKILL;
+                self.signal(number);
+            });
             self.hear()?;
             match (self.is_stopped.take(), &attached) {
-                (Some(signal), Some(client)) => drop(client.send(&Message::Stopped(signal), &[])),
+                (Some(signal), Some(client)) => drop(client.send_now(&Message::Stopped(signal))),
                 // There is no shell that could continue it.
                 (Some(signal), None) if i32::from(signal) != libc::SIGSTOP => self.signal(libc::SIGCONT),
                 _ => {}
@@ -218,7 +221,7 @@ impl<'a> Near<'a> {
         };
         flows.retain(Flow::is_output);
         if let Some(client) = &attached {
-            show_the_rest(&mut flows, client)?;
+            show_the_rest(&mut flows, client, &mut control, killed)?;
         }
         control.close(dir);
         Ok(Ended { status, interrupted: false, lost: None })
@@ -255,27 +258,26 @@ impl<'a> Near<'a> {
         }
         Ok(None)
     }
-
-    /// Does what those want who have come to the control socket.
-    fn serve_visitors(&self, control: &mut Control) {
-        control.visitors.retain(|visitor| {
-            loop {
-                match visitor.next() {
-                    Ok(Some(Next::Message(Message::Signal(number)))) => self.signal(number),
-                    Ok(Some(Next::Message(_)) | None) => return true,
-                    Ok(Some(Next::Gone)) | Err(_) => return false,
-                }
-            }
-        });
-    }
 }
 
-/// What was written before the end still goes to the client, until that one wants no more.
-fn show_the_rest(flows: &mut [Flow], client: &Channel) -> Result<()> {
+/// How long a client may take for what is left, in milliseconds, where somebody wants the container to be gone.
+const PATIENCE: i32 = 100;
+
+/// What was written before the end still goes to the client, until that one wants no more. `killed`: whether somebody
+/// has asked for the end at the control socket, who does not wait for a client that does not read.
+fn show_the_rest(flows: &mut [Flow], client: &Channel, control: &mut Control, mut killed: bool) -> Result<()> {
     while flows.iter_mut().map(Flow::fill).filter(|waits| *waits).count() > 0 {
-        let mut wanted = vec![(client.as_fd(), READ)];
+        let mut wanted = vec![(client.as_fd(), READ), (control.listener(), READ)];
+        wanted.extend(control.visitors.iter().map(|visitor| (visitor.as_fd(), READ)));
         wanted.extend(flows.iter().filter_map(Flow::wants));
-        poll::poll_all(&wanted, -1)?;
+        let ready = poll::poll_all(&wanted, if killed { PATIENCE } else { -1 })?;
+        if killed && !ready.iter().any(|ready| ready.read || ready.write) {
+            return Ok(());
+        }
+        if ready[1].read {
+            control.let_in()?;
+        }
+        control.serve(&mut |number| killed |= number == libc::SIGKILL);
         let ends = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
         while let Some(next) = client.next()? {
             match next {

@@ -11,20 +11,29 @@ use crate::sys::{fs, process};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How often, and how many times, to look for what a starting container has not written yet.
+const LOOK: Duration = Duration::from_millis(2);
+const MOST_LOOKS: u32 = 500;
+
 /// Ends a running container by SIGKILL, and waits until its supervisor has seen to the rest.
 pub fn kill(store: &Store, id: &str) -> Result<()> {
-    // It may still be starting.
-    let State { supervisor, init, .. } = loop {
-        match store.state(id)? {
-            state if state.is_alive && state.init.is_none() => std::thread::sleep(Duration::from_millis(2)),
-            state => break state,
-        }
-    };
     let dir = store.root().join("containers").join(id);
-    if let Ok(supervisor) = control::connect(&dir) {
-        supervisor.send(&Message::Signal(libc::SIGKILL), &[])?;
-        return store.wait_for_end(id);
-    }
+    let mut unreadable = 0;
+    let State { supervisor, init, .. } = loop {
+        // If its supervisor has just left, there is nobody to be asked.
+        if control::connect(&dir).and_then(|control| control.send(&Message::Signal(libc::SIGKILL), &[])).is_ok() {
+            return store.wait_for_end(id);
+        }
+        match store.state(id) {
+            Ok(state) if !state.is_alive || state.init.is_some() => break state,
+            // It may still be starting, and not be written down yet.
+            Ok(_) => {}
+            Err(_) if !store.is_alive(id)? => return Ok(()),
+            Err(error) if unreadable == MOST_LOOKS => return Err(error),
+            Err(_) => unreadable += 1,
+        }
+        std::thread::sleep(LOOK);
+    };
     // Only as long as its supervisor lives is the number sure to be its child's and not a stranger's.
     if let (Some(supervisor), Some(init)) = (supervisor, init)
         && let Ok(child) = process::pidfd_open(init.pid)
