@@ -6,7 +6,7 @@
 use super::detach_keys::DetachKeys;
 use super::flow::{End, Flow};
 use super::frontend::{Backend, Frontend};
-use super::notice::Outcome;
+use super::notice::{self, Notice, Outcome};
 use crate::error::{Error, Result};
 use crate::sys::channel::{Channel, Message, Next};
 use crate::sys::fd::OwnedFd;
@@ -75,12 +75,12 @@ impl RemoteContainer {
 }
 
 /// Connects the user and the container until one of them leaves. All signals must be blocked.
-pub fn run(connection: Connection, supervisor: &Child) -> Result<Outcome> {
+pub fn run(connection: Connection, supervisor: &Child, notify: &mut dyn FnMut(Notice)) -> Result<Outcome> {
     let Connection { channel, terminal, messages } = connection;
     let signals = SignalFd::new()?;
     let mut frontend = Frontend::new(vec![Flow::new(End::Ours(messages), End::Caller(2))], true);
     let mut container = RemoteContainer { channel, is_running: false, is_stopped: false, ended: None };
-    let outcome = relay(&mut container, terminal, &signals, &mut frontend);
+    let relayed = relay(&mut container, terminal, &signals, &mut frontend);
     if frontend.is_detached {
         frontend.restore_terminal();
         return Ok(Outcome { code: 0, interrupted: false });
@@ -90,8 +90,9 @@ pub fn run(connection: Connection, supervisor: &Child) -> Result<Outcome> {
     frontend.pause_others(false);
     frontend.finish(&signals, &mut container)?;
     let _ = supervisor.wait();
-    outcome?;
-    Ok(Outcome { code: container.ended.unwrap_or_default(), interrupted: false })
+    relayed?;
+    let code = notice::code_with(container.ended.unwrap_or_default(), frontend.lost.take(), notify);
+    Ok(Outcome { code, interrupted: false })
 }
 
 fn relay(

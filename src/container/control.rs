@@ -1,7 +1,7 @@
 //! A container's control socket, on which other commands send messages to its supervisor.
 
 use crate::error::{Error, Result};
-use crate::sys::channel::Channel;
+use crate::sys::channel::{Channel, Message, Next};
 use crate::sys::fd::OwnedFd;
 use crate::sys::{cred, fs, socket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -45,6 +45,19 @@ impl Control {
             self.connections.push(Channel::from(connection));
         }
         Ok(())
+    }
+
+    /// Handles messages from the connections: passes the signals to `signal`.
+    pub fn handle(&mut self, signal: &mut dyn FnMut(i32)) {
+        self.connections.retain(|connection| {
+            loop {
+                match connection.next() {
+                    Ok(Some(Next::Message(Message::Signal(number)))) => signal(number),
+                    Ok(Some(Next::Message(_)) | None) => return true,
+                    Ok(Some(Next::Gone)) | Err(_) => return false,
+                }
+            }
+        });
     }
 }
 

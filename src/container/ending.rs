@@ -14,16 +14,16 @@ use std::time::Duration;
 
 /// Sends a signal to a running container's PID 1, which passes it on to the command.
 pub fn signal(store: &Store, id: &str, number: i32) -> Result<()> {
-    match init(store, id)? {
+    match init(store, id, || false)? {
         Some(init) => init.signal(number),
         None => Err(Error::new(format_args!("Container {id} is not running"))),
     }
 }
 
-/// Sends a signal, then SIGKILL if that has not ended the container in time (`None`: whatever that takes), and waits
-/// until its supervisor has seen to the rest. One that does not run is fine.
+/// Sends a signal, then SIGKILL if that has not ended the container in time (`None`: never), and waits
+/// until its supervisor has cleaned up. It is not an error if the container is not running.
 pub fn stop(store: &Store, id: &str, number: i32, patience: Option<Duration>) -> Result<()> {
-    let Some(init) = init(store, id)? else { return wait(store, id) };
+    let Some(init) = init(store, id, || false)? else { return wait(store, id) };
     init.signal(number)?;
     let timeout = patience.map_or(-1, |patience| i32::try_from(patience.as_millis()).unwrap_or(i32::MAX));
     if !poll::poll(&[init.as_fd()], timeout)?[0] {
@@ -32,40 +32,53 @@ pub fn stop(store: &Store, id: &str, number: i32, patience: Option<Duration>) ->
     wait(store, id)
 }
 
-/// Ends a running container by SIGKILL, and waits until its supervisor has seen to the rest.
+/// Ends a running container by SIGKILL, and waits until its supervisor has cleaned up. Its state may be damaged.
 pub fn kill(store: &Store, id: &str) -> Result<()> {
     let dir = store.root().join("containers").join(id);
-    if let Ok(supervisor) = control::connect(&dir) {
-        supervisor.send(&Message::Signal(libc::SIGKILL), &[])?;
-    } else if let Some(init) = init(store, id)? {
+    // A supervisor that knows that the container was killed does not wait for a client that does not read.
+    let ask = || control::connect(&dir).and_then(|supervisor| supervisor.send(&Message::Signal(libc::SIGKILL), &[]));
+    if let Some(init) = init(store, id, || ask().is_ok())? {
         init.signal(libc::SIGKILL)?;
     }
-    wait(store, id)
+    wait(store, id).or_else(|error| if store.is_alive(id)? { Err(error) } else { Ok(()) })
 }
 
-/// Waits until the supervisor has seen to the rest, which may be that nothing is left.
+/// Waits until the supervisor has cleaned up, and perhaps removed the container.
 fn wait(store: &Store, id: &str) -> Result<()> {
     let ended = store.wait_for_end(id).map(drop);
     if fs::exists(store.root().join("containers").join(id)) { ended } else { Ok(()) }
 }
 
-/// The PID 1 of a container that runs, or starts at this moment.
-fn init(store: &Store, id: &str) -> Result<Option<Child>> {
+/// How often to look for the state of a container that is starting, and how many times if it cannot be read.
+const PAUSE: Duration = Duration::from_millis(2);
+const MAX_UNREADABLE: u32 = 500;
+
+/// The PID 1 of a container that is running or starting. `None` if there is none, or as soon as `is_done` says so.
+fn init(store: &Store, id: &str, is_done: impl Fn() -> bool) -> Result<Option<Child>> {
+    let mut unreadable = 0;
     let State { supervisor, init, .. } = loop {
-        match store.state(id)? {
-            state if state.is_alive && state.init.is_none() => std::thread::sleep(Duration::from_millis(2)),
-            state => break state,
+        if is_done() {
+            return Ok(None);
         }
+        match store.state(id) {
+            Ok(state) if !state.is_alive || state.init.is_some() => break state,
+            // It is starting, and its state may not be written yet.
+            Ok(_) => {}
+            Err(_) if !store.is_alive(id)? => return Ok(None),
+            Err(error) if unreadable == MAX_UNREADABLE => return Err(error),
+            Err(_) => unreadable += 1,
+        }
+        std::thread::sleep(PAUSE);
     };
     let Some((supervisor, init)) = supervisor.zip(init) else { return Ok(None) };
     let Ok(child) = process::pidfd_open(init.pid) else { return Ok(None) };
-    // Only as long as its supervisor lives is the number sure to be its child's and not a stranger's.
+    // Only while its supervisor lives, the pid cannot belong to another process.
     let is_ours = store.is_alive(id)?
         && Stat::of(init.pid).is_some_and(|stat| is_same(&stat, init) && stat.number(4) == Some(supervisor.pid));
     Ok(is_ours.then_some(child))
 }
 
-/// Whether a process is the one that was noted, of which ccrun 0.3 noted no more than its number.
+/// Whether a process is the recorded one. ccrun 0.3 recorded only the pid.
 fn is_same(stat: &Stat, noted: ProcessId) -> bool {
     noted.start == 0 || stat.number(22) == Some(noted.start)
 }

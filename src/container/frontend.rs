@@ -164,7 +164,12 @@ impl Frontend {
                 Some(Event::HangUp) => true,
                 Some(Event::Refused(error)) => {
                     self.lost = self.lost.take().or(Some(error));
-                    false
+                    if is_of_terminal {
+                        // Keys are signals again, in case the command ignores the hangup.
+                        self.restore_terminal();
+                    }
+                    // Nobody sees the container's terminal any more, and its programs would wait for a reader for ever.
+                    is_of_terminal
                 }
                 None => false,
             };

@@ -75,6 +75,15 @@ pub struct Outcome {
     pub interrupted: bool,
 }
 
+/// The exit status of a command that ended with `code`. `lost`: the error, if some of its output could not be written.
+pub fn code_with(code: u8, lost: Option<Error>, notify: &mut dyn FnMut(Notice)) -> u8 {
+    // A reader that has gone away (`ccrun run … | head`) is not a failure.
+    let Some(error) = lost.filter(|error| error.errno() != Some(libc::EPIPE)) else { return code };
+    notify(Notice::OutputLost(error));
+    // The command could not notice that its output was lost.
+    code.max(1)
+}
+
 /// The notices about a container that has run for `wall`. Its cgroup must still exist.
 pub fn at_end(spec: &ContainerSpec, wall: Duration, cgroup: &Cgroup, status: Status) -> Vec<Notice> {
     let limit = spec.limits.memory.limit.filter(|_| cgroup.oom_kills() > 0);

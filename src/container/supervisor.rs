@@ -80,7 +80,7 @@ pub fn run(new: &NewContainer<'_>, lock: Option<Lock>, notify: &mut dyn FnMut(No
         0
     })?;
     drop(moved);
-    client::run(Connection { channel, terminal, messages }, &child)
+    client::run(Connection { channel, terminal, messages }, &child, notify)
 }
 
 /// Leaves the caller's session and closes the caller's streams; `stderr` takes the place of stderr.
@@ -150,11 +150,7 @@ fn run_to_end(
             }
         };
         let Ended { status, interrupted, lost } = ended;
-        // A reader that has gone away (`ccrun run … | head`) is not a failure.
-        let lost = lost.filter(|error| error.errno() != Some(libc::EPIPE));
-        // The command could not notice that its output was lost.
-        let code = if lost.is_some() { status.code().max(1) } else { status.code() };
-        lost.into_iter().for_each(|error| notify(Notice::OutputLost(error)));
+        let code = notice::code_with(status.code(), lost, notify);
         for notice in notice::at_end(new.spec, began.elapsed(), &cgroup, status) {
             state.oom_killed |= matches!(notice, Notice::OutOfMemory(_));
             notify(notice);

@@ -129,11 +129,11 @@ impl Store {
 
     fn finish(&self, id: &str, state: &State) -> Result<()> {
         let (path, text) = (self.state_path(id), state.to_text());
-        if let Err(error) = write_file(&path, text.as_bytes()) {
-            // On a full disk there is still the room of the state before. Its first line counts.
-            let old = cstr(&path).and_then(|path| fs::open(&path, libc::O_WRONLY, 0));
-            old.and_then(|old| fs::write_all(old.as_fd(), text.as_bytes())).map_err(|_| error)?;
-        }
+        write_file(&path, text.as_bytes()).or_else(|error| {
+            // On a full disk, overwrite the old state: that needs no new space. Only the first line of the file counts.
+            let old = fs::open(&cstr(&path)?, libc::O_WRONLY, 0);
+            old.and_then(|old| fs::write_all(old.as_fd(), text.as_bytes())).map_err(|_| error)
+        })?;
         self.unmark_live(id)
     }
 
@@ -198,6 +198,14 @@ impl Store {
         })
     }
 
+    /// Reads a container whose state file is damaged, as after a power failure. Its other files may still be of use.
+    fn of_damaged_state(&self, id: &str) -> Option<Container> {
+        let path = self.root().join("containers").join(id).join("config.json");
+        let document = serde_json::from_slice(fs::read_text(&path).ok()?.as_bytes()).ok()?;
+        let created = fs::lstat(self.state_path(id)).ok()?.mtime;
+        Container::new(id, document, State { created, ..State::default() })
+    }
+
     /// Reads the state of the container `id`.
     pub fn state(&self, id: &str) -> Result<State> {
         match self.saved_state(id)? {
@@ -224,17 +232,13 @@ impl Store {
         // A shared lock, so that two readers do not take each other for the supervisor.
         match locks::take(&self.live_path(id), 0, LOCK_SH | LOCK_NB)? {
             Taken::Theirs => Ok(State { is_alive: true, ..state }),
-            // Its supervisor was killed, or the disk was full.
-            Taken::Ours(_lock) => {
-                let end = fs::read_text(self.live_path(id)).ok().and_then(|text| State::from_text(&text));
-                Ok(end.unwrap_or_else(|| state.killed(None)))
-            }
-            // It has just ended, and `state` is out of date.
-            Taken::Gone if matches!(state.status, Status::Running | Status::Paused) => {
+            // Its supervisor was killed, or it has just ended, and `state` is out of date.
+            Taken::Ours(_) | Taken::Gone if state.is_running() => {
                 let end = fs::read_text(self.state_path(id)).ok().and_then(|text| State::from_text(&text));
                 Ok(end.filter(|end| end.status == Status::Exited).unwrap_or_else(|| state.killed(None)))
             }
-            Taken::Gone => Ok(state),
+            Taken::Ours(_) if state.status != Status::Exited => Ok(state.killed(None)),
+            Taken::Ours(_) | Taken::Gone => Ok(state),
         }
     }
 
@@ -306,7 +310,7 @@ impl Store {
         for id in self.names_in("live")?.into_iter().filter(|id| is_id(id)) {
             // Otherwise it is running, or it has just ended normally.
             let Ok(Taken::Ours(lock)) = locks::take(&self.live_path(&id), 0, LOCK_EX | LOCK_NB) else { continue };
-            let container = self.container(&id).ok();
+            let container = self.container(&id).ok().or_else(|| self.of_damaged_state(&id));
             container.iter().for_each(&clean_up);
             let swept = match container {
                 Some(container) if !container.is_removed() => self.finish_swept(&id, container.state),
@@ -318,9 +322,9 @@ impl Store {
     }
 
     fn finish_swept(&self, id: &str, found: State) -> Result<()> {
-        let text = fs::read_text(self.live_path(id)).unwrap_or_default();
-        let end = State::from_text(&text).filter(|state| state.status == Status::Exited);
-        self.finish(id, &end.unwrap_or_else(|| found.killed(Some(clock()))))
+        let finished = found.finished.or_else(|| Some(clock()));
+        let end = if found.status == Status::Exited { State { finished, ..found } } else { found.killed(finished) };
+        self.finish(id, &end)
     }
 
     fn remove_swept(&self, id: &str, lock: OwnedFd, patience: Patience) -> Result<()> {

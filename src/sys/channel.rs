@@ -4,6 +4,7 @@
 //! descriptors, and each side sees when the other one closes.
 
 use super::fd::OwnedFd;
+use super::poll::Readiness;
 use super::process::{self, Child, pid_t};
 use super::{poll, socket};
 use crate::error::{Error, Result};
@@ -192,6 +193,12 @@ impl Channel {
 
     pub fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<()> {
         socket::send(self.0.as_fd(), &message.encode(), fds)
+    }
+
+    /// The same as [`Channel::send`], but fails if the other side has not read enough to leave room for the message.
+    pub fn send_now(&self, message: &Message) -> Result<()> {
+        let room = poll::poll_all(&[(self.as_fd(), Readiness { read: false, write: true })], 0)?;
+        if room[0].write { self.send(message, &[]) } else { Err(Error::new("the other side does not read")) }
     }
 
     /// Waits for the next message; returns it with its descriptors, or `None` if the other side is closed.

@@ -43,7 +43,8 @@ cases! {
     Root:
         groups_of_the_caller_can_be_kept,
         read_only_holds_for_what_is_mounted_below,
-        what_cannot_be_mapped_is_nobodys_and_the_rest_is_not;
+        what_cannot_be_mapped_is_nobodys_and_the_rest_is_not,
+        many_long_targets_are_all_mapped;
 }
 
 /// Loads busybox with a layer on top and these volumes as an image.
@@ -841,5 +842,18 @@ fn ccruns_own_file_stays_as_it_is(t: &Sandbox) {
         }
     });
     assert_eq!(state(&t), before);
+    t.nothing_left();
+}
+
+fn many_long_targets_are_all_mapped(t: &Sandbox) {
+    std::fs::create_dir(t.dir.join("src")).expect("mkdir");
+    let long = "x".repeat(200);
+    let volumes: Vec<String> = (0..70).map(|at| format!("{}:/m/{at}/{long}/{long}", t.path("src"))).collect();
+    for more in [&[][..], &["--cap-add", "SYS_ADMIN"]] {
+        let flags = volumes.iter().flat_map(|volume| ["-v", volume.as_str()]).chain(more.iter().copied());
+        let args: Vec<&str> = flags.chain(["/bin/sh", "-c", "stat -c %u /m/*/*/* | uniq -c"]).collect();
+        let owners = t.run(&args).ok().line().to_owned();
+        assert_eq!(owners.split_whitespace().collect::<Vec<_>>(), ["70", "0"]);
+    }
     t.nothing_left();
 }

@@ -15,7 +15,12 @@ cases! {
         a_client_tells_of_a_killed_supervisor,
         an_owner_has_nothing_of_the_callers,
         what_is_said_at_the_end_comes_after_the_terminal,
-        the_control_socket_is_its_owners;
+        the_control_socket_is_its_owners,
+        removal_waits_for_no_client_that_does_not_read,
+        a_container_cannot_flood_its_supervisor,
+        removal_needs_no_state,
+        lost_output_of_a_terminal_is_told,
+        a_terminal_whose_reader_has_gone_hangs_up;
     Root:
         a_detached_container_holds_no_lock_on_images,
 }
@@ -172,5 +177,68 @@ fn a_detached_container_holds_no_lock_on_images(t: &Sandbox) {
     assert_eq!(pty.wait().0, 0);
     t.ccrun(&["image", "prune", "-f"]).timeout(10).ok();
     t.ccrun(&["rm", "-f", "box"]).ok();
+    t.nothing_left();
+}
+
+/// `ccrun run -it FLAGS… --rootfs BUSYBOX /bin/sh -c SCRIPT`, with its output redirected by the shell.
+fn redirected(t: &Sandbox, script: &str, behind: &str) -> (i32, String) {
+    let run = format!("'{}' run -it --rm --rootfs '{}' /bin/sh -c '{script}' {behind}", t.ccrun, t.busybox);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &run]).env_clear().current_dir(&t.dir);
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", &t.dir).env("CCRUN_ROOT", &t.store);
+    Pty::spawn(command).wait()
+}
+
+fn removal_waits_for_no_client_that_does_not_read(t: &Sandbox) {
+    let command = ["--name", "box", "--rootfs", &t.busybox, "/bin/sh", "-c", "echo ready; yes"];
+    let mut pty = on_a_terminal(t, &command);
+    pty.expect("ready");
+    sys::kill(pty.pid(), libc::SIGSTOP).expect("kill");
+    pause(300);
+    t.ccrun(&["rm", "-f", "box"]).timeout(10).ok();
+    sys::kill(pty.pid(), libc::SIGCONT).expect("kill");
+    assert_eq!(pty.wait().0, 137);
+    t.nothing_left();
+}
+
+fn a_container_cannot_flood_its_supervisor(t: &Sandbox) {
+    // More reports than a socket has room for, and the client reads none.
+    let flood =
+        "(for at in $(seq 500); do kill -STOP 2; usleep 500; kill -CONT 2; usleep 500; done; echo done >/flooded)";
+    let script = format!("echo ready; read x; {flood} & wait; while :; do sleep 0.1; done");
+    let command = ["--name", "box", "--rootfs", &t.busybox, "/bin/sh", "-c", &script];
+    let mut pty = on_a_terminal(t, &command);
+    pty.expect("ready");
+    pty.send("go\r");
+    pty.expect("go\r\n");
+    sys::kill(pty.pid(), libc::SIGSTOP).expect("kill");
+    let id = t.ccrun(&["inspect", "-f", "{{.Id}}", "box"]).ok().line().to_owned();
+    let flooded = t.store.join("containers").join(id).join("upper/flooded");
+    eventually("the flood's end", || flooded.exists());
+    t.ccrun(&["rm", "-f", "box"]).timeout(10).ok();
+    sys::kill(pty.pid(), libc::SIGCONT).expect("kill");
+    assert_eq!(pty.wait().0, 137);
+    t.nothing_left();
+}
+
+fn removal_needs_no_state(t: &Sandbox) {
+    let mut pty = shell(t, &["--name", "box"]);
+    let id = t.ccrun(&["inspect", "-f", "{{.Id}}", "box"]).ok().line().to_owned();
+    std::fs::write(t.store.join("containers").join(id).join("state.json"), "{}").expect("write");
+    t.ccrun(&["rm", "-f", "box"]).timeout(10).ok();
+    assert_eq!(pty.wait().0, 137);
+    t.nothing_left();
+}
+
+fn lost_output_of_a_terminal_is_told(t: &Sandbox) {
+    let (status, seen) = redirected(t, "trap : HUP; echo lost", ">/dev/full");
+    assert_ne!(status, 0, "{seen}");
+    assert!(seen.contains("ccrun: output of the container was lost: "), "{seen}");
+    t.nothing_left();
+}
+
+fn a_terminal_whose_reader_has_gone_hangs_up(t: &Sandbox) {
+    let (_, seen) = redirected(t, "echo line; yes", "| head -n 1");
+    assert!(seen.starts_with("line"), "{seen}");
     t.nothing_left();
 }

@@ -1,7 +1,7 @@
 //! What is on disk of a container: the document that it was made from, and its state.
 
 use crate::sandbox::{Sandbox, eventually};
-use crate::{cases, procs};
+use crate::{cases, procs, sys};
 use serde_json::{Value, json};
 
 cases! {
@@ -10,7 +10,10 @@ cases! {
         the_state_follows_the_container,
         a_user_by_name_is_noted_by_number,
         a_killed_supervisor_is_told_of,
-        a_damaged_file_is_named;
+        a_damaged_file_is_named,
+        files_outlive_a_damaged_state;
+    Root:
+        an_end_on_a_full_disk_is_noted;
 }
 
 fn id(t: &Sandbox, name: &str) -> String {
@@ -123,6 +126,36 @@ fn a_damaged_file_is_named(t: &Sandbox) {
         t.ccrun(&["rm", "box"]).ok();
         t.nothing_left();
     }
+}
+
+fn files_outlive_a_damaged_state(t: &Sandbox) {
+    let script = "echo precious >/kept; echo ready; exec sleep 71.9";
+    let running = t.ccrun(&["run", "--name", "box", "--rootfs", &t.busybox, "/bin/sh", "-c", script]).spawn();
+    running.until("ready");
+    let dir = t.store.join("containers").join(id(t, "box"));
+    // What a loss of power may leave.
+    std::fs::write(dir.join("state.json"), "").expect("write");
+    running.signal(libc::SIGKILL);
+    running.wait().exit(137);
+    eventually("its end", || procs::find_args(&["sleep", "71.9"]).is_empty());
+    t.ccrun(&["ps", "-a", "--format", "{{.Names}} {{.Status}}"]).ok().has("box Exited (137) ");
+    assert_eq!(std::fs::read_to_string(dir.join("upper/kept")).expect("its file"), "precious\n");
+    t.ccrun(&["rm", "box"]).ok();
+    t.nothing_left();
+}
+
+fn an_end_on_a_full_disk_is_noted(t: &Sandbox) {
+    sys::private_mounts().expect("a mount namespace");
+    let disk = t.dir.join("disk");
+    std::fs::create_dir(&disk).expect("mkdir");
+    sys::mount_tmpfs(&disk, 0, "size=1m").expect("mount");
+    let t = &t.with_store("disk/store");
+    let script = "cat /dev/zero >/full 2>/dev/null; exit 6";
+    t.ccrun(&["run", "--name", "box", "--rootfs", &t.busybox, "/bin/sh", "-c", script]).out().exit(6);
+    t.ccrun(&["ps", "-a", "--format", "{{.Names}} {{.Status}}"]).ok().has("box Exited (6) ");
+    t.ccrun(&["rm", "box"]).ok();
+    t.nothing_left();
+    sys::unmount(&disk).expect("unmount");
 }
 
 fn child_of(pid: i32) -> i32 {

@@ -162,7 +162,7 @@ impl<'a> RunningContainer<'a> {
     /// container's directory.
     pub fn watch_for_client(mut self, client: Client, dir: &Path) -> Result<Ended> {
         let signals = SignalFd::new()?;
-        let mut control = Control::listen(dir)?;
+        let (mut control, mut killed) = (Control::listen(dir)?, false);
         let mut attached = Some(client.channel);
         let mut flows = self.flows_to(client.terminal)?;
         let status = loop {
@@ -193,10 +193,13 @@ impl<'a> RunningContainer<'a> {
             if ready[1].read {
                 control.accept()?;
             }
-            self.handle_connections(&mut control);
+            control.handle(&mut |number| {
+                killed |= number == libc::SIGKILL;
+                self.signal(number);
+            });
             self.read_reports()?;
             match (self.is_stopped.take(), &attached) {
-                (Some(signal), Some(client)) => drop(client.send(&Message::Stopped(signal), &[])),
+                (Some(signal), Some(client)) => drop(client.send_now(&Message::Stopped(signal))),
                 // No shell could continue it.
                 (Some(signal), None) if i32::from(signal) != libc::SIGSTOP => self.signal(libc::SIGCONT),
                 _ => {}
@@ -221,7 +224,7 @@ impl<'a> RunningContainer<'a> {
         };
         flows.retain(Flow::is_output);
         if let Some(client) = &attached {
-            flush_output(&mut flows, client)?;
+            flush_output(&mut flows, client, &mut control, killed)?;
         }
         control.close(dir);
         Ok(Ended { status, interrupted: false, lost: None })
@@ -258,27 +261,26 @@ impl<'a> RunningContainer<'a> {
         }
         Ok(None)
     }
-
-    /// Handles messages from the control socket.
-    fn handle_connections(&self, control: &mut Control) {
-        control.connections.retain(|connection| {
-            loop {
-                match connection.next() {
-                    Ok(Some(Next::Message(Message::Signal(number)))) => self.signal(number),
-                    Ok(Some(Next::Message(_)) | None) => return true,
-                    Ok(Some(Next::Gone)) | Err(_) => return false,
-                }
-            }
-        });
-    }
 }
 
-/// Copies the rest of the output to the client, until a signal says that the user does not want it.
-fn flush_output(flows: &mut [Flow], client: &Channel) -> Result<()> {
+/// How long to wait for a client that does not read, in milliseconds, when another command has killed the container.
+const PATIENCE: i32 = 100;
+
+/// Copies the rest of the output to the client, until a signal says that the user does not want it. `killed`: whether
+/// another command has killed the container through the control socket.
+fn flush_output(flows: &mut [Flow], client: &Channel, control: &mut Control, mut killed: bool) -> Result<()> {
     while flows.iter_mut().map(Flow::fill).filter(|waits| *waits).count() > 0 {
-        let mut wanted = vec![(client.as_fd(), READ)];
+        let mut wanted = vec![(client.as_fd(), READ), (control.listener(), READ)];
+        wanted.extend(control.connections.iter().map(|connection| (connection.as_fd(), READ)));
         wanted.extend(flows.iter().filter_map(Flow::wants));
-        poll::poll_all(&wanted, -1)?;
+        let ready = poll::poll_all(&wanted, if killed { PATIENCE } else { -1 })?;
+        if killed && !ready.iter().any(|ready| ready.read || ready.write) {
+            return Ok(());
+        }
+        if ready[1].read {
+            control.accept()?;
+        }
+        control.handle(&mut |number| killed |= number == libc::SIGKILL);
         let ends = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
         while let Some(next) = client.next()? {
             match next {
