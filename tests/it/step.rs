@@ -145,10 +145,10 @@ fn what_a_process_tells_is_true(t: &Sandbox) {
             has(place, &format!("    {topic}"));
         }
     }
-    has("[PID 1 4]", "nothing that is looked at has changed");
+    has("[PID 1 4]", "nothing has changed since the step before");
     let shared = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo").matches(" shared:").count();
     match shared {
-        0 => has("[PID 1 3]", "nothing that is looked at has changed"),
+        0 => has("[PID 1 3]", "nothing has changed since the step before"),
         _ => has("[PID 1 3]", &format!("    mounts shared with other namespaces: 0 (before: {shared})\n")),
     }
     has("[PID 1 2]", "inside 1 (session 1, group 1) (before: ");
