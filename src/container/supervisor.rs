@@ -12,7 +12,7 @@
 //! * *PID 1*, by anything: the same.
 //! * *The supervisor*, even by SIGKILL: PID 1 has asked the kernel to be killed then (PR_SET_PDEATHSIG), so the
 //!   container ends at once. The supervisor's locks end with it, too. The next command finds the lock of `live/ID` free,
-//!   removes the cgroup, and records that the container ended with status 137 (see [`sweep`]).
+//!   removes the cgroup, and records that the container ended with status 137 (see [`sweep`](sweep())).
 //! * *The client*: the container's terminal hangs up, as with ssh, and the command gets SIGHUP. After the detach keys
 //!   the container goes on without a client.
 //! * *The machine*: like the supervisor. Ranges and notes of this boot lie in /run.

@@ -76,13 +76,12 @@ impl Limits {
 /// Reads one uncompressed tar stream to its very end and makes the layer of it in the
 /// empty directory `root`.
 ///
-/// A whiteout `.wh.x` becomes a character device 0:0 called x, an opaque directory gets
-/// [`user.overlay.opaque`](tree::OPAQUE); but what is said of the root itself is in the result. To be called as the (container's) root; sets the
-/// process's umask to 0. What could not be kept is counted in the result, and hard links to
-/// files of lower layers are listed there for [`link_from_lower`].
+/// A whiteout `.wh.x` becomes a character device 0:0 called x. An opaque directory gets [`xattr::OPAQUE`]; whether the
+/// root is opaque is in the result. The caller must be root, or the container's root. Sets the process's umask to 0.
+/// The result counts what could not be kept, and lists hard links to files of lower layers, for [`link_from_lower`].
 ///
-/// What the files do not tell again of the stream goes to `record`, for [`rebuild`]. Devices are made
-/// by `mknodat`, if they can be (EPERM).
+/// What the files do not tell again of the stream goes to `record`, for [`rebuild`](rebuild()). Devices are made with
+/// `mknodat` where that is allowed (EPERM otherwise).
 pub fn unpack(
     source: &mut dyn Read,
     record: &mut dyn Write,
