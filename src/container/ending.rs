@@ -20,8 +20,8 @@ pub fn signal(store: &Store, id: &str, number: i32) -> Result<()> {
     }
 }
 
-/// Sends a signal, then SIGKILL if that has not ended the container in time (`None`: never), and waits
-/// until its supervisor has cleaned up. It is not an error if the container is not running.
+/// Sends a signal, then SIGKILL if that has not ended the container in time (`None`: never), and waits until its
+/// supervisor has cleaned up. It is not an error if the container is not running.
 pub fn stop(store: &Store, id: &str, number: i32, patience: Option<Duration>) -> Result<()> {
     let Some(init) = init(store, id, || false)? else { return wait(store, id) };
     init.signal(number)?;
@@ -29,18 +29,23 @@ pub fn stop(store: &Store, id: &str, number: i32, patience: Option<Duration>) ->
     if !poll::poll(&[init.as_fd()], timeout)?[0] {
         init.signal(libc::SIGKILL)?;
     }
+    // Has no other effect now.
+    let _ = ask_supervisor(store, id);
     wait(store, id)
 }
 
 /// Ends a running container by SIGKILL, and waits until its supervisor has cleaned up. Its state may be damaged.
 pub fn kill(store: &Store, id: &str) -> Result<()> {
-    let dir = store.root().join("containers").join(id);
-    // A supervisor that knows that the container was killed does not wait for a client that does not read.
-    let ask = || control::connect(&dir).and_then(|supervisor| supervisor.send(&Message::Signal(libc::SIGKILL), &[]));
-    if let Some(init) = init(store, id, || ask().is_ok())? {
+    if let Some(init) = init(store, id, || ask_supervisor(store, id).is_ok())? {
         init.signal(libc::SIGKILL)?;
     }
     wait(store, id).or_else(|error| if store.is_alive(id)? { Err(error) } else { Ok(()) })
+}
+
+/// Asks the supervisor to kill the container. After that, it does not wait for a client that does not read.
+fn ask_supervisor(store: &Store, id: &str) -> Result<()> {
+    let supervisor = control::connect(&store.root().join("containers").join(id))?;
+    supervisor.send(&Message::Signal(libc::SIGKILL), &[])
 }
 
 /// Waits until the supervisor has cleaned up, and perhaps removed the container.

@@ -233,7 +233,7 @@ fn steps_and_calls_are_printed(t: &Sandbox) {
         let found = said.lines().find(|said| said.starts_with(line)).unwrap_or_else(|| panic!("no {line} in {said}"));
         assert!(found.contains(why), "{found}");
     }
-    assert!(said.contains("\n  sethostname(\"container\") = 0\n"), "{said}");
+    assert!(said.contains("\n  sethostname(\"container\", 9) = 0\n"), "{said}");
     let last = said.lines().rev().find(|line| line.starts_with("  execve(")).expect("execve");
     assert_eq!(last, "  execve(\"/bin/echo\", [\"echo\", \"hello\"], /* 3 vars */) = 0");
     assert!(!said.contains('\x1b'), "colours, but no terminal");

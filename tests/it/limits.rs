@@ -179,7 +179,7 @@ fn bad_values_are_named(t: &Sandbox) {
         (&["--device-read-iops", "/dev/null:1"], "/dev/null is not a block device"),
         (&["--device-write-bps", "/dev/nope:1"], "stat /dev/nope: No such file or directory"),
         (&["--oom-score-adj", "1001"], "Invalid value 1001, range for oom score adj is [-1000, 1000]"),
-        (&["--oom-kill-disable"], "--oom-kill-disable is not supported; a container at its limit would stand still"),
+        (&["--oom-kill-disable"], "--oom-kill-disable is not supported; a container at its limit would hang forever"),
         (&["--shm-size", "big"], "invalid argument \"big\" for \"--shm-size\" flag: invalid size: 'big'"),
         (&["--cgroup-parent", "../x"], "invalid cgroup parent: '../x'"),
     ];

@@ -16,7 +16,7 @@ cases! {
         an_owner_has_nothing_of_the_callers,
         what_is_said_at_the_end_comes_after_the_terminal,
         the_control_socket_is_its_owners,
-        removal_waits_for_no_client_that_does_not_read,
+        nobody_waits_for_a_client_that_does_not_read,
         a_container_cannot_flood_its_supervisor,
         removal_needs_no_state,
         lost_output_of_a_terminal_is_told,
@@ -189,16 +189,23 @@ fn redirected(t: &Sandbox, script: &str, behind: &str) -> (i32, String) {
     Pty::spawn(command).wait()
 }
 
-fn removal_waits_for_no_client_that_does_not_read(t: &Sandbox) {
-    let command = ["--name", "box", "--rootfs", &t.busybox, "/bin/sh", "-c", "echo ready; yes"];
-    let mut pty = on_a_terminal(t, &command);
-    pty.expect("ready");
-    sys::kill(pty.pid(), libc::SIGSTOP).expect("kill");
-    pause(300);
-    t.ccrun(&["rm", "-f", "box"]).timeout(10).ok();
-    sys::kill(pty.pid(), libc::SIGCONT).expect("kill");
-    assert_eq!(pty.wait().0, 137);
-    t.nothing_left();
+fn nobody_waits_for_a_client_that_does_not_read(t: &Sandbox) {
+    let cases: [(&[&str], &str, i32); 3] = [
+        (&["rm", "-f", "box"], "echo ready; yes", 137),
+        (&["stop", "-t", "0", "box"], "trap : TERM; echo ready; while :; do yes; done", 137),
+        (&["stop", "box"], "echo ready; yes", 143),
+    ];
+    for (end, script, code) in cases {
+        let mut pty = on_a_terminal(t, &["--name", "box", "--rootfs", &t.busybox, "/bin/sh", "-c", script]);
+        pty.expect("ready");
+        sys::kill(pty.pid(), libc::SIGSTOP).expect("kill");
+        pause(300);
+        t.ccrun(end).timeout(10).ok();
+        sys::kill(pty.pid(), libc::SIGCONT).expect("kill");
+        assert_eq!(pty.wait().0, code, "{end:?}");
+        t.ccrun(&["rm", "-f", "box"]).ok();
+        t.nothing_left();
+    }
 }
 
 fn a_container_cannot_flood_its_supervisor(t: &Sandbox) {

@@ -100,7 +100,7 @@ fn enter_goes_through_all_steps(t: &Sandbox) {
     assert_eq!(status, 0, "{seen}");
     let seen = seen.replace("\x1b[1m", "").replace("\x1b[0m", "");
     assert!(seen.contains("\n[PID 1 17] hostname: Names the machine"), "{seen}");
-    assert!(seen.contains("\n[PID 1 17] hostname>   sethostname(\"container\") = 0\r\n"), "{seen}");
+    assert!(seen.contains("\n[PID 1 17] hostname>   sethostname(\"container\", 9) = 0\r\n"), "{seen}");
     // The command's own calls, too, which it cannot write itself any more.
     let power = seen.split("[command 11] power> ").nth(1).expect("the filter's calls").split("[command 12]").next();
     assert!(power.expect("text").contains("  seccomp(SECCOMP_SET_MODE_FILTER"), "{seen}");

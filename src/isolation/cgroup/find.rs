@@ -116,7 +116,7 @@ impl Host {
             v2::hand_on(dir, &handed).map(|()| handed)
         };
         // Makes the groups on the way from `top` down to `below`, each handing on to the next what the last is to have.
-        let descend = |top: &Path, below: &Path| {
+        let try_descend = |top: &Path, below: &Path| {
             let mut found = (top.to_owned(), hand_on(top)?);
             for part in below.components() {
                 found.0.push(part);
@@ -125,6 +125,7 @@ impl Host {
             }
             Ok(found)
         };
+        let descend = |top: &Path, below: &Path| retry_if_gone(|| try_descend(top, below));
         if let Some(parent) = asked {
             return descend(&hierarchy.point, parent);
         }
@@ -196,11 +197,23 @@ fn make_room(dir: &Path) -> bool {
     alone && super::files::mkdir(&leaf).is_ok() && procs.lines().all(go)
 }
 
+/// Tries again if another ccrun has removed an empty group at this moment. Opening a file of such a group fails with
+/// ENOENT, reading or writing a file that is open already with ENODEV (kernfs_get_active in the kernel's fs/kernfs).
+fn retry_if_gone<T>(mut make: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut made = make();
+    for _ in 0..3 {
+        match &made {
+            Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENODEV)) => made = make(),
+            _ => break,
+        }
+    }
+    made
+}
+
 /// Makes what [`Host::v2_parent`] has found again, if the last container there has taken it away just now.
 pub fn remake(parent: &Path, controllers: &[Controller]) -> Result<()> {
     if parent.file_name().is_some_and(|name| name == OWN) {
-        super::files::mkdir(parent)?;
-        v2::hand_on(parent, controllers)?;
+        retry_if_gone(|| super::files::mkdir(parent).and_then(|()| v2::hand_on(parent, controllers)))?;
     }
     Ok(())
 }
@@ -235,6 +248,20 @@ mod tests {
         let own = "4:memory:/docker/x/y\n1:cpu,cpuacct:/\n0::/a/b\n";
         let is_there = |dir: &Path| !dir.starts_with("/gone");
         Host { mountinfo: mountinfo.into(), own: own.into(), uid: 7, is_there }
+    }
+
+    #[test]
+    fn a_group_that_others_remove_is_made_again() {
+        let after = |times: u32, errno: i32| {
+            let mut tries = 0;
+            let made = retry_if_gone(|| {
+                tries += 1;
+                if tries > times { Ok(()) } else { Err(Error::call("read", errno)) }
+            });
+            (made.is_ok(), tries)
+        };
+        assert_eq!((after(0, 0), after(3, libc::ENODEV), after(1, libc::ENOENT)), ((true, 1), (true, 4), (true, 2)));
+        assert_eq!((after(9, libc::ENODEV), after(1, libc::EBUSY)), ((false, 4), (false, 1)));
     }
 
     #[test]

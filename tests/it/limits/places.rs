@@ -101,24 +101,27 @@ fn a_parent_may_be_named(t: &Sandbox) {
 /// client of `-it`.
 fn who_asks_before_each_step_is_no_stranger_in_a_scope(t: &Sandbox) {
     let Some(point) = pure_v2() else { crate::skip!("cgroups of v1 are in use") };
-    let scope = point.join(format!("ccrun-it-{}.scope", std::process::id()));
-    std::fs::create_dir(&scope).expect("mkdir");
     std::fs::write(point.join("cgroup.subtree_control"), "+memory +pids +cpu").expect("hand on");
-    let (scope_path, file) = (scope.display(), t.path("explained"));
+    let file = t.path("explained");
     let mut ended = Vec::new();
-    for (flags, keys) in [("--step", 60), ("-it", 0), ("-it --step", 60)] {
+    for (at, (flags, keys)) in [("--step", 60), ("-it", 0), ("-it --step", 60)].into_iter().enumerate() {
+        // A new one for each: what hands controllers on may hold no shell.
+        let scope = point.join(format!("ccrun-it-{}-{at}.scope", std::process::id()));
+        std::fs::create_dir(&scope).expect("mkdir");
+        let scope_path = scope.display();
         let run = format!("{} run --rm {flags} --explain={file} -m 64m --rootfs {} true", t.ccrun, t.busybox);
         let mut shell = std::process::Command::new("/bin/sh");
         shell.arg("-c").arg(format!("echo $$ >{scope_path}/cgroup.procs && exec {run}")).env("CCRUN_ROOT", &t.store);
         let mut pty = crate::pty::Pty::spawn(shell);
         pty.send(&"\n".repeat(keys));
-        ended.push((flags, pty.wait(), std::fs::read_to_string(&file).expect("read")));
+        let moved = format!("\"{scope_path}/ccrun-supervisor");
+        ended.push((flags, moved, pty.wait(), std::fs::read_to_string(&file).expect("read")));
         let _ = std::fs::remove_dir(scope.join("ccrun-supervisor"));
+        std::fs::remove_dir(&scope).expect("rmdir");
     }
-    std::fs::remove_dir(&scope).expect("rmdir");
-    for (flags, (status, seen), explained) in ended {
+    for (flags, moved, (status, seen), explained) in ended {
         assert_eq!(status, 0, "{flags}: {seen}");
-        assert!(explained.contains(&format!("\"{scope_path}/ccrun-supervisor")), "{flags}: {explained}");
+        assert!(explained.contains(&moved), "{flags}: {explained}");
     }
     t.nothing_left();
 }
