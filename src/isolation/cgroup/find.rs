@@ -187,9 +187,11 @@ fn not_handed_on(dir: &Path, controller: Controller) -> Error {
 fn make_room(dir: &Path) -> bool {
     let (me, parent) = (process::getpid(), process::getppid());
     let program = |process: &str| fs::stat(format!("/proc/{process}/exe")).map(|stat| (stat.dev, stat.ino)).ok();
-    // The client that the supervisor was forked from.
-    let is_client = |pid: i32| pid == parent && program(&pid.to_string()).is_some_and(|it| Some(it) == program("self"));
-    let is_ours = |pid: i32| pid == me || process::parent_of(pid) == Some(me) || is_client(pid);
+    // The client that the supervisor was forked from; it may have a child that asks for `--step`.
+    let client = Some(parent).filter(|pid| program(&pid.to_string()).is_some_and(|it| Some(it) == program("self")));
+    let us = [Some(me), client];
+    let is_ours =
+        |pid: i32| us.contains(&Some(pid)) || process::parent_of(pid).is_some_and(|of| us.contains(&Some(of)));
     let procs = fs::read_text(dir.join("cgroup.procs")).unwrap_or_default();
     let alone = !procs.is_empty() && procs.lines().all(|pid| pid.parse().is_ok_and(is_ours));
     let leaf = dir.join("ccrun-supervisor");
