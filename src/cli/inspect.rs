@@ -3,7 +3,6 @@
 use super::args::{One, Parsed, one};
 use super::output::format::Template;
 use super::{output, store};
-use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use serde_json::Value;
@@ -38,8 +37,7 @@ type Find<'a> = dyn Fn(&Store, &str) -> Result<Option<Value>> + 'a;
 /// Shows each thing that the command line names; returns the exit status.
 pub fn inspect(parsed: &Parsed, find: &Find<'_>, missing: &dyn Fn(&str) -> Error) -> Result<u8> {
     let template = parsed.text(FORMAT)?.filter(|text| *text != "json").map(Template::parse).transpose()?;
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     let mut found = Vec::new();
     let mut errors = Vec::new();
     for word in parsed.words()? {

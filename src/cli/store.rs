@@ -2,6 +2,7 @@
 
 use crate::cli::args::Parsed;
 use crate::container::sandbox::NamespaceSandbox;
+use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::isolation::idmap::IdMap;
 use crate::store::Store;
@@ -20,6 +21,14 @@ pub fn look(parsed: &Parsed) -> Result<(Store, IdMap)> {
     let map = IdMap::to_be(&path.path().join("idmap"))?;
     let sandbox = NamespaceSandbox { map: map.clone() };
     Ok((Store::open(path, Box::new(sandbox)), map))
+}
+
+/// The same as [`look`], for a command that shows or changes containers: first cleans up what killed supervisors have
+/// left. A failure to clean up is not the command's.
+pub fn look_swept(parsed: &Parsed) -> Result<(Store, IdMap)> {
+    let (store, map) = look(parsed)?;
+    let _ = supervisor::sweep(&store);
+    Ok((store, map))
 }
 
 /// That store for new things, made if it is missing, with the sandbox that fits the user.

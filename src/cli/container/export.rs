@@ -3,7 +3,7 @@
 use crate::cli::args::{Command, One, Parsed, one};
 use crate::cli::output::file::Output;
 use crate::cli::store;
-use crate::container::{export, supervisor};
+use crate::container::export;
 use crate::error::Result;
 
 const OUTPUT: One = one(Some('o'), "output", "FILE", "Write to FILE and not to stdout");
@@ -21,8 +21,7 @@ pub static COMMAND: Command = Command {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let output = Output::open(parsed.one(OUTPUT), "save")?;
-    let (store, map) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, map) = store::look_swept(parsed)?;
     let id = store.find_container(parsed.words()?.first().copied().unwrap_or_default())?;
     export::export(&store, &map, &id, output.file())?;
     output.finish().map(|()| 0)

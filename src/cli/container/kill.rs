@@ -3,7 +3,7 @@
 use crate::cli::args::{Command, One, Parsed, one};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::{ending, supervisor};
+use crate::container::ending;
 use crate::error::{Error, Result};
 use crate::sys::signal::names;
 
@@ -22,8 +22,7 @@ pub static COMMAND: Command = Command {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let number = number(parsed.text(SIGNAL)?.unwrap_or("KILL"))?;
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     words::each(parsed, |word| {
         let id = store.find_container(word)?;
         let cannot = |error: Error| error.context(format_args!("Cannot kill container: {word}"));

@@ -7,7 +7,6 @@ use crate::cli::args::{Command, One, Parsed, Switch, one, switch};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::units::{duration, utc};
 use crate::cli::{filter, output, store};
-use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::json::json;
 use crate::store::Store;
@@ -63,9 +62,7 @@ const HEADINGS: Headings = &[
 fn run(parsed: &Parsed) -> Result<u8> {
     let mut selection = Selection::read(parsed)?;
     let most = most(parsed)?;
-    let (store, _) = store::look(parsed)?;
-    // Failing to clean up is no reason to fail here.
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     selection.find_containers(&store)?;
     let whole = parsed.is_on(NO_TRUNC);
     // As in Docker, a filter for ended containers implies --all.

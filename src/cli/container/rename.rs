@@ -2,7 +2,6 @@
 
 use crate::cli::args::{Command, Parsed};
 use crate::cli::{names, store};
-use crate::container::supervisor;
 use crate::error::{Error, Result};
 
 pub static COMMAND: Command = Command {
@@ -20,8 +19,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     let words = parsed.words()?;
     let [word, name] = words[..] else { return Err(Error::new("'ccrun rename' takes a container and a name")) };
     let name = names::check_container(name)?;
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     let id = store.find_container(word)?;
     if store.container(&id)?.name() == name {
         return Err(Error::new("Renaming a container with the same name as its current name"));

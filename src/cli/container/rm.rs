@@ -3,7 +3,7 @@
 use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::{ending, supervisor};
+use crate::container::ending;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -23,8 +23,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     let force = parsed.is_on(FORCE);
     words::each(parsed, |word| match remove(&store, word, force) {
         Ok(()) => Ok(Outcome::Done(format!("{word}\n"))),

@@ -5,7 +5,6 @@ use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::units::{binary, size};
 use crate::cli::{output, store};
 use crate::container::stats::{self, Sample};
-use crate::container::supervisor;
 use crate::decimal;
 use crate::error::{Error, Result};
 use crate::isolation::processes::ProcessTable;
@@ -56,8 +55,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const UNKNOWN: &str = "--";
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     let words = parsed.words()?;
     // Report a missing container before showing anything.
     for word in &words {

@@ -4,7 +4,7 @@ use super::kill::number;
 use crate::cli::args::{Command, One, Parsed, one};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::{ending, supervisor};
+use crate::container::ending;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use std::time::Duration;
@@ -33,8 +33,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
             u64::try_from(seconds).ok().map(Duration::from_secs)
         }
     };
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     words::each(parsed, |word| stop(&store, word, signal, patience).map(|()| Outcome::Done(format!("{word}\n"))))
 }
 

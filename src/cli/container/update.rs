@@ -4,7 +4,6 @@ use super::flags::limits::{self, *};
 use crate::cli::args::{Command, Parsed};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::isolation::cgroup::limits::PERIOD;
 use crate::isolation::cgroup::{Cgroup, Limits};
@@ -44,8 +43,7 @@ fn run(parsed: &Parsed) -> Result<u8> {
     if parsed.get(CPUS)?.is_some() {
         limits.cpu.period = limits.cpu.quota.map(|_| PERIOD);
     }
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     words::each(parsed, |word| update(&store, word, &limits).map(|()| Outcome::Done(format!("{word}\n"))))
 }
 

@@ -3,7 +3,6 @@
 use crate::cli::args::{Command, Parsed};
 use crate::cli::store;
 use crate::cli::words::{self, Outcome};
-use crate::container::supervisor;
 use crate::error::Result;
 
 pub static COMMAND: Command = Command {
@@ -18,8 +17,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     words::each(parsed, |word| {
         let end = store.wait_for_end(&store.find_container(word)?)?;
         Ok(Outcome::Done(format!("{}\n", end.exit_code)))

@@ -6,7 +6,6 @@ use crate::cli::filter::{FILTER, Filters};
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::{self, units};
 use crate::cli::store;
-use crate::container::supervisor;
 use crate::error::Result;
 use crate::image::local::images::{self, Image};
 use crate::image::local::refs::{self, Ref};
@@ -55,9 +54,7 @@ struct Row {
 
 fn run(parsed: &Parsed) -> Result<u8> {
     let filters = Filters::parse(parsed, FILTER, Selection::KNOWN)?;
-    let (store, _) = store::look(parsed)?;
-    // What a killed pull left is not worth a failure here.
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     let selection = Selection::new(&store, filters, parsed.words()?.first().copied())?;
     let rows = rows(&store, &selection, parsed.is_on(NO_TRUNC))?;
     let rows: Vec<Value> = rows.into_iter().map(|row| row.fields).collect();

@@ -8,7 +8,6 @@ use crate::cli::image::rmi;
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::{self, units};
 use crate::cli::store;
-use crate::container::supervisor;
 use crate::error::Result;
 use crate::image::digest::Digest;
 use crate::image::local::images::{self, Image};
@@ -55,8 +54,7 @@ struct Usage {
 }
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     let usage = Usage::of(&store)?;
     let text = match parsed.text(listing::FORMAT)? {
         None if parsed.is_on(VERBOSE) => each::shown(&usage, &refs::list(&store)?.0),

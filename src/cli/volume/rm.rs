@@ -4,7 +4,6 @@ use super::inspect::missing;
 use crate::cli::args::{Command, Parsed, Switch, switch};
 use crate::cli::words::{self, Outcome};
 use crate::cli::{names, store};
-use crate::container::supervisor;
 use crate::error::{Error, Result};
 use crate::store::locks::Lock;
 use crate::store::{Patience, Store};
@@ -23,8 +22,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(parsed: &Parsed) -> Result<u8> {
-    let (store, _) = store::look(parsed)?;
-    let _ = supervisor::sweep(&store);
+    let (store, _) = store::look_swept(parsed)?;
     words::each(parsed, |word| remove(&store, word, parsed.is_on(FORCE)).map(|()| Outcome::Done(format!("{word}\n"))))
 }
 
