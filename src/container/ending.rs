@@ -44,14 +44,14 @@ pub fn kill(store: &Store, id: &str) -> Result<()> {
 
 /// Asks the supervisor to kill the container. After that, it does not wait for a client that does not read.
 fn ask_supervisor(store: &Store, id: &str) -> Result<()> {
-    let supervisor = control::connect(&store.root().join("containers").join(id))?;
+    let supervisor = control::connect(&store.container_dir(id))?;
     supervisor.send(&Message::Signal(libc::SIGKILL), &[])
 }
 
 /// Waits until the supervisor has cleaned up, and perhaps removed the container.
 fn wait(store: &Store, id: &str) -> Result<()> {
     let ended = store.wait_for_end(id).map(drop);
-    if fs::exists(store.root().join("containers").join(id)) { ended } else { Ok(()) }
+    if fs::exists(store.container_dir(id)) { ended } else { Ok(()) }
 }
 
 /// How often to look for the state of a container that is starting, and how many times if it cannot be read.

@@ -33,7 +33,7 @@ pub fn export(store: &Store, map: &IdMap, id: &str, out: &File) -> Result<()> {
         return Err(Error::new(format_args!("container {} was not made from an image", container.name()))
             .hint(format_args!("its files are those of {} and what it has written", container.image())));
     };
-    let dir = store.root().join("containers").join(id);
+    let dir = store.container_dir(id);
     let layers = image.overlay(store)?.layers;
     let sandbox = NamespaceSandbox { map: map.clone() };
     let sandboxed = sandbox.spawn_on(|| Opened::open(&dir, &layers), |opened| opened.merged(), &mut || {

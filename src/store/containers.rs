@@ -18,7 +18,7 @@ use crate::sys::fs::{self, Time};
 use libc::{LOCK_EX, LOCK_NB, LOCK_SH, O_CREAT};
 use serde_json::Value;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use saved::Container;
@@ -55,6 +55,19 @@ impl Store {
                 .map_err(|error| error.renamed(format_args!("make the directory {}", path.display())))?;
         }
         Ok(dir)
+    }
+
+    /// The directory of the container `id`.
+    pub fn container_dir(&self, id: &str) -> PathBuf {
+        self.root().join("containers").join(id)
+    }
+
+    fn document_path(&self, id: &str) -> PathBuf {
+        self.container_dir(id).join("config.json")
+    }
+
+    fn state_path(&self, id: &str) -> PathBuf {
+        self.container_dir(id).join("state.json")
     }
 
     fn live_path(&self, id: &str) -> PathBuf {
@@ -107,14 +120,9 @@ impl Store {
 
     /// Writes the document of a new container, and its first state.
     pub fn save_container(&self, id: &str, document: &Value, state: &State) -> Result<()> {
-        let dir = self.root().join("containers").join(id);
         // Without a rename: half a document counts as none, and such a container has never run.
-        fs::write_file(dir.join("config.json"), document.to_string().as_bytes(), 0o666)?;
-        fs::write_file(dir.join("state.json"), state.to_text().as_bytes(), 0o666)
-    }
-
-    fn state_path(&self, id: &str) -> PathBuf {
-        self.root().join("containers").join(id).join("state.json")
+        fs::write_file(self.document_path(id), document.to_string().as_bytes(), 0o666)?;
+        fs::write_file(self.state_path(id), state.to_text().as_bytes(), 0o666)
     }
 
     /// Writes the state of a live container.
@@ -174,33 +182,34 @@ impl Store {
                 let _ = fs::unlink(self.root().join("names").join(name));
             }
         }
-        let gone = self.put_away(&self.root().join("containers").join(id))?;
+        let gone = self.put_away(&self.container_dir(id))?;
         self.unmark_live(id)?;
         Ok(gone)
     }
 
     /// Reads the document and the state of the container `id`.
     pub fn container(&self, id: &str) -> Result<Container> {
-        let dir = self.root().join("containers").join(id);
-        let path = dir.join("config.json");
+        let path = self.document_path(id);
         let document: Value = serde_json::from_slice(fs::read_text(&path)?.as_bytes()).unwrap_or_default();
         let container = if document["ccrun"].is_object() {
             let state = self.saved_state(id)?.map(|state| self.alive(id, state)).transpose()?;
             state.and_then(|state| Container::new(id, document, state))
         } else {
             let text = |path| fs::read_text(path).unwrap_or_default();
-            let old = saved::of_v03(id, &document, &text(dir.join("exit.json")), &text(self.live_path(id)));
+            let old = saved::of_v03(
+                id,
+                &document,
+                &text(self.container_dir(id).join("exit.json")),
+                &text(self.live_path(id)),
+            );
             old.and_then(|old| Some(Container { state: self.alive(id, old.state.clone()).ok()?, ..old }))
         };
-        container.ok_or_else(|| {
-            Error::new(format_args!("{} is damaged", path.display()))
-                .hint(format_args!("ccrun rm -f {} removes the container", short(id)))
-        })
+        container.ok_or_else(|| damaged(&path, id))
     }
 
     /// Reads a container whose state file is damaged, as after a power failure. Its other files may still be of use.
     fn of_damaged_state(&self, id: &str) -> Option<Container> {
-        let path = self.root().join("containers").join(id).join("config.json");
+        let path = self.document_path(id);
         let document = serde_json::from_slice(fs::read_text(&path).ok()?.as_bytes()).ok()?;
         let created = fs::lstat(self.state_path(id)).ok()?.mtime;
         Container::new(id, document, State { created, ..State::default() })
@@ -218,10 +227,7 @@ impl Store {
     fn saved_state(&self, id: &str) -> Result<Option<State>> {
         let path = self.state_path(id);
         match fs::read_text(&path) {
-            Ok(text) => State::from_text(&text).map(Some).ok_or_else(|| {
-                Error::new(format_args!("{} is damaged", path.display()))
-                    .hint(format_args!("ccrun rm -f {} removes the container", short(id)))
-            }),
+            Ok(text) => State::from_text(&text).map(Some).ok_or_else(|| damaged(&path, id)),
             Err(error) if error.errno() == Some(libc::ENOENT) => Ok(None),
             Err(error) => Err(error),
         }
@@ -267,7 +273,7 @@ impl Store {
         let old = container.name().to_owned();
         self.take_name(name, id)?;
         container.document["ccrun"]["name"] = name.into();
-        let path = self.root().join("containers").join(id).join("config.json");
+        let path = self.document_path(id);
         let text = container.document.to_string();
         if let Err(error) = write_file(&path, text.as_bytes()) {
             let _ = fs::unlink(self.root().join("names").join(name));
@@ -345,6 +351,11 @@ impl Live {
     pub fn lock(&self) -> &OwnedFd {
         &self.lock
     }
+}
+
+fn damaged(path: &Path, id: &str) -> Error {
+    Error::new(format_args!("{} is damaged", path.display()))
+        .hint(format_args!("ccrun rm -f {} removes the container", short(id)))
 }
 
 /// Whether `name` is a container id.

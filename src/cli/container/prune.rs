@@ -42,7 +42,7 @@ pub fn remove_stopped(store: &Store, filters: &Filters) -> Result<Gone> {
         if !is_taken || store.is_alive(&id)? {
             continue;
         }
-        let bytes = store.usage(&store.root().join("containers").join(&id)).unwrap_or(0);
+        let bytes = store.usage(&store.container_dir(&id)).unwrap_or(0);
         let removed = store.remove_container(&id);
         gone.add(id, bytes, removed);
     }

@@ -3,7 +3,7 @@
 mod each;
 
 use crate::cli::args::{Command, Parsed, Switch, switch};
-use crate::cli::container::ps;
+use crate::cli::container::{ps, size};
 use crate::cli::image::rmi;
 use crate::cli::output::listing::{self, Headings};
 use crate::cli::output::{self, units};
@@ -75,7 +75,7 @@ impl Usage {
         let partial = store.usage(&store.root().join("partial"))?;
         let mut containers = Vec::new();
         for container in ps::newest_first(store)? {
-            let bytes = store.usage(&store.root().join("containers").join(&container.id).join("upper"))?;
+            let bytes = size::written(store, &container.id)?;
             containers.push((container, bytes));
         }
         let mut volumes = Vec::new();
