@@ -17,6 +17,8 @@ use crate::sys::process::{self, pid_t};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+pub use parse::Status;
+
 /// A running container as it is.
 pub struct InForce {
     pub command: RunningProcess,
@@ -35,19 +37,10 @@ pub struct InForce {
 
 /// One process.
 pub struct RunningProcess {
-    /// Its pid on the host and in the container.
+    /// Its pid on the host.
     pub pid: pid_t,
-    pub inner_pid: pid_t,
-    /// Host ids: real, effective, saved and file system uid.
-    pub uids: Vec<u32>,
-    pub gids: Vec<u32>,
-    pub groups: Vec<u32>,
-    pub capabilities: Capabilities,
-    pub no_new_privileges: bool,
-    /// 0 none, 1 strict, 2 filter.
-    pub seccomp_mode: u32,
-    /// The number of filters; older kernels do not report it.
-    pub seccomp_filters: Option<u32>,
+    /// Its ids are the host's.
+    pub status: Status,
     /// Whether other processes of its user may look into it.
     pub dumpable: Option<bool>,
     pub namespaces: Vec<Namespace>,
@@ -135,7 +128,7 @@ fn cgroup_limits(container: &Container) -> Vec<(PathBuf, String)> {
 
 impl RunningProcess {
     fn read(pid: pid_t) -> Result<RunningProcess> {
-        let status = text(pid, "status")?;
+        let status = Status::parse(&text(pid, "status")?);
         let mut unreadable = Vec::new();
         let mut note = |error: Error| unreadable.push(error.to_string());
         let mut namespaces = Vec::new();
@@ -145,20 +138,12 @@ impl RunningProcess {
                 Err(error) => note(error),
             }
         }
-        let uids: Vec<u32> = parse::numbers(&status, "Uid");
         // The file belongs to root if the process is undumpable.
         let owner = std::fs::metadata(format!("/proc/{pid}/environ")).map(|meta| meta.uid());
         Ok(RunningProcess {
             pid,
-            inner_pid: parse::numbers(&status, "NSpid").last().copied().unwrap_or(0),
-            dumpable: owner.ok().zip(uids.get(1)).map(|(owner, uid)| owner == *uid),
-            uids,
-            gids: parse::numbers(&status, "Gid"),
-            groups: parse::numbers(&status, "Groups"),
-            capabilities: parse::capabilities(&status),
-            no_new_privileges: parse::numbers::<u32>(&status, "NoNewPrivs") == [1],
-            seccomp_mode: parse::numbers(&status, "Seccomp").first().copied().unwrap_or(0),
-            seccomp_filters: parse::numbers(&status, "Seccomp_filters").first().copied(),
+            dumpable: owner.ok().zip(status.uids.get(1)).map(|(owner, uid)| owner == *uid),
+            status,
             limits: text(pid, "limits").map(|text| rlimit::parse(&text)).unwrap_or_default(),
             oom_score_adj: text(pid, "oom_score_adj").ok().and_then(|text| text.trim().parse().ok()),
             namespaces,

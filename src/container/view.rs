@@ -6,11 +6,11 @@
 //! them root's: they are world-readable, or the kernel lets a process look into itself (proc(5), ptrace(2)). So this
 //! needs no privilege that the process may have dropped.
 
-use super::in_force::{Capabilities, NAMESPACES, parse};
+use super::in_force::{NAMESPACES, Status, parse};
 use crate::error::{Error, Result};
 use crate::isolation::idmap::Extent;
 use crate::isolation::rlimit::{self, Ulimit};
-use crate::sys::proc::{self, mountinfo};
+use crate::sys::proc::mountinfo;
 use crate::sys::process::pid_t;
 use crate::sys::{cred, cstr, fs, namespace, process};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -33,27 +33,6 @@ pub struct View {
     pub cgroups: Result<Vec<String>>,
     pub limits: Result<Vec<Ulimit>>,
     pub mounts: Result<Vec<MountPoint>>,
-}
-
-/// The contents of /proc/self/status. Ids are those of the process's own user namespace.
-pub struct Status {
-    /// Its pid in each PID namespace, the host's first.
-    pub pids: Vec<pid_t>,
-    /// Its session and process group in its own PID namespace, 0 if their leaders are outside.
-    pub session: pid_t,
-    pub group: pid_t,
-    /// Real, effective, saved and file system uid.
-    pub uids: Vec<u32>,
-    pub gids: Vec<u32>,
-    pub groups: Vec<u32>,
-    pub capabilities: Capabilities,
-    pub no_new_privileges: bool,
-    /// 0 none, 1 strict, 2 filter.
-    pub seccomp_mode: u32,
-    /// The number of filters; older kernels do not report it.
-    pub seccomp_filters: Option<u32>,
-    /// The blocked signals: the bits of SigBlk.
-    pub blocked_signals: u64,
 }
 
 /// A mount that this process sees.
@@ -122,25 +101,6 @@ fn link(proc: BorrowedFd<'_>, name: &str) -> Result<String> {
     target
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .map_err(|error| error.renamed(format_args!("read /proc/self/{name}")))
-}
-
-impl Status {
-    fn parse(text: &str) -> Status {
-        let last = |name| parse::numbers(text, name).last().copied().unwrap_or(0);
-        Status {
-            pids: parse::numbers(text, "NSpid"),
-            session: last("NSsid"),
-            group: last("NSpgid"),
-            uids: parse::numbers(text, "Uid"),
-            gids: parse::numbers(text, "Gid"),
-            groups: parse::numbers(text, "Groups"),
-            capabilities: parse::capabilities(text),
-            no_new_privileges: parse::numbers::<u32>(text, "NoNewPrivs") == [1],
-            seccomp_mode: parse::numbers(text, "Seccomp").first().copied().unwrap_or(0),
-            seccomp_filters: parse::numbers(text, "Seccomp_filters").first().copied(),
-            blocked_signals: u64::from_str_radix(proc::value(text, "SigBlk").unwrap_or_default(), 16).unwrap_or(0),
-        }
-    }
 }
 
 impl MountPoint {

@@ -4,16 +4,57 @@ use super::{Capabilities, Mounts};
 use crate::isolation::capabilities::Set;
 use crate::isolation::idmap::Extent;
 use crate::sys::proc::{self, mountinfo};
+use crate::sys::process::pid_t;
 use std::path::Path;
 use std::str::FromStr;
 
 /// The numbers after `name:` in a /proc/PID/status.
-pub fn numbers<T: FromStr>(status: &str, name: &str) -> Vec<T> {
+fn numbers<T: FromStr>(status: &str, name: &str) -> Vec<T> {
     let words = proc::value(status, name).unwrap_or_default().split_whitespace();
     words.filter_map(|word| word.parse().ok()).collect()
 }
 
-pub fn capabilities(status: &str) -> Capabilities {
+/// A /proc/PID/status. Ids are those of the reader's user namespace.
+pub struct Status {
+    /// Its pid in each PID namespace, the outermost first.
+    pub pids: Vec<pid_t>,
+    /// Its session and process group in its own PID namespace, 0 if their leaders are outside.
+    pub session: pid_t,
+    pub group: pid_t,
+    /// Real, effective, saved and file system uid.
+    pub uids: Vec<u32>,
+    pub gids: Vec<u32>,
+    pub groups: Vec<u32>,
+    pub capabilities: Capabilities,
+    pub no_new_privileges: bool,
+    /// 0 none, 1 strict, 2 filter.
+    pub seccomp_mode: u32,
+    /// The number of filters; older kernels do not report it.
+    pub seccomp_filters: Option<u32>,
+    /// The blocked signals: the bits of SigBlk.
+    pub blocked_signals: u64,
+}
+
+impl Status {
+    pub fn parse(text: &str) -> Status {
+        let last = |name| numbers(text, name).last().copied().unwrap_or(0);
+        Status {
+            pids: numbers(text, "NSpid"),
+            session: last("NSsid"),
+            group: last("NSpgid"),
+            uids: numbers(text, "Uid"),
+            gids: numbers(text, "Gid"),
+            groups: numbers(text, "Groups"),
+            capabilities: capabilities(text),
+            no_new_privileges: numbers::<u32>(text, "NoNewPrivs") == [1],
+            seccomp_mode: numbers(text, "Seccomp").first().copied().unwrap_or(0),
+            seccomp_filters: numbers(text, "Seccomp_filters").first().copied(),
+            blocked_signals: u64::from_str_radix(proc::value(text, "SigBlk").unwrap_or_default(), 16).unwrap_or(0),
+        }
+    }
+}
+
+fn capabilities(status: &str) -> Capabilities {
     let set = |name| proc::value(status, name).and_then(Set::from_hex).unwrap_or_default();
     Capabilities {
         inheritable: set("CapInh"),

@@ -36,24 +36,25 @@ pub fn describe(store: &Store, word: &str) -> Result<Value> {
 }
 
 fn describe_process(process: &RunningProcess, uids: &[Extent], gids: &[Extent]) -> Value {
-    let (uid, gid) = (process.uids.get(1), process.gids.get(1));
-    let groups: Vec<Value> = process.groups.iter().map(|group| inside(Some(group), gids)).collect();
-    let mode = match process.seccomp_mode {
+    let status = &process.status;
+    let (uid, gid) = (status.uids.get(1), status.gids.get(1));
+    let groups: Vec<Value> = status.groups.iter().map(|group| inside(Some(group), gids)).collect();
+    let mode = match status.seccomp_mode {
         0 => "disabled",
         1 => "strict",
         _ => "filter",
     };
     json!({
         "Pid": process.pid,
-        "ContainerPid": process.inner_pid,
+        "ContainerPid": status.pids.last().copied().unwrap_or(0),
         "Uid": inside(uid, uids),
         "Gid": inside(gid, gids),
         "Groups": groups,
         "HostUid": uid,
         "HostGid": gid,
-        "Capabilities": capabilities(&process.capabilities),
-        "NoNewPrivileges": process.no_new_privileges,
-        "Seccomp": { "Mode": mode, "Filters": process.seccomp_filters },
+        "Capabilities": capabilities(&status.capabilities),
+        "NoNewPrivileges": status.no_new_privileges,
+        "Seccomp": { "Mode": mode, "Filters": status.seccomp_filters },
         "Dumpable": process.dumpable,
         "Namespaces": crate::sort::into::<Map<String, Value>, _>(process.namespaces.iter().map(namespace)),
         "Ulimits": process.limits.iter().map(ulimit).collect::<Vec<_>>(),

@@ -1,6 +1,7 @@
 //! The output of `?`: the state of a process as the kernel reports it, without what is unchanged since the last step.
 
-use crate::container::view::{MountPoint, Status, View};
+use crate::container::in_force::Status;
+use crate::container::view::{MountPoint, View};
 use crate::error::{Error, Result};
 use crate::isolation::capabilities::Set;
 use crate::isolation::idmap::Extent;
