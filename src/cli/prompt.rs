@@ -38,7 +38,7 @@ fn read_line(input: BorrowedFd<'_>, signals: Option<&SignalFd>) -> Result<String
     loop {
         if let Some(signals) = signals {
             let ready = poll(&[input, signals.as_fd()], -1)?;
-            if let Some(ending) = signals.read().filter(|signal| ends(*signal)) {
+            if let Some(ending) = signals.read().filter(|number| signal::ENDING.contains(number)) {
                 // It stays pending until the signals are unblocked.
                 signal::kill(getpid(), ending)?;
                 return Err(Error::new("interrupted"));
@@ -55,8 +55,4 @@ fn read_line(input: BorrowedFd<'_>, signals: Option<&SignalFd>) -> Result<String
     }
     let line = String::from_utf8(line).map_err(|_| Error::new("what was typed is not valid UTF-8"))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-fn ends(signal: i32) -> bool {
-    matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT)
 }

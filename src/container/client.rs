@@ -130,10 +130,9 @@ fn wait(
     frontend: &mut Frontend,
     timeout: i32,
 ) -> Result<()> {
-    let read = Readiness { read: true, write: false };
-    let mut wanted = vec![(container.channel.as_fd(), read)];
+    let mut wanted = vec![(container.channel.as_fd(), Readiness::READ)];
     wanted.extend(frontend.wants());
-    wanted.extend(signals.map(|signals| (signals.as_fd(), read)));
+    wanted.extend(signals.map(|signals| (signals.as_fd(), Readiness::READ)));
     let ready = poll::poll_all(&wanted, timeout)?;
     while let Some(signal) = signals.and_then(SignalFd::next) {
         // That the supervisor has ended shows on the channel.

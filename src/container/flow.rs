@@ -111,10 +111,10 @@ impl Flow {
     /// What to wait for before the next step. Nothing more is read until all bytes are written.
     pub fn wants(&self) -> Option<(BorrowedFd<'_>, Readiness)> {
         if self.waits_to_write() {
-            return self.to.as_ref().map(|to| (to.as_fd(), Readiness { read: false, write: true }));
+            return self.to.as_ref().map(|to| (to.as_fd(), Readiness::WRITE));
         }
         let from = self.from.as_ref().filter(|_| !self.paused);
-        from.map(|from| (from.as_fd(), Readiness { read: true, write: false }))
+        from.map(|from| (from.as_fd(), Readiness::READ))
     }
 
     /// Reads what is available, without blocking; returns whether anything has to be written.

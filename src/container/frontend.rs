@@ -166,7 +166,7 @@ impl Frontend {
                     self.lost = self.lost.take().or(Some(error));
                     if is_of_terminal {
                         // Keys are signals again, in case the command ignores the hangup.
-                        self.restore_terminal();
+                        self.terminal.leave();
                     }
                     // Nobody sees the container's terminal any more, and its programs would wait for a reader for ever.
                     is_of_terminal
@@ -245,13 +245,11 @@ impl Frontend {
     pub fn finish(&mut self, signals: &SignalFd, backend: &mut dyn Backend) -> Result<()> {
         self.flows.retain(|flow| !flow.is_input());
         while self.flows.iter_mut().map(Flow::fill).filter(|waits| *waits).count() > 0 {
-            let wanted: Vec<_> =
-                [(signals.as_fd(), Readiness { read: true, write: false })].into_iter().chain(self.wants()).collect();
+            let wanted: Vec<_> = [(signals.as_fd(), Readiness::READ)].into_iter().chain(self.wants()).collect();
             let mut ready = poll::poll_all(&wanted, -1)?;
             ready.remove(0);
-            let ends = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
             while let Some(signal) = signals.next() {
-                if ends.contains(&signal.number) {
+                if signal::ENDING.contains(&signal.number) {
                     self.terminal.leave();
                     return Ok(());
                 }

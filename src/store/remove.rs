@@ -29,9 +29,8 @@ impl Patience {
     }
 
     pub fn is_over(&self) -> bool {
-        const ENDING: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
         let is_new = |signal: i32| (signal::pending() & !self.old) >> (signal - 1) & 1 == 1;
-        self.end.is_some_and(|end| Instant::now() > end) || ENDING.into_iter().any(is_new)
+        self.end.is_some_and(|end| Instant::now() > end) || signal::ENDING.into_iter().any(is_new)
     }
 }
 

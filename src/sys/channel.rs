@@ -197,7 +197,7 @@ impl Channel {
 
     /// The same as [`Channel::send`], but fails if the other side has not read enough to leave room for the message.
     pub fn send_now(&self, message: &Message) -> Result<()> {
-        let room = poll::poll_all(&[(self.as_fd(), Readiness { read: false, write: true })], 0)?;
+        let room = poll::poll_all(&[(self.as_fd(), Readiness::WRITE)], 0)?;
         if room[0].write { self.send(message, &[]) } else { Err(Error::new("the other side does not read")) }
     }
 

@@ -14,10 +14,15 @@ pub struct Readiness {
     pub write: bool,
 }
 
+impl Readiness {
+    pub const READ: Readiness = Readiness { read: true, write: false };
+    pub const WRITE: Readiness = Readiness { read: false, write: true };
+}
+
 /// poll(2) until one of `fds` can be read or has hung up; tells for each whether it is one. `timeout` in
 /// milliseconds, -1 for none. An interruption by a signal counts as nothing ready.
 pub fn poll(fds: &[BorrowedFd<'_>], timeout: i32) -> Result<Vec<bool>> {
-    let wanted: Vec<_> = fds.iter().map(|fd| (*fd, Readiness { read: true, write: false })).collect();
+    let wanted: Vec<_> = fds.iter().map(|fd| (*fd, Readiness::READ)).collect();
     Ok(poll_all(&wanted, timeout)?.into_iter().map(|ready| ready.read).collect())
 }
 

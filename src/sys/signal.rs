@@ -10,6 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 /// The first number that is no signal (`_NSIG`).
 pub const COUNT: i32 = 65;
 
+/// The signals by which users and shells ask a program to end.
+pub const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
 fn full_set() -> libc::sigset_t {
     // SAFETY: sigset_t is plain bits, and sigfillset writes all of them.
     unsafe {

@@ -348,7 +348,7 @@ impl Explanation {
         if self.page[UNHEARD].load(SeqCst) != 0 {
             return;
         }
-        let wanted = [(self.to.as_fd(), Readiness { read: false, write: true })];
+        let wanted = [(self.to.as_fd(), Readiness::WRITE)];
         let is_ready = || poll::poll_all(&wanted, self.patience).is_ok_and(|ready| ready[0].write);
         if self.is_read && !is_ready() || fs::write_all(self.to.as_fd(), text.as_bytes()).is_err() {
             self.page[UNHEARD].store(1, SeqCst);

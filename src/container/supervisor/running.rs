@@ -9,7 +9,7 @@ use crate::sys::fd::OwnedFd;
 use crate::sys::fs;
 use crate::sys::poll::{self, Readiness};
 use crate::sys::process::{Child, Status};
-use crate::sys::signal::{self, SignalFd};
+use crate::sys::signal::{self, Signal, SignalFd};
 use crate::sys::tty::{self, WindowSize};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -74,7 +74,7 @@ impl Backend for RunningContainer<'_> {
     }
 }
 
-const READ: Readiness = Readiness { read: true, write: false };
+const READ: Readiness = Readiness::READ;
 
 impl<'a> RunningContainer<'a> {
     pub fn new(child: &'a Child, master: Option<OwnedFd>, reports: Option<Channel>) -> RunningContainer<'a> {
@@ -110,16 +110,9 @@ impl<'a> RunningContainer<'a> {
         let status = loop {
             let timeout = frontend.timeout(&self);
             let ready = self.poll(&signals, &frontend, timeout)?;
-            let mut ended = None;
-            while let Some(signal) = signals.next() {
-                match signal.number {
-                    // PID 1 can be waited for only once; another SIGCHLD may be another child's.
-                    libc::SIGCHLD if ended.is_some() => {}
-                    libc::SIGCHLD => ended = self.child.try_wait()?,
-                    _ => frontend.handle_signal(signal, &mut self)?,
-                }
-            }
-            if let Some(status) = ended {
+            if let Some(status) =
+                take_signals(self.child, &signals, &mut |signal| frontend.handle_signal(signal, &mut self))?
+            {
                 break status;
             }
             self.read_reports()?;
@@ -174,16 +167,11 @@ impl<'a> RunningContainer<'a> {
             let nothing = (signals.as_fd(), Readiness::default());
             wanted.extend(flows.iter().map(|flow| flow.wants().unwrap_or(nothing)));
             let ready = poll::poll_all(&wanted, -1)?;
-            let mut ended = None;
-            while let Some(signal) = signals.next() {
-                match signal.number {
-                    // PID 1 can be waited for only once; another SIGCHLD may be another child's.
-                    libc::SIGCHLD if ended.is_some() => {}
-                    libc::SIGCHLD => ended = self.child.try_wait()?,
-                    other => self.signal(other),
-                }
-            }
-            if let Some(status) = ended {
+            let mut pass_on = |signal: Signal| {
+                self.signal(signal.number);
+                Ok(())
+            };
+            if let Some(status) = take_signals(self.child, &signals, &mut pass_on)? {
                 break status;
             }
             for (flow, _) in flows.iter_mut().zip(&ready[others..]).filter(|(_, ready)| ready.read || ready.write) {
@@ -263,6 +251,24 @@ impl<'a> RunningContainer<'a> {
     }
 }
 
+/// Reads the pending signals. Returns PID 1's status if it has ended; all other signals go to `handle`.
+fn take_signals(
+    child: &Child,
+    signals: &SignalFd,
+    handle: &mut dyn FnMut(Signal) -> Result<()>,
+) -> Result<Option<Status>> {
+    let mut ended = None;
+    while let Some(signal) = signals.next() {
+        match signal.number {
+            // PID 1 can be waited for only once; another SIGCHLD may be another child's.
+            libc::SIGCHLD if ended.is_some() => {}
+            libc::SIGCHLD => ended = child.try_wait()?,
+            _ => handle(signal)?,
+        }
+    }
+    Ok(ended)
+}
+
 /// How long to wait for a client that does not read, in milliseconds, when another command has killed the container.
 const PATIENCE: i32 = 100;
 
@@ -281,10 +287,9 @@ fn flush_output(flows: &mut [Flow], client: &Channel, control: &mut Control, mut
             control.accept()?;
         }
         control.handle(&mut |number| killed |= number == libc::SIGKILL);
-        let ends = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
         while let Some(next) = client.next()? {
             match next {
-                Next::Message(Message::Signal(number)) if !ends.contains(&number) => {}
+                Next::Message(Message::Signal(number)) if !signal::ENDING.contains(&number) => {}
                 Next::Message(Message::Resize(_)) => {}
                 _ => return Ok(()),
             }

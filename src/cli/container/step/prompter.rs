@@ -106,7 +106,7 @@ impl Prompter {
     fn caller_must_end(&self) -> bool {
         let status = fs::read_text(format!("/proc/{}/status", process::getppid())).unwrap_or_default();
         let pending = u64::from_str_radix(proc::value(&status, "ShdPnd").unwrap_or_default(), 16).unwrap_or(0);
-        [libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGINT].iter().any(|number| pending >> (number - 1) & 1 == 1)
+        signal::ENDING.iter().any(|number| pending >> (number - 1) & 1 == 1)
     }
 
     /// Gives the next process its turn; returns the timeout for the next wait.
@@ -178,7 +178,7 @@ impl Prompter {
 
     fn on_signal(&mut self, number: i32) -> Result<()> {
         match number {
-            libc::SIGINT | libc::SIGQUIT | libc::SIGTERM | libc::SIGHUP => {
+            ending if signal::ENDING.contains(&ending) => {
                 self.print("\n");
                 self.wants_to_quit = true;
                 self.quit()
