@@ -3,11 +3,10 @@
 use super::control;
 use crate::error::{Error, Result};
 use crate::store::Store;
-use crate::store::containers::{ProcessId, State};
+use crate::store::containers::State;
 use crate::sys::channel::Message;
 use crate::sys::fs;
 use crate::sys::poll;
-use crate::sys::proc::stat::Stat;
 use crate::sys::process::{self, Child};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -78,12 +77,6 @@ fn init(store: &Store, id: &str, is_done: impl Fn() -> bool) -> Result<Option<Ch
     let Some((supervisor, init)) = supervisor.zip(init) else { return Ok(None) };
     let Ok(child) = process::pidfd_open(init.pid) else { return Ok(None) };
     // Only while its supervisor lives, the pid cannot belong to another process.
-    let is_ours = store.is_alive(id)?
-        && Stat::of(init.pid).is_some_and(|stat| is_same(&stat, init) && stat.number(4) == Some(supervisor.pid));
+    let is_ours = store.is_alive(id)? && init.is_same() && process::parent_of(init.pid) == Some(supervisor.pid);
     Ok(is_ours.then_some(child))
-}
-
-/// Whether a process is the recorded one. ccrun 0.3 recorded only the pid.
-fn is_same(stat: &Stat, noted: ProcessId) -> bool {
-    noted.start == 0 || stat.number(22) == Some(noted.start)
 }

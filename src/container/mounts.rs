@@ -11,7 +11,7 @@ use crate::isolation::mounts::{self, Kind};
 use crate::isolation::procfs;
 use crate::store::tree;
 use crate::sys::fd::OwnedFd;
-use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use crate::sys::mount::MOUNT_ATTR_RDONLY;
 use crate::sys::{fs, mount};
 use libc::{O_DIRECTORY, O_RDONLY};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -94,20 +94,13 @@ fn mount_extra(root: BorrowedFd<'_>, wanted: &Mount, source: Option<OwnedFd>, is
 }
 
 fn mount_tmpfs(root: BorrowedFd<'_>, wanted: &Mount, tmpfs: &Tmpfs) -> Result<()> {
-    let attributes = [
-        (!tmpfs.exec, MOUNT_ATTR_NOEXEC),
-        (!tmpfs.suid, MOUNT_ATTR_NOSUID),
-        (!tmpfs.dev, MOUNT_ATTR_NODEV),
-        (wanted.read_only, MOUNT_ATTR_RDONLY),
-    ];
-    let attributes = attributes.iter().filter(|(wanted, _)| *wanted).fold(tmpfs.attributes, |all, (_, one)| all | one);
     let covered = mounts::find_inside(root, &wanted.target)?;
     let mode = covered.map_or(Ok(0o1777), |covered| fs::fstat(covered.as_fd()).map(|stat| stat.mode & 0o7777))?;
     let place = mounts::mount_point(root, &wanted.target, Kind::Directory)?;
     procfs::check_target(place.as_fd(), &wanted.target, None)?;
     // A mode in the user's options comes later and wins.
     let options = format!("mode={mode:o},{}", tmpfs.options);
-    mounts::attach(mounts::fresh(c"tmpfs", &options, attributes)?.as_fd(), place.as_fd())
+    mounts::attach(mounts::fresh(c"tmpfs", &options, tmpfs.all_attributes(wanted.read_only))?.as_fd(), place.as_fd())
 }
 
 /// Whether `place` is the container's root itself, to which a link may lead.

@@ -18,6 +18,7 @@ use crate::isolation::procfs::Shut;
 use crate::isolation::rlimit::Ulimit;
 use crate::isolation::seccomp::Filter;
 use crate::isolation::sysctl::Setting;
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -175,6 +176,19 @@ pub struct Tmpfs {
     pub dev: bool,
     /// More attributes of its mount, `MOUNT_ATTR_…`.
     pub attributes: u64,
+}
+
+impl Tmpfs {
+    /// All attributes of its mount.
+    pub fn all_attributes(&self, read_only: bool) -> u64 {
+        let asked = [
+            (!self.exec, MOUNT_ATTR_NOEXEC),
+            (!self.suid, MOUNT_ATTR_NOSUID),
+            (!self.dev, MOUNT_ATTR_NODEV),
+            (read_only, MOUNT_ATTR_RDONLY),
+        ];
+        asked.iter().filter(|(asked, _)| *asked).fold(self.attributes, |all, (_, one)| all | one)
+    }
 }
 
 /// The specification of a container.

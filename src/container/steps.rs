@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::sys::report;
 use std::sync::OnceLock;
 
-/// Which of the three processes runs a table.
+/// Which of the three processes runs a table, in the order in which they begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Supervisor,

@@ -139,7 +139,7 @@ pub fn on_event(event: &Event) -> Result<()> {
     let now = explanation.began.elapsed();
     match event {
         Event::Begins { side, number, lesson } => {
-            let lane = SIDES.iter().position(|one| one == side).unwrap_or(0) + 1;
+            let lane = *side as usize + 1;
             if explanation.is_json {
                 // A clone still has its parent's lane.
                 if HERE.get().0 == lane {

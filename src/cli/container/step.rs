@@ -151,7 +151,7 @@ impl Stepper {
             return explain();
         }
         let pid = self.proc.as_ref().and_then(|proc| own_pid(proc.as_fd())).unwrap_or(0);
-        let channel = &self.channels[lane(side)];
+        let channel = &self.channels[side as usize];
         send(channel, &[&[COMES, step], &pid.to_ne_bytes()[..]].concat())?;
         if answer(channel)? != GO_ON {
             return Err(Error::new("the user has ended the start"));
@@ -186,14 +186,6 @@ impl Stepper {
         let _ = process::wait4(self.prompter, libc::__WALL);
         self.channels.iter().chain(&self.proc).for_each(process::close);
         quit
-    }
-}
-
-fn lane(side: Side) -> usize {
-    match side {
-        Side::Supervisor => 0,
-        Side::Init => 1,
-        Side::Command => 2,
     }
 }
 

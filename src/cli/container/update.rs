@@ -50,10 +50,11 @@ fn run(parsed: &Parsed) -> Result<u8> {
 fn update(store: &Store, word: &str, limits: &Limits) -> Result<()> {
     let id = store.find_container(word)?;
     let cannot = |error: Error| error.context(format_args!("Cannot update container {word}"));
-    if !store.state(&id)?.is_running() {
+    let state = store.state(&id)?;
+    if !state.is_running() {
         return Err(cannot(Error::new(format_args!("Container {id} is not running"))));
     }
-    let group = Cgroup::from_paths(store.state(&id)?.cgroup);
+    let group = Cgroup::from_paths(state.cgroup);
     if group.is_none() {
         return Err(cannot(
             Error::new("it was started without a cgroup, so that nothing limits it")

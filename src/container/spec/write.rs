@@ -12,7 +12,7 @@ use crate::isolation::capabilities::Set;
 use crate::isolation::cgroup::limits::{Limits, Rate};
 use crate::isolation::idmap::Extent;
 use crate::isolation::mounts::Fresh;
-use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
+use crate::sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -218,10 +218,7 @@ fn entry(mount: &Mount) -> MountEntry {
         Source::Volume(name) => bind(Path::new(name), "rbind", no_devices, 0),
         Source::Anonymous => bind(Path::new(""), "rbind", no_devices, 0),
         Source::Tmpfs(tmpfs) => {
-            let closed =
-                [(tmpfs.exec, MOUNT_ATTR_NOEXEC), (tmpfs.suid, MOUNT_ATTR_NOSUID), (tmpfs.dev, MOUNT_ATTR_NODEV)];
-            let closed = closed.iter().filter(|(open, _)| !open).fold(0, |all, (_, one)| all | one);
-            let attributes = tmpfs.attributes | closed | read_only;
+            let attributes = tmpfs.all_attributes(mount.read_only);
             let fresh = Fresh { options: tmpfs.options.clone(), attributes };
             MountEntry { destination: Absolute(mount.target.clone()), ..fresh_entry("tmpfs", "tmpfs", "", &fresh) }
         }

@@ -18,7 +18,6 @@ use crate::store::containers::{Live, ProcessId, State, Status, clock};
 use crate::store::locks::Lock;
 use crate::sys::channel::{self, Channel, Message};
 use crate::sys::fd::OwnedFd;
-use crate::sys::proc::stat::Stat;
 use crate::sys::process::{self, Child};
 use crate::sys::tty::WindowSize;
 use crate::sys::{fs, report};
@@ -278,9 +277,8 @@ pub fn hand_over(start: &mut Start<'_>) -> Result<()> {
 /// Takes PID 1's messages until it closes its side, which execve does.
 pub fn wait_for_start(start: &mut Start<'_>) -> Result<()> {
     let child = required(start.parts.child.as_ref())?;
-    let known = |pid| ProcessId { pid, start: Stat::of(pid).and_then(|stat| stat.number(22)).unwrap_or_default() };
     let state = &mut *start.state;
-    (state.supervisor, state.init) = (Some(known(process::getpid())), Some(known(child.pid())));
+    (state.supervisor, state.init) = (Some(ProcessId::of(process::getpid())), Some(ProcessId::of(child.pid())));
     let numbers = |extents: &[Extent]| extents.iter().map(|one| [one.inside, one.outside, one.count]).collect();
     state.id_maps = start.parts.inside.as_ref().map(|map| [numbers(map.uids()), numbers(map.gids())]);
     (state.status, state.started) = (Status::Running, Some(clock()));

@@ -2,6 +2,7 @@
 
 use crate::json::json;
 use crate::sys::fs::Time;
+use crate::sys::proc::stat::Stat;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -34,6 +35,18 @@ impl Status {
 pub struct ProcessId {
     pub pid: i32,
     pub start: u64,
+}
+
+impl ProcessId {
+    /// The process that has this pid now. Its start time is 0 if there is none.
+    pub fn of(pid: i32) -> ProcessId {
+        ProcessId { pid, start: Stat::of(pid).and_then(|stat| stat.number(22)).unwrap_or_default() }
+    }
+
+    /// Whether the process that has this pid now is the recorded one. ccrun 0.3 recorded no start time.
+    pub fn is_same(self) -> bool {
+        self.start == 0 || ProcessId::of(self.pid) == self
+    }
 }
 
 /// The state of a container.
